@@ -1,0 +1,247 @@
+"""The one door for reward arrays: every estimator and statistic enters through `per_group`.
+
+Axis letters, used in the whole library: `P` prompts (any number of leading axes), `M` rollouts of
+a prompt (**always the last axis**), `K` a grid of k. `N` (`n` in code) is the deployment budget and
+never an axis.
+
+The door accepts NumPy, PyTorch, JAX and CuPy arrays (through the array API) and nested lists, and
+applies one set of rules for every function of the library:
+
+===========================  ===================================================================
+input                        what happens
+===========================  ===================================================================
+NaN reward                   a missing rollout: the group is treated as one smaller, the result
+                             at that place is 0 (advantages)
++-inf                        ValueError naming the group
+integer, bool                computed and returned in the default float type of the library
+float16, bfloat16            computed in float32, returned as they came
+float32, float64             computed and returned as they came
+a group too small            zeros; GroupTooSmallError when *every* group is too small
+===========================  ===================================================================
+
+Below the door a function sees only complete groups: a 2-D float array `(P, m)` without NaN.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array
+
+Array: TypeAlias = Any
+"""An array of any library that `array_api_compat` knows."""
+
+Kernel: TypeAlias = Callable[[Array, ModuleType], Array]
+"""`kernel(rewards (P, m), xp) -> (P, m)` or `(P, *rest)`: the mathematics of one function."""
+
+
+class GroupTooSmallError(ValueError):
+    """A group has fewer rollouts than the estimator needs; the message says how many would do."""
+
+
+def as_rewards(rewards: Any) -> Array:
+    """`rewards` as a real array of at least one axis, detached from any graph.
+
+    Nested lists become NumPy arrays (`None` becomes NaN). Raises TypeError for what is not a real
+    array and ValueError for ragged lists or an empty last axis.
+    """
+    if not is_array_api_obj(rewards):
+        try:
+            array = np.asarray(rewards)
+            if array.dtype == object:
+                array = array.astype(float)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                "rewards must be an array of shape (*P, M): prompts, then rollouts of a prompt. "
+                f"This {type(rewards).__name__} is ragged or not numeric ({error}). For groups of "
+                "different sizes pad with NaN, or call advantages_for(rewards, groups, estimator)."
+            ) from None
+        rewards = array
+    if is_torch_array(rewards):
+        rewards = rewards.detach()
+    xp = array_namespace(rewards)
+    if not xp.isdtype(rewards.dtype, ("bool", "integral", "real floating")):
+        raise TypeError(f"rewards must be real numbers, got dtype {rewards.dtype}")
+    if rewards.ndim == 0 or rewards.shape[-1] == 0:
+        raise ValueError(
+            f"rewards of shape {tuple(rewards.shape)} hold no rollouts: the last axis is rollouts "
+            "and needs at least one"
+        )
+    return rewards
+
+
+def per_group(
+    rewards: Any, kernel: Kernel, *, per_rollout: bool = True, missing: float = 0.0
+) -> Array:
+    """Apply `kernel` to every group of `rewards` `(*P, M)`, by the rules in the module docstring.
+
+    The kernel is called once for each group size that occurs (once in all when nothing is
+    missing).
+
+    Parameters
+    ----------
+    per_rollout
+        The kernel returns one value per rollout, `(P, m)`; otherwise one row per group,
+        `(P, *rest)`.
+    missing
+        What a missing rollout (per-rollout kernels) or a group that is too small gets.
+    """
+    rewards = as_rewards(rewards)
+    xp = array_namespace(rewards)
+    values = xp.astype(rewards, _compute_dtype(rewards.dtype, xp, device(rewards)), copy=False)
+    leading, m = rewards.shape[:-1], rewards.shape[-1]
+    flat = xp.reshape(values, (math.prod(leading), m))
+
+    if _is_traced(flat):  # under jax.jit values cannot be looked at: the caller vouches for them
+        out = kernel(flat, xp)
+    else:
+        is_missing = xp.isnan(flat)
+        if bool(xp.any(xp.isinf(flat))):
+            row = int(xp.argmax(xp.astype(xp.any(xp.isinf(flat), axis=-1), xp.int8)))
+            raise ValueError(
+                f"group {_name_group(row, leading)} holds an infinite reward; clip it, or pass NaN "
+                "for a rollout that could not be scored"
+            )
+        if bool(xp.any(is_missing)):
+            out = _by_group_size(flat, is_missing, kernel, per_rollout, missing, xp)
+        else:
+            out = kernel(flat, xp)
+
+    out = xp.reshape(out, (*leading, *out.shape[1:]))
+    if xp.isdtype(rewards.dtype, "real floating"):
+        out = xp.astype(out, rewards.dtype, copy=False)
+    return out
+
+
+def _by_group_size(
+    flat: Array,
+    is_missing: Array,
+    kernel: Kernel,
+    per_rollout: bool,
+    missing: float,
+    xp: ModuleType,
+) -> Array:
+    """Run the kernel on each set of rows with equally many rewards, without writing in place."""
+    sizes = np.asarray(_to_numpy(xp.sum(xp.astype(~is_missing, xp.int64), axis=-1)))
+    # Valid rewards first, in their own order: the kernel then sees complete groups.
+    order = xp.argsort(xp.astype(is_missing, xp.int8), axis=-1, stable=True)
+    packed = xp.take_along_axis(flat, order, axis=-1)
+    back = xp.argsort(order, axis=-1, stable=True)
+    m = flat.shape[-1]
+
+    rows_done: list[np.ndarray] = []
+    parts: list[Array | None] = []
+    too_small: GroupTooSmallError | None = None
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        index = xp.asarray(rows, device=device(flat))
+        part = None
+        if size > 0:
+            try:
+                part = kernel(xp.take(packed, index, axis=0)[:, : int(size)], xp)
+            except GroupTooSmallError as error:
+                too_small = error
+        if part is not None and per_rollout:
+            fill = xp.full(
+                (len(rows), m - int(size)), missing, dtype=part.dtype, device=device(flat)
+            )
+            part = xp.concat([part, fill], axis=-1)
+            part = xp.take_along_axis(part, xp.take(back, index, axis=0), axis=-1)
+        rows_done.append(rows)
+        parts.append(part)
+
+    done = [part for part in parts if part is not None]
+    if not done:
+        if too_small is not None:
+            raise too_small
+        raise GroupTooSmallError("no group holds a single reward: every reward is NaN")
+    rest = done[0].shape[1:]
+    filled = [
+        xp.full((len(rows), *rest), missing, dtype=flat.dtype, device=device(flat))
+        if part is None
+        else part
+        for rows, part in zip(rows_done, parts, strict=True)
+    ]
+    inverse = np.argsort(np.concatenate(rows_done), kind="stable")
+    return xp.take(xp.concat(filled, axis=0), xp.asarray(inverse, device=device(flat)), axis=0)
+
+
+def from_top(rewards: Array, xp: ModuleType) -> Array:
+    """Rewards `(P, m)` minus the best of their group: what shift-invariant estimators work on.
+
+    Subtracting a member of the group is exact where the digits that matter are, and a constant
+    group becomes exactly 0; subtracting the mean does neither.
+    """
+    return rewards - xp.max(rewards, axis=-1, keepdims=True)
+
+
+def constant(values: np.ndarray, like: Array, xp: ModuleType) -> Array:
+    """A table computed in float64 by NumPy, as an array like `like`."""
+    return xp.asarray(values, dtype=like.dtype, device=device(like))
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """`x` as a NumPy array on the host: float64 from float, for statistics and reports."""
+    x = as_rewards(x)
+    xp = array_namespace(x)
+    if xp.isdtype(x.dtype, "real floating"):
+        x = xp.astype(x, _compute_dtype(x.dtype, xp, device(x)), copy=False)
+    return np.asarray(_to_numpy(x), dtype=float)
+
+
+def _to_numpy(x: Array) -> np.ndarray:
+    if hasattr(x, "cpu"):  # PyTorch
+        return x.cpu().numpy()
+    if hasattr(x, "get"):  # CuPy
+        return x.get()
+    return np.asarray(x)
+
+
+def _compute_dtype(dtype: Any, xp: ModuleType, dev: Any) -> Any:
+    if not xp.isdtype(dtype, "real floating"):
+        return xp.asarray([0.5], device=dev).dtype  # the library's default float
+    return dtype if xp.finfo(dtype).bits >= 32 else xp.float32
+
+
+def _is_traced(x: Array) -> bool:
+    return "jax" in sys.modules and isinstance(x, sys.modules["jax"].core.Tracer)
+
+
+def _name_group(row: int, leading: tuple[int, ...]) -> str:
+    if not leading:
+        return "0"
+    index = np.unravel_index(row, leading)
+    return str(int(index[0])) if len(leading) == 1 else str(tuple(int(i) for i in index))
+
+
+def check_n(n: float, name: str = "n") -> float:
+    """The deployment budget as a number >= 1."""
+    if isinstance(n, bool) or not isinstance(n, (int, float, np.number)) or not 1 <= n < math.inf:
+        raise ValueError(
+            f"{name}={n!r} is not a deployment budget: {name} is how many responses are sampled "
+            "per prompt when the model is used, a number of at least 1 (for example 128)"
+        )
+    return float(n)
+
+
+def check_alpha(alpha: float, name: str = "alpha") -> float:
+    """The tail fraction as a number in (0, 1]."""
+    ok = isinstance(alpha, (int, float, np.number)) and not isinstance(alpha, bool)
+    if not ok or not 0 < alpha <= 1:
+        raise ValueError(
+            f"{name}={alpha!r} is not a tail fraction: it is the share of a prompt's best rollouts "
+            "that the tail is fitted on, above 0 and at most 1 (0.25 is a good start)"
+        )
+    return float(alpha)
+
+
+def check_k(k: int, name: str = "k") -> int:
+    """A subset size as an int >= 1."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"{name}={k!r} must be a whole number of at least 1")
+    return int(k)

@@ -1,0 +1,37 @@
+"""BoN-max second: only the winner of the group is reinforced, by its lead over the runner-up.
+
+A budget-matched heuristic for best-of-M that needs no baseline. Source: Bagirov et al. 2025.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from bontea._arrays import Array, from_top, per_group
+
+
+def best_of_n_max_second(rewards: Any) -> Array:
+    """Best-of-M advantage with the second-best value as baseline, `(*P, M) -> (*P, M)`.
+
+        A_i = (R_max - largest value strictly below R_max) 1{R_i = R_max}
+
+    in the units of the rewards. Mean convention: the policy gradient estimate of a prompt is
+    `(1/M) sum_i A_i grad log pi(y_i)`.
+
+    Not centred. Tied winners all get the full lead; a constant group, or a group of one, gets
+    zeros; NaN is a missing rollout and gets 0; infinite rewards raise ValueError.
+    Source: Bagirov et al. 2025.
+
+    >>> best_of_n_max_second([[0.0, 1.0, 3.0]]).tolist()
+    [[0.0, 0.0, 2.0]]
+    """
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        gap = from_top(r, xp)  # 0 at the winners, negative below
+        is_best = gap == 0
+        lowest = xp.min(gap, axis=-1, keepdims=True)
+        second = xp.max(xp.where(is_best, lowest, gap), axis=-1, keepdims=True)
+        return xp.where(is_best, -second, xp.zeros_like(gap))
+
+    return per_group(rewards, kernel)

@@ -1,0 +1,133 @@
+"""Estimators on the flat batches of RL frameworks: shuffled rows, ragged groups, padding."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from bontea._arrays import Array, GroupTooSmallError, as_rewards, per_group
+
+
+def get_estimator(estimator: str | Callable[..., Array]) -> Callable[..., Array]:
+    """An estimator from its key in `ADVANTAGES`, from `"module:function"`, or itself if callable.
+
+    Raises ValueError for an unknown key (naming the nearest one) or a module without the function.
+
+    >>> get_estimator("tea").__name__
+    'tea'
+    """
+    from bontea.advantages import ADVANTAGES
+
+    if callable(estimator):
+        return estimator
+    if estimator in ADVANTAGES:
+        return ADVANTAGES[estimator]
+    if isinstance(estimator, str) and ":" in estimator:
+        module, _, name = estimator.partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(
+                f"cannot load estimator {estimator!r}: {error}. It must be MODULE:FUNCTION, with "
+                "the module on the Python path"
+            ) from None
+    near = difflib.get_close_matches(str(estimator), ADVANTAGES, n=1, cutoff=0.4)
+    raise ValueError(
+        f"unknown estimator {estimator!r}"
+        + (f"; did you mean {near[0]!r}?" if near else "")
+        + f" Known: {', '.join(ADVANTAGES)}; or MODULE:FUNCTION"
+    )
+
+
+def advantages_for(
+    rewards: Any,
+    groups: Any,
+    estimator: str | Callable[..., Array],
+    *,
+    on_small: str = "zero",
+    **params: Any,
+) -> Array:
+    """Advantages of a flat batch: `(B,)` rewards and `(B,)` group ids to `(B,)` advantages.
+
+    Rollouts with equal ids are one group (one prompt). Rows come in any order, groups in any size;
+    ids are integers, strings, or anything NumPy can sort. The estimator sees each group whole.
+
+    Parameters
+    ----------
+    estimator
+        Key in `ADVANTAGES`, `"module:function"`, or a callable `(rewards (P, m), **params)`.
+    on_small
+        `"zero"`: a group too small for the estimator gets zeros, so that padding rows and failed
+        rollouts cannot stop a training run. `"raise"`: GroupTooSmallError.
+    params
+        For the estimator, such as `n=128`.
+
+    NaN is a missing rollout: it gets 0 and its group is one smaller.
+
+    >>> advantages_for([1.0, 5.0, 2.0, 7.0, 9.0], ["a", "b", "a", "b", "c"], "rloo").tolist()
+    [-1.0, -2.0, 1.0, 2.0, 0.0]
+    """
+    if on_small not in ("zero", "raise"):
+        raise ValueError(f"on_small={on_small!r} must be 'zero' or 'raise'")
+    function = get_estimator(estimator)
+    rewards = as_rewards(rewards)
+    ids = np.asarray(groups.cpu() if hasattr(groups, "cpu") else groups)
+    if rewards.ndim != 1 or ids.shape != rewards.shape:
+        raise ValueError(
+            f"rewards {tuple(rewards.shape)} and groups {ids.shape} must both be flat and of one "
+            "length: a reward and a group id per rollout"
+        )
+    xp = array_namespace(rewards)
+    _, which, counts = np.unique(ids, return_inverse=True, return_counts=True)
+    by_group = np.argsort(which, kind="stable")  # rows of one group side by side, in their order
+    start = np.cumsum(counts) - counts
+
+    parts, places = [], []
+    for size in np.unique(counts):
+        rows = by_group[start[counts == size][:, None] + np.arange(size)]  # (groups, size)
+        block = xp.take(rewards, xp.asarray(rows.ravel(), device=device(rewards)), axis=0)
+        block = xp.reshape(block, rows.shape)
+        try:
+            out = function(block, **params)
+        except GroupTooSmallError:
+            if on_small == "raise":
+                raise
+            out = per_group(block, lambda r, xp: xp.zeros_like(r))
+        parts.append(xp.reshape(out, (-1,)))
+        places.append(rows.ravel())
+    back = np.argsort(np.concatenate(places), kind="stable")
+    return xp.take(xp.concat(parts), xp.asarray(back, device=device(rewards)), axis=0)
+
+
+def scale_advantages(
+    advantages: Any, groups: Any = None, *, by: str = "batch", eps: float = 1e-6
+) -> Array:
+    """Advantages divided by their root-mean-square, so that the learning rate means one thing.
+
+    `by="batch"` divides by the root-mean-square of the whole array (prompts keep their relative
+    weight), `by="group"` by that of each group (every prompt weighs the same; `(*P, M)` arrays, or
+    flat ones with `groups`), `by="none"` returns them as they are. `eps` is added to the divisor,
+    so a batch of zeros stays zero.
+
+    Estimators differ in length by a factor of ten and more at the same direction: without a common
+    scale a comparison at one learning rate compares step sizes.
+
+    >>> scale_advantages(np.array([[3.0, -4.0], [0.0, 0.0]]), eps=0).round(3).tolist()
+    [[1.2, -1.6], [0.0, 0.0]]
+    """
+    advantages = as_rewards(advantages)
+    xp = array_namespace(advantages)
+    if by == "none":
+        return advantages
+    if by == "batch":
+        return advantages / (xp.sqrt(xp.mean(advantages**2)) + eps)
+    if by != "group":
+        raise ValueError(f"by={by!r} must be 'none', 'group' or 'batch'")
+    if groups is not None:
+        return advantages_for(advantages, groups, scale_advantages, by="group", eps=eps)
+    return advantages / (xp.sqrt(xp.mean(advantages**2, axis=-1, keepdims=True)) + eps)

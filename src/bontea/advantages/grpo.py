@@ -1,0 +1,43 @@
+"""GRPO: the centred reward in units of the group's standard deviation.
+
+Optimises the mean reward, with prompts of small spread weighted up. Source: Shao et al. 2024
+(DeepSeekMath, arXiv 2402.03300).
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from bontea._arrays import Array, GroupTooSmallError, from_top, per_group
+from bontea.advantages.reinforce import centred
+
+
+def grpo(rewards: Any, *, eps: float = 1e-4) -> Array:
+    """Group-relative advantage, `(*P, M) -> (*P, M)`, without units.
+
+        A_i = (R_i - mean(R)) / (std(R) + eps),   std with ddof = 1
+
+    Mean convention: the policy gradient estimate of a prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
+
+    `ddof = 1` and `eps = 1e-4` are what TRL and verl compute (verl: eps = 1e-6). Equal rewards get
+    zeros; NaN is a missing rollout and gets 0. Raises GroupTooSmallError when no group has two
+    rewards, ValueError for infinite rewards or eps < 0.
+    Source: Shao et al. 2024 (arXiv 2402.03300).
+
+    >>> grpo([[1.0, 2.0, 3.0]], eps=0).tolist()
+    [[-1.0, 0.0, 1.0]]
+    """
+    if not eps >= 0:
+        raise ValueError(f"eps={eps!r} must be at least 0")
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        m = r.shape[-1]
+        if m < 2:
+            raise GroupTooSmallError("grpo needs at least 2 rollouts per prompt, got 1")
+        a = centred(from_top(r, xp), xp)
+        std = xp.sqrt(xp.sum(a * a, axis=-1, keepdims=True) / (m - 1)) + eps
+        # A constant group has a = 0 everywhere: any divisor will do there, but not 0.
+        return a / xp.where(std > 0, std, xp.ones_like(std))
+
+    return per_group(rewards, kernel)

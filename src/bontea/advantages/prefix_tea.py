@@ -1,0 +1,220 @@
+"""Prefix-TEA: TEA with its 1/M bias cancelled by combining prefixes of the group.
+
+The bias of TEA on n rollouts is a series in 1/n. A weighted sum over prefix sizes n_1 < ... < n_J
+with `sum_j w_j = 1` and `sum_j w_j n_j^-l = 0` removes its first terms (moment cancellation,
+Richardson extrapolation in the sample size). Averaging over random orders of the group makes every
+rollout count. It costs variance, about twice TEA's. Linear in the score functions, so the result is
+still one number per rollout. Degenerate groups as in TEA: equal tail rewards give zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from array_api_compat import device
+
+from bontea._arrays import (
+    Array,
+    GroupTooSmallError,
+    check_alpha,
+    check_k,
+    check_n,
+    constant,
+    from_top,
+    per_group,
+)
+from bontea.advantages._ranks import best_first, share_ties, unsort
+from bontea.advantages.reinforce import centred
+from bontea.advantages.tea import SD_FLOOR, coefficient, shaped, tail_statistics
+from bontea.tails.fit import require_tail
+from bontea.tails.normal import tail_size
+
+CROSS_FIT_SD_FLOOR = 0.05
+"""Cross-fitted, a prefix's tail standard deviation is never taken below this share of the one of
+the whole group's tail: it divides rewards it was not computed from."""
+
+
+def prefix_weights(sizes: Sequence[int], order: int = 2) -> np.ndarray:
+    """Weights `w` of least norm with `sum_j w_j = 1` and `sum_j w_j n_j^-l = 0`, l = 1..order-1.
+
+    Raises ValueError when the sizes are not increasing or fewer than `order`.
+
+    >>> prefix_weights([16, 32]).round(12).tolist()
+    [-1.0, 2.0]
+    """
+    order = check_k(order, "order")
+    n = np.asarray(sizes, dtype=float)
+    if n.ndim != 1 or len(n) < order or n[0] < 1 or np.any(np.diff(n) <= 0):
+        raise ValueError(
+            f"prefix sizes {list(sizes)} must be increasing, positive, and at least order={order} "
+            "of them"
+        )
+    moments = (n[-1] / n) ** np.arange(order)[:, None]
+    return np.linalg.lstsq(moments, np.eye(order)[0], rcond=None)[0]
+
+
+def prefix_sizes(
+    m: int, alpha: float, prefixes: int | Sequence[int] = 4, *, cross_fit: bool = False
+) -> tuple[int, ...]:
+    """The prefix sizes used for a group of m.
+
+    With `n_1` the larger of m/2 (m/4 cross-fitted) and the smallest size whose tail has 3 rewards,
+    the sizes go from `n_1` half-way to the last in equal steps, and then to m (3m/4 cross-fitted).
+
+    >>> prefix_sizes(32, 0.25), prefix_sizes(16, 0.25), prefix_sizes(64, 0.25, cross_fit=True)
+    ((16, 20, 24, 32), (9, 11, 13, 16), (16, 24, 32, 48))
+    """
+    least = 4 if cross_fit else 3
+    if not isinstance(prefixes, (int, np.integer)):
+        sizes = tuple(check_k(size, "prefix size") for size in prefixes)
+        if not sizes or sizes[-1] > m - cross_fit:
+            raise GroupTooSmallError(
+                f"prefix sizes {list(sizes)} do not fit a group of {m}"
+                + (" with rollouts left over to evaluate on" if cross_fit else "")
+            )
+        for size in sizes:
+            require_tail(size, alpha, least)
+        return sizes
+    count = check_k(prefixes, "prefixes")
+    if cross_fit:
+        first, last = m // 4, 3 * m // 4
+        if tail_size(alpha, max(first, 1)) < 4:
+            need = 4 * (int(np.floor(3 / alpha + 1e-9)) + 1)
+            raise GroupTooSmallError(
+                f"prefix_tea with cross_fit needs at least 4 rewards in the tail of its first "
+                f"prefix, m/4 = {first} of {m} rollouts at tail fraction {alpha:g}: use at least "
+                f"{need} rollouts, a larger tail fraction, or cross_fit=False"
+            )
+    else:
+        require_tail(m, alpha)
+        first, last = max(-(-m // 2), int(np.floor(2 / alpha + 1e-9)) + 1), m
+    steps = [*np.linspace(0, 0.5, max(count - 1, 1))[: count - 1], 1.0]
+    return tuple(sorted({int(np.ceil(first + (last - first) * s - 1e-9)) for s in steps}))
+
+
+def prefix_tea(
+    rewards: Any,
+    *,
+    n: float,
+    alpha: float = 0.25,
+    order: int = 2,
+    prefixes: int | Sequence[int] = 4,
+    permutations: int = 16,
+    cross_fit: bool = False,
+    center: bool = True,
+    rng: np.random.Generator | int | None = None,
+) -> Array:
+    """Debiased tail-extrapolated advantage, `(*P, M) -> (*P, M)`, in the units of the rewards.
+
+        A = sum_j w_j TEA_{n_j},   w = prefix_weights(sizes, order),
+
+    averaged over random orders of the group. Mean convention: the policy gradient estimate of a
+    prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
+
+    - `cross_fit=False`: `TEA_{n_j}` is `tea` of the first n_j rollouts times `M/n_j` on those, 0 on
+      the others. Sizes (.5, .625, .75, 1) M. Less than half of TEA's bias at twice its variance.
+    - `cross_fit=True`: threshold, mean and standard deviation from the first n_j rollouts, the
+      shaped reward on the *other* M - n_j (times `M/(M - n_j)`). Sizes (.25, .375, .5, .75) M. The
+      bias is really of second order, but very noisy below M = 64 or so.
+
+    Parameters
+    ----------
+    rewards, n, alpha, center
+        As in `tea`.
+    order
+        Bias terms up to `n^-(order-1)` are cancelled. Higher is noisier.
+    prefixes
+        How many prefix sizes (see `prefix_sizes`), or the sizes themselves, increasing.
+    permutations
+        Random orders to average over, drawn afresh at every call and shared by the groups of the
+        call. `permutations=1` works and is noisy.
+    rng
+        Seed or NumPy generator; the same seed gives the same result. The orders act on ranks, so
+        the result does not depend on the order of the rollouts.
+
+    Notes
+    -----
+    Equal rewards share their advantage. Equal tail rewards, or a constant group, get zeros.
+    Cross-fitted, a prefix's tail standard deviation is never taken below 0.05 of the one of the
+    whole group's tail.
+
+    Raises
+    ------
+    GroupTooSmallError
+        In every group the first prefix has fewer than 3 (cross-fitted: 4) rewards in its tail, or
+        there are fewer different sizes than `order`.
+    ValueError
+        As in `tea`, or sizes that are not increasing, or fewer than `order`.
+
+    Source: Li, Qian, Mou 2026 (arXiv 2605.10716), Prefix-TEA; Theorem 2 for `cross_fit=True`, run
+    there with order 2 and 4 prefixes. Sizes, number of orders and centring are our choices, and so
+    is the form `cross_fit=False`.
+
+    >>> rewards = np.random.default_rng(0).normal(size=(2, 32))
+    >>> prefix_tea(rewards, n=128, rng=0).shape
+    (2, 32)
+    """
+    n, alpha = check_n(n), check_alpha(alpha)
+    order, permutations = check_k(order, "order"), check_k(permutations, "permutations")
+    generator = np.random.default_rng(rng)
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        m = r.shape[-1]
+        sizes = prefix_sizes(m, alpha, prefixes, cross_fit=cross_fit)
+        if len(sizes) < order and isinstance(prefixes, (int, np.integer)):
+            raise GroupTooSmallError(
+                f"a group of {m} has room for prefix sizes {sizes} only, fewer than order={order}: "
+                "use more rollouts, a larger tail fraction, or more prefixes"
+            )
+        x, source = best_first(from_top(r, xp), xp)
+        positions = _balanced_orders(m, permutations, generator)
+        floor = -SD_FLOOR * x[:, -1:]
+        if cross_fit:
+            tail = x[:, : tail_size(alpha, m)]
+            floor = xp.maximum(floor, CROSS_FIT_SD_FLOOR * tail_statistics(tail, floor, xp)[2])
+        a = xp.zeros_like(x)
+        for size, weight in zip(sizes, prefix_weights(sizes, order), strict=True):
+            k = tail_size(alpha, size)
+            members = _ranks_where(positions < size)
+            targets = _ranks_where(positions >= size) if cross_fit else members[:, :k]
+            tail = _take_ranks(x, members[:, :k], xp)
+            boundary, mean, sd = tail_statistics(tail, floor[:, None, :], xp)
+            at = _take_ranks(x, targets, xp) if cross_fit else tail
+            values = shaped(at, boundary, mean, sd, coefficient(n, k, size), xp)
+            share = size / k * (m / (m - size) if cross_fit else m / size)
+            spread = np.zeros((permutations, targets.shape[1], m))
+            np.put_along_axis(spread, targets[:, :, None], weight * share / permutations, axis=2)
+            flat = xp.reshape(values, (x.shape[0], targets.size))
+            a = a + flat @ constant(spread.reshape(-1, m), x, xp)
+        a = unsort(share_ties(a, x, xp), source, xp)
+        return centred(a, xp) if center else a
+
+    return per_group(rewards, kernel)
+
+
+def _balanced_orders(m: int, permutations: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of m ranks in random orders, `(permutations, m)`.
+
+    Rotations of one random order by equal steps, as many as asked for (a fresh order after every
+    m of them): each rank is then in a prefix about equally often, which lowers the variance.
+    """
+    rows = []
+    for start in range(0, permutations, m):
+        count = min(m, permutations - start)
+        shifts = np.floor(np.arange(count) * m / count).astype(int)
+        rows.append((rng.permutation(m)[None, :] + shifts[:, None]) % m)
+    return np.concatenate(rows)
+
+
+def _ranks_where(mask: np.ndarray) -> np.ndarray:
+    """Ranks (best first) where a `(permutations, m)` mask with equal row sums is true."""
+    return np.nonzero(mask)[1].reshape(len(mask), -1)
+
+
+def _take_ranks(x: Array, ranks: np.ndarray, xp: ModuleType) -> Array:
+    """`x[:, ranks]`: `(P, m)` and `(permutations, k)` to `(P, permutations, k)`."""
+    flat = xp.take(x, xp.asarray(ranks.ravel(), device=device(x)), axis=1)
+    return xp.reshape(flat, (x.shape[0], *ranks.shape))

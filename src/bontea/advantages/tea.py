@@ -1,0 +1,117 @@
+"""TEA, the tail-extrapolated advantage: best-of-N from M << N rollouts, as a plug-in.
+
+Assumes that the rewards of a prompt are normal above their upper `alpha` quantile (nothing about
+the rest). Then V_N is the tail mean plus a known multiple of the tail standard deviation, and TEA
+is the policy gradient of that sum with the tail statistics estimated from the group. Its bias is of
+order 1/M: with 16 rollouts and N = 128 it really optimises about best-of-23. A group whose tail
+rewards are all equal gets zeros.
+"""
+
+from __future__ import annotations
+
+import warnings
+from types import ModuleType
+from typing import Any
+
+from bontea._arrays import Array, check_alpha, check_n, from_top, per_group
+from bontea.advantages.reinforce import centred
+from bontea.tails.fit import require_tail
+from bontea.tails.normal import tail_coefficient
+
+SD_FLOOR = 1e-6
+"""The tail standard deviation is never taken below this share of the group's range."""
+
+
+def coefficient(n: float, k: int, m: int) -> float:
+    """`ct_N` at the tail fraction really used, `k/m`; warns when N is too small for that tail."""
+    ct = tail_coefficient(n, k / m)
+    if ct < 0:
+        warnings.warn(
+            f"n={n:g} is too small for a tail of {k} in {m} rollouts: best-of-{n:g} lies below the "
+            "mean of that tail, and the extrapolation would narrow it. Use a larger tail fraction, "
+            "or max_at_k(rewards, k=n), which is unbiased for n < M",
+            stacklevel=2,
+        )
+    return ct
+
+
+def shaped(x: Array, boundary: Array, mean: Array, sd: Array, ct: float, xp: ModuleType) -> Array:
+    """`1{x > r} [(x - r) + ct/(2 sd) ((x - mu)^2 - (r - mu)^2)]`, and 0 everywhere if sd is 0.
+
+    The difference of squares is factored: `(x - r)(x + r - 2 mu)` keeps its digits.
+    """
+    inside = (x > boundary) & (sd > 0)
+    slope = (x + boundary - 2 * mean) / xp.where(sd > 0, sd, xp.ones_like(sd))
+    return xp.where(inside, (x - boundary) * (1 + (ct / 2) * slope), xp.zeros_like(x))
+
+
+def tail_statistics(tail: Array, floor: Array, xp: ModuleType) -> tuple[Array, Array, Array]:
+    """Threshold (the worst), mean and standard deviation (ddof = 0) of tail rewards, best first.
+
+    `tail` is `(..., k)`; the results are `(..., 1)`. The standard deviation is 0 where the tail
+    rewards are equal and at least `floor` elsewhere.
+    """
+    boundary, best = tail[..., -1:], tail[..., :1]
+    mean = xp.mean(tail, axis=-1, keepdims=True)
+    sd = xp.sqrt(xp.mean((tail - mean) ** 2, axis=-1, keepdims=True))
+    sd = xp.where(best > boundary, xp.maximum(sd, floor), xp.zeros_like(sd))
+    return boundary, mean, sd
+
+
+def tea(rewards: Any, *, n: float, alpha: float = 0.25, center: bool = True) -> Array:
+    """Tail-extrapolated advantage, `(*P, M) -> (*P, M)`, in the units of the rewards.
+
+    With `k = ceil(alpha M)`, the tail the k largest rewards, `r` the k-th largest, `mu` and `sd`
+    the mean and standard deviation (ddof = 0) of the tail, and `ct_N = tail_coefficient(n, k/M)`:
+
+        A_i = (M/k) 1{R_i >= r} [ (R_i - r) + ct_N/(2 sd) ((R_i - mu)^2 - (r - mu)^2) ]
+
+    minus the group mean of A when `center` is true. Mean convention: the policy gradient estimate
+    of a prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
+
+    Parameters
+    ----------
+    rewards
+        `(*P, M)`: prompts, then rollouts. NaN is a missing rollout: it gets 0 and its group is
+        treated as one smaller.
+    n
+        Deployment budget N, any real number of at least 1, usually much larger than M.
+    alpha
+        Tail fraction. Smaller assumes less about the rewards, larger is less noisy.
+    center
+        Subtract the group mean of A. This changes no expectation that matters and lowers variance.
+
+    Notes
+    -----
+    The boundary rollout gets exactly 0 before centring, so equal rewards get equal advantages. A
+    constant group, or equal tail rewards, get zeros. `sd` is never taken below 1e-6 of the group's
+    range (a numerical guard: `A` is bounded by `(M/k) (R_max - r) (1 + ct_N sqrt(k))` in any case).
+
+    Raises
+    ------
+    GroupTooSmallError
+        In every group `ceil(alpha M) < 3`: at k = 2 the formula is "winner minus runner-up"
+        whatever N is.
+    ValueError
+        n < 1, alpha outside (0, 1], infinite rewards.
+
+    Source: Li, Qian, Mou 2026 (arXiv 2605.10716), TEA. The paper leaves open whether a baseline is
+    subtracted; centring, and evaluating `ct_N` at k/M, are our choices.
+
+    >>> a = tea([[0.1, 0.4, -0.3, 1.9, 0.2, 1.1, -1.0, 0.8, 0.3, -0.2, 0.6, 0.5]], n=128)
+    >>> a.round(2).tolist()[0][3:6]  # the best rollout, one of the body, the runner-up
+    [6.07, -0.46, -1.46]
+    """
+    n, alpha = check_n(n), check_alpha(alpha)
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        m = r.shape[-1]
+        k = require_tail(m, alpha)
+        x = from_top(r, xp)
+        ordered = xp.sort(x, axis=-1)
+        tail = xp.flip(ordered[:, m - k :], axis=-1)
+        boundary, mean, sd = tail_statistics(tail, -SD_FLOOR * ordered[:, :1], xp)
+        a = (m / k) * shaped(x, boundary, mean, sd, coefficient(n, k, m), xp)
+        return centred(a, xp) if center else a
+
+    return per_group(rewards, kernel)

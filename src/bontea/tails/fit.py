@@ -1,0 +1,186 @@
+"""The tail line of a group: location and scale of its upper rewards, and what they predict.
+
+If the upper rewards of a prompt follow a normal tail `N(mu, sigma^2)`, the j-th best of m rewards
+has expectation `mu + sigma z_j`, with `z_j` the expected normal order statistic: the k best rewards
+lie on a line against `z_j`, whatever the rest of the distribution does. The least-squares line is
+unbiased at every m under that tail, unlike a plug-in of the tail's mean and standard deviation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from bontea._arrays import (
+    Array,
+    GroupTooSmallError,
+    check_alpha,
+    check_n,
+    constant,
+    from_top,
+    per_group,
+    to_numpy,
+)
+from bontea.tails.normal import expected_max, tail_size
+from bontea.tails.order_statistics import normal_scores
+
+
+def require_tail(m: int, alpha: float, least: int = 3) -> int:
+    """`k = ceil(alpha m)`, or GroupTooSmallError when k < `least`, naming what would do.
+
+    With k = 2 the tail's shape is fixed ("winner minus runner-up") and N cannot matter.
+    """
+    k = tail_size(alpha, m)
+    if k >= least:
+        return k
+    need_m = int(np.floor((least - 1) / alpha + 1e-9)) + 1
+    if m >= least:
+        need_alpha = np.ceil(1000 * (least - 1) / m + 1e-9) / 1000
+        remedy = f"use at least {need_m} rollouts, or a tail fraction of at least {need_alpha:g}"
+    else:
+        remedy = f"use at least {need_m} rollouts"
+    raise GroupTooSmallError(
+        f"{m} rollouts with tail fraction {alpha:g} leave {k} in the tail, and {least} are needed "
+        f"for the tail to depend on n: {remedy}"
+    )
+
+
+def line_weights(m: int, top: range, at: float) -> np.ndarray:
+    """Weights on the ranks `top` (0 = best) whose sum is the tail line's value at score `at`.
+
+    Least squares of rewards on normal scores: `1/k + (at - mean z) (z_j - mean z) / S_zz`.
+    """
+    z = normal_scores(m)[::-1][list(top)]
+    centred = z - z.mean()
+    return 1 / len(z) + (at - z.mean()) * centred / (centred @ centred)
+
+
+def predict_best_of_n(
+    rewards: Any, n: float, *, alpha: float = 0.25, tail: str = "normal"
+) -> Array:
+    """Best-of-N of each prompt, predicted from the tail of its rewards; n may exceed M.
+
+        V_N = mu + c_N sigma,   (mu, sigma) the least-squares line of the k = ceil(alpha M) best
+                                rewards on expected normal order statistics
+
+    Parameters
+    ----------
+    rewards : (*P, M)
+        NaN is a missing rollout.
+    n
+        Deployment budget, any real number of at least 1.
+    alpha
+        Tail fraction; the rewards must look normal above their upper `alpha` quantile.
+    tail
+        Only `"normal"`.
+
+    Returns
+    -------
+    (*P,) : in the units of the rewards. A constant group predicts its value; a group with fewer
+    than 3 rewards in the tail gets NaN.
+
+    Raises
+    ------
+    GroupTooSmallError
+        Every group has fewer than 3 rewards in its tail.
+    ValueError
+        n < 1, alpha outside (0, 1], infinite rewards, or an unknown tail.
+
+    Unbiased at every M when the tail is normal. Inside the sample (n <= M) use `best_of_k`, which
+    assumes nothing. Source: the tail form is Lemma 1 of arXiv 2605.10716; the fit is ours.
+
+    >>> rewards = np.random.default_rng(0).normal(size=(2000, 32))
+    >>> round(float(predict_best_of_n(rewards, 128).mean()), 1)  # c_128 = 2.59
+    2.6
+    """
+    n, alpha = check_n(n), check_alpha(alpha)
+    if tail != "normal":
+        raise ValueError(f"tail={tail!r} is not known; known tails: 'normal'")
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        m = r.shape[-1]
+        k = require_tail(m, alpha)
+        weights = line_weights(m, range(k), expected_max(n))
+        top = xp.max(r, axis=-1)
+        best_first = xp.flip(xp.sort(from_top(r, xp), axis=-1), axis=-1)[:, :k]
+        return top + best_first @ constant(weights, r, xp)
+
+    return per_group(rewards, kernel, per_rollout=False, missing=float("nan"))
+
+
+@dataclass(frozen=True)
+class TailCheck:
+    """Does the normal tail predict the best reward of the group? One number, with its error.
+
+    `str()` ends with what to do.
+    """
+
+    predicted: float
+    """Mean over groups of the best reward, predicted from the other tail rewards."""
+    seen: float
+    """Mean over groups of the best reward."""
+    z: float
+    """`(seen - predicted)` in standard errors over groups; NaN with fewer than 2 groups."""
+    groups: int
+
+    @property
+    def verdict(self) -> str:
+        """`"holds"` (|z| < 2), `"doubtful"` (< 4), `"fails"`, or `"unknown"`."""
+        if not np.isfinite(self.z):
+            return "unknown"
+        return "holds" if abs(self.z) < 2 else "doubtful" if abs(self.z) < 4 else "fails"
+
+    def __str__(self) -> str:
+        advice = {
+            "unknown": "too few groups that differ to check the tail model: use more prompts",
+            "holds": "the normal tail is consistent with the best rewards seen",
+            "doubtful": "the tail model is doubtful: watch it, and compare with max_at_k",
+            "fails": "the normal tail misses the best rewards: do not extrapolate; use max_at_k",
+        }[self.verdict]
+        return (
+            f"best reward of a group: seen {self.seen:.4g}, predicted from the rest of its tail "
+            f"{self.predicted:.4g} (z = {self.z:.1f} over {self.groups} groups); {advice}"
+        )
+
+
+def check_tail(rewards: Any, *, alpha: float = 0.25) -> TailCheck:
+    """Check the normal tail where it can be checked: at the best reward of each group.
+
+    The tail line is fitted on the k-1 tail rewards *below* the best one and extrapolated to the
+    best. Under a normal tail the mean difference is 0 at every M, so `z` is a fair test; a lighter
+    tail (a ceiling, a bounded reward) gives z < 0, a heavier one z > 0. Groups whose rewards are
+    all equal, or with fewer than 3 rewards in the tail, are left out.
+
+    `rewards` is `(*P, M)`; groups are taken as independent.
+
+    >>> rng = np.random.default_rng(0)
+    >>> check_tail(rng.normal(size=(400, 16))).verdict
+    'holds'
+    >>> check_tail(np.minimum(rng.normal(size=(400, 16)), 0.8)).verdict
+    'fails'
+    """
+    alpha = check_alpha(alpha)
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        m = r.shape[-1]
+        k = require_tail(m, alpha)
+        weights = line_weights(m, range(1, k), normal_scores(m)[-1])
+        top = xp.max(r, axis=-1)
+        shifted = from_top(r, xp)
+        rest = xp.flip(xp.sort(shifted, axis=-1), axis=-1)[:, 1:k] @ constant(weights, r, xp)
+        spread = xp.min(shifted, axis=-1)
+        return xp.stack([top, rest, spread], axis=-1)
+
+    rows = to_numpy(per_group(rewards, kernel, per_rollout=False, missing=float("nan")))
+    top, rest, spread = rows.reshape(-1, 3).T
+    use = np.isfinite(top) & (spread < 0)
+    groups = int(use.sum())
+    if groups == 0:
+        return TailCheck(float("nan"), float("nan"), float("nan"), 0)
+    top, miss = top[use], -rest[use]  # miss = best seen - best predicted
+    error = miss.std(ddof=1) / np.sqrt(groups) if groups > 1 else float("nan")
+    z = float(miss.mean() / error) if error > 0 else float("nan")
+    return TailCheck(float((top - miss).mean()), float(top.mean()), z, groups)
