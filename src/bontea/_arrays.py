@@ -93,7 +93,7 @@ def per_group(
     """
     rewards = as_rewards(rewards)
     xp = array_namespace(rewards)
-    values = xp.astype(rewards, _compute_dtype(rewards.dtype, xp, device(rewards)), copy=False)
+    values = to_compute(rewards, xp)
     leading, m = rewards.shape[:-1], rewards.shape[-1]
     flat = xp.reshape(values, (math.prod(leading), m))
 
@@ -113,9 +113,7 @@ def per_group(
             out = kernel(flat, xp)
 
     out = xp.reshape(out, (*leading, *out.shape[1:]))
-    if xp.isdtype(rewards.dtype, "real floating"):
-        out = xp.astype(out, rewards.dtype, copy=False)
-    return out
+    return to_input_dtype(out, rewards, xp)
 
 
 def _by_group_size(
@@ -185,12 +183,22 @@ def constant(values: np.ndarray, like: Array, xp: ModuleType) -> Array:
     return xp.asarray(values, dtype=like.dtype, device=device(like))
 
 
+def to_compute(x: Array, xp: ModuleType) -> Array:
+    """`x` in the float type that the library computes in: 32 bits at least."""
+    return xp.astype(x, _compute_dtype(x.dtype, xp, device(x)), copy=False)
+
+
+def to_input_dtype(out: Array, x: Array, xp: ModuleType) -> Array:
+    """A result in the float type of its input `x`; as it is when `x` is integer or bool."""
+    return xp.astype(out, x.dtype, copy=False) if xp.isdtype(x.dtype, "real floating") else out
+
+
 def to_numpy(x: Any) -> np.ndarray:
     """`x` as a NumPy array on the host: float64 from float, for statistics and reports."""
     x = as_rewards(x)
     xp = array_namespace(x)
     if xp.isdtype(x.dtype, "real floating"):
-        x = xp.astype(x, _compute_dtype(x.dtype, xp, device(x)), copy=False)
+        x = to_compute(x, xp)
     return np.asarray(_to_numpy(x), dtype=float)
 
 

@@ -9,7 +9,8 @@ The mean of one response:
 
 Best-of-k with k up to M - 1, no model of the rewards:
 
-- `max_at_k`: the exact gradient, unbiased and centred. `best_of_n_max_second`: winner takes its lead.
+- `max_at_k`: the exact gradient, unbiased and centred.
+- `best_of_n_max_second`: the winner takes its lead over the runner-up.
 
 Best-of-N with N far beyond M, from a normal model of the upper tail:
 

@@ -44,9 +44,7 @@ def share_ties(values: Array, r: Array, xp: ModuleType) -> Array:
     last = xp.where(is_last, at, xp.full_like(at, m - 1))
     step = 1
     while step < m:
-        first = xp.concat(
-            [first[:, :step], xp.maximum(first[:, step:], first[:, :-step])], axis=-1
-        )
+        first = xp.concat([first[:, :step], xp.maximum(first[:, step:], first[:, :-step])], axis=-1)
         last = xp.concat([xp.minimum(last[:, :-step], last[:, step:]), last[:, -step:]], axis=-1)
         step *= 2
     total = xp.cumulative_sum(values, axis=-1, include_initial=True)

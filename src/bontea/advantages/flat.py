@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from bontea._arrays import Array, GroupTooSmallError, as_rewards, per_group
+from bontea._arrays import (
+    Array,
+    GroupTooSmallError,
+    as_rewards,
+    to_compute,
+    to_input_dtype,
+)
 
 
 def get_estimator(estimator: str | Callable[..., Array]) -> Callable[..., Array]:
@@ -97,7 +103,7 @@ def advantages_for(
         except GroupTooSmallError:
             if on_small == "raise":
                 raise
-            out = per_group(block, lambda r, xp: xp.zeros_like(r))
+            out = to_input_dtype(xp.zeros_like(to_compute(block, xp)), block, xp)
         parts.append(xp.reshape(out, (-1,)))
         places.append(rows.ravel())
     back = np.argsort(np.concatenate(places), kind="stable")
@@ -121,13 +127,14 @@ def scale_advantages(
     [[1.2, -1.6], [0.0, 0.0]]
     """
     advantages = as_rewards(advantages)
-    xp = array_namespace(advantages)
     if by == "none":
         return advantages
-    if by == "batch":
-        return advantages / (xp.sqrt(xp.mean(advantages**2)) + eps)
-    if by != "group":
+    if by not in ("batch", "group"):
         raise ValueError(f"by={by!r} must be 'none', 'group' or 'batch'")
-    if groups is not None:
+    if by == "group" and groups is not None:
         return advantages_for(advantages, groups, scale_advantages, by="group", eps=eps)
-    return advantages / (xp.sqrt(xp.mean(advantages**2, axis=-1, keepdims=True)) + eps)
+    xp = array_namespace(advantages)
+    values = to_compute(advantages, xp)
+    axis = -1 if by == "group" else None
+    values = values / (xp.sqrt(xp.mean(values**2, axis=axis, keepdims=True)) + eps)
+    return to_input_dtype(values, advantages, xp)

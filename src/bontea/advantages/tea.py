@@ -9,6 +9,7 @@ rewards are all equal gets zeros.
 
 from __future__ import annotations
 
+import math
 import warnings
 from types import ModuleType
 from typing import Any
@@ -40,9 +41,9 @@ def shaped(x: Array, boundary: Array, mean: Array, sd: Array, ct: float, xp: Mod
 
     The difference of squares is factored: `(x - r)(x + r - 2 mu)` keeps its digits.
     """
-    inside = (x > boundary) & (sd > 0)
-    slope = (x + boundary - 2 * mean) / xp.where(sd > 0, sd, xp.ones_like(sd))
-    return xp.where(inside, (x - boundary) * (1 + (ct / 2) * slope), xp.zeros_like(x))
+    x = xp.maximum(x, boundary)
+    slope = (x + boundary - 2 * mean) / xp.where(sd > 0, sd, xp.full_like(sd, math.inf))
+    return xp.where(sd > 0, (x - boundary) * (1 + (ct / 2) * slope), xp.zeros_like(x))
 
 
 def tail_statistics(tail: Array, floor: Array, xp: ModuleType) -> tuple[Array, Array, Array]:
@@ -53,8 +54,11 @@ def tail_statistics(tail: Array, floor: Array, xp: ModuleType) -> tuple[Array, A
     """
     boundary, best = tail[..., -1:], tail[..., :1]
     mean = xp.mean(tail, axis=-1, keepdims=True)
-    sd = xp.sqrt(xp.mean((tail - mean) ** 2, axis=-1, keepdims=True))
-    sd = xp.where(best > boundary, xp.maximum(sd, floor), xp.zeros_like(sd))
+    span = best - boundary
+    # In units of the span, squares neither overflow nor vanish, whatever the unit of the rewards.
+    u = (tail - mean) / xp.where(span > 0, span, xp.full_like(span, math.inf))
+    sd = span * xp.sqrt(xp.mean(u * u, axis=-1, keepdims=True))
+    sd = xp.where(span > 0, xp.maximum(sd, floor), xp.zeros_like(sd))
     return boundary, mean, sd
 
 

@@ -108,6 +108,8 @@ def compare(
             "needs the same prompts in the same order"
         )
     keep = ~(np.isnan(first).all(1) | np.isnan(second).all(1))
+    if not keep.any():
+        raise ValueError("no prompt has a reward from both models: there is nothing to compare")
     if ks is None:
         ks = default_ks(
             min(int((~np.isnan(table[keep])).sum(1).min()) for table in (first, second))

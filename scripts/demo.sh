@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Set up, then train the embedded policy with GRPO, max@k and TEA and compare them.
+# Arguments go to `bontea train`.
+set -euo pipefail
+bash "$(dirname "$0")/setup.sh"
+exec "$(dirname "$0")/../.venv/bin/bontea" train "$@"

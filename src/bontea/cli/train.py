@@ -1,0 +1,191 @@
+"""`bontea train`: post-train a model for best-of-N and compare it with its rivals."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from bontea.training.settings import Settings
+
+EXAMPLES = """examples:
+  bontea train
+      train the embedded toy policy with GRPO, max@k and TEA, and compare them (minutes on a CPU)
+  bontea train --model Qwen/Qwen3-0.6B --reward Skywork/Skywork-Reward-V2-Qwen3-0.6B \\
+      --prompts trl-lib/ultrafeedback-prompt --estimator tea --deploy-n 128 --lora 32
+      train your own model on a GPU
+  bontea train --resume
+      go on with the latest job under runs/ that was stopped or killed
+"""
+
+
+def add_parser(subparsers: Any, name: str) -> None:
+    parser = subparsers.add_parser(
+        name,
+        help="post-train a model for best-of-N and compare estimators on held-out prompts",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("config", nargs="?", default=None, help="YAML file of settings")
+    for field in fields(Settings):
+        add_setting(parser, field)
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        default=False,
+        help="go on with the job in --output (default: the latest under runs/)",
+    )
+    parser.add_argument("--json", action="store_true", default=False, help="results as JSON")
+
+
+def add_setting(parser: argparse.ArgumentParser, field: Any) -> None:
+    """One flag for one field of Settings."""
+    flag = "--" + field.name.replace("_", "-")
+    options: dict[str, Any] = {"dest": field.name, "help": field.metadata["help"]}
+    if isinstance(field.default, (int, float, str)) and not isinstance(field.default, bool):
+        options["help"] += f" (default: {field.default})"
+    kind = str(field.type)
+    if kind == "bool":
+        options["action"] = "store_true"
+    elif kind.startswith("list"):
+        options["nargs"] = "+"
+    elif kind.startswith("dict"):
+        options.update(nargs="+", metavar="NAME=VALUE")
+    else:
+        options["metavar"] = kind.partition(" ")[0].upper()
+        options["type"] = {"int": int, "float": float}.get(kind.partition(" ")[0], str)
+    parser.add_argument(flag, **options)
+
+
+def run(args: argparse.Namespace) -> int:
+    _quiet()
+    started = time.time()
+    given = {f.name: getattr(args, f.name) for f in fields(Settings) if f.name in args}
+    if "trl" in given:
+        given["trl"] = _pairs(given["trl"])
+    settings = _resumed(args, given) if args.resume else _fresh(args, given)
+
+    import torch
+
+    from bontea.report.table import comparison_table, difference_lines
+    from bontea.training import job
+    from bontea.training.progress import JobProgress, Stopped
+    from bontea.training.results import to_mapping
+
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    settings.resolve(processes=world, gpu=torch.cuda.is_available())
+    progress = JobProgress(quiet=not job.is_main_process())
+    progress.say(f"output: {settings.output}")
+    again = f"bontea train --resume --output {shlex.quote(str(settings.output))}"
+    try:
+        with progress.catch_interrupt():
+            results = job.run(settings, progress)
+    except (Stopped, KeyboardInterrupt):
+        progress.say(f"stopped; nothing finished is lost. Go on with:\n  {again}")
+        return 130
+    if not job.is_main_process():
+        return 0
+    mapping = to_mapping(results, settings)
+    if args.json:
+        print(json.dumps(mapping))
+        return 0
+    from rich.console import Console
+
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out = Console(highlight=False, width=160)
+    out.print(comparison_table(mapping))
+    for line in difference_lines(mapping):
+        out.print(line, markup=False)
+    out.print(
+        f"models, rollouts, results.json and curve.png: {settings.output} "
+        f"({time.time() - started:.0f} s)",
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _fresh(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
+    values = _read_yaml(args.config) if args.config else {}
+    settings = Settings.from_mapping({**values, **given}, args.config or "settings")
+    if settings.output is None:
+        settings.output = str(Path("runs") / time.strftime("%Y%m%d-%H%M%S"))
+    if (settings.output_folder() / "settings.json").exists():
+        raise ValueError(
+            f"output folder {settings.output} already holds a job: go on with it by adding "
+            "--resume, or choose another --output"
+        )
+    return settings
+
+
+def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
+    output = given.pop("output", None)
+    if output is None:
+        found = sorted(Path("runs").glob("*/settings.json"), key=lambda p: p.stat().st_mtime)
+        if not found:
+            raise FileNotFoundError("nothing to resume: no job under runs/; give its --output")
+        output = str(found[-1].parent)
+    path = Path(output) / "settings.json"
+    if not path.exists():
+        raise FileNotFoundError(f"nothing to resume: {path} is not there")
+    saved = json.loads(path.read_text())["settings"]
+    asked = {**(_read_yaml(args.config) if args.config else {}), **given}
+    other = {k: v for k, v in asked.items() if saved.get(k) != v and k != "output"}
+    if other:
+        name = next(iter(other))
+        raise ValueError(
+            f"the job in {output} was started with {name}={saved.get(name)!r}, not "
+            f"{other[name]!r}: resume it without that setting, or start a new one"
+        )
+    return Settings.from_mapping({**saved, "output": output}, str(path))
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileNotFoundError(f"config {path} cannot be read: {error.strerror}") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"config {path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"config {path} must hold NAME: VALUE lines")
+    return {str(name).replace("-", "_"): value for name, value in values.items()}
+
+
+def _pairs(texts: list[str]) -> dict[str, Any]:
+    import yaml
+
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--trl {text!r}: write NAME=VALUE, such as --trl use_vllm=true")
+        pairs[name.strip()] = yaml.safe_load(value)
+    return pairs
+
+
+def _quiet() -> None:
+    """Keep libraries from talking over the progress bar; warnings of ours still show."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    if not sys.warnoptions:
+        import warnings
+
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.formatwarning = lambda m, c, *_: f"{c.__name__}: {m}\n"

@@ -1,0 +1,186 @@
+"""From the settings of a run to an estimator that can be called: shared by all adapters.
+
+Frameworks have one budget, one tail fraction and one group size; estimators have parameters of
+their own. What matches by name is passed on, and the result is tried once, so that a wrong setting
+stops a run before it has cost anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from array_api_compat import device
+
+from bontea._arrays import Array, GroupTooSmallError, check_alpha, check_n, per_group
+from bontea.advantages import get_estimator
+
+_KEYWORD = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@dataclass(frozen=True)
+class EstimatorCall:
+    """An estimator with its parameters: `call(rewards (*P, M)) -> (*P, M)`, checked.
+
+    It can be passed wherever an estimator can. The function sees complete groups only (NaN is
+    taken out before, as everywhere in the library), and what it returns must have the shape of what
+    it got and be finite.
+    """
+
+    name: str
+    function: Callable[..., Array]
+    params: Mapping[str, Any]
+    takes_rng: bool
+    """The estimator is random and no `rng` is fixed in `params`: pass one to every call."""
+
+    def __call__(self, rewards: Any, *, rng: Any = None) -> Array:
+        params = {**self.params, "rng": rng} if self.takes_rng else self.params
+
+        def kernel(r: Array, xp: ModuleType) -> Array:
+            return self._checked(self.function(r, **params), r, xp)
+
+        return per_group(rewards, kernel)
+
+    def fits(self, m: int, asarray: Callable[[Any], Array] = np.asarray) -> bool:
+        """Whether a group of `m` rollouts is large enough."""
+        try:
+            self(_probe(m, asarray), rng=np.random.default_rng(0))
+        except GroupTooSmallError:
+            return False
+        return True
+
+    def _checked(self, out: Any, r: Array, xp: ModuleType) -> Array:
+        try:
+            out = xp.asarray(out, dtype=r.dtype, device=device(r))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"estimator {self.name!r} returned a {type(out).__name__} that is not an array of "
+                f"numbers ({error})"
+            ) from None
+        if tuple(out.shape) != tuple(r.shape):
+            raise ValueError(
+                f"estimator {self.name!r} returned shape {tuple(out.shape)} for rewards of shape "
+                f"{tuple(r.shape)}: it must return one advantage per rollout, prompts x rollouts"
+            )
+        bad = ~xp.all(xp.isfinite(out), axis=-1)
+        if bool(xp.any(bad)):
+            row = int(xp.argmax(xp.astype(bad, xp.int8)))
+            raise ValueError(
+                f"estimator {self.name!r} returned {_show(out[row, :])} for the rewards "
+                f"{_show(r[row, :])}: advantages must be finite. Equal rewards are common in "
+                "training; a group without a signal gets zeros"
+            )
+        return out
+
+
+def estimator_call(
+    estimator: str | Callable[..., Array],
+    *,
+    n: float,
+    m: int,
+    alpha: float = 0.25,
+    params: Mapping[str, Any] | None = None,
+    asarray: Callable[[Any], Array] = np.asarray,
+) -> EstimatorCall:
+    """An estimator with the parameters of a run, tried once on groups of `m` rollouts.
+
+    Parameters
+    ----------
+    estimator
+        Key in `ADVANTAGES`, `"module:function"`, or a callable `(rewards (P, m), **params)`.
+    n, alpha
+        Deployment budget and tail fraction: go to the estimator's parameters of these names. A
+        parameter `k` that is not given becomes `min(n, m - 1)`.
+    m
+        Rollouts per prompt.
+    params
+        For the estimator; they win over all of the above.
+    asarray
+        Makes the kind of array that the framework will pass.
+
+    Raises
+    ------
+    GroupTooSmallError (a ValueError)
+        The estimator needs more than `m` rollouts.
+    ValueError
+        Everything else: unknown estimator or parameter, a value out of range, a function that fails
+        or returns the wrong thing.
+
+    >>> estimator_call("max_at_k", n=128, m=16).params
+    {'k': 15}
+    >>> estimator_call("tea", n=128, m=16, params={"alpha": 0.5}).params
+    {'n': 128, 'alpha': 0.5}
+    """
+    check_n(n), check_alpha(alpha)
+    function = get_estimator(estimator)
+    name = estimator_name(estimator)
+    given = dict(params or {})
+    accepted, required, open_ended = _parameters(function)
+
+    unknown = [key for key in given if key not in accepted]
+    if unknown and not open_ended:
+        near = difflib.get_close_matches(unknown[0], accepted, n=1)
+        raise ValueError(
+            f"estimator {name!r} has no parameter {unknown[0]!r}"
+            + (f"; did you mean {near[0]!r}?" if near else "")
+            + (f" It takes: {', '.join(accepted)}" if accepted else " It takes none")
+        )
+    offered = {"n": n, "alpha": alpha, "k": int(max(1, min(n, m - 1)))}
+    chosen = {key: value for key, value in offered.items() if key in accepted} | given
+    missing = [key for key in required if key not in chosen and key != "rng"]
+    if missing:
+        raise ValueError(
+            f"estimator {name!r} needs a value for {', '.join(missing)}: give it among the "
+            "estimator's parameters"
+        )
+    call = EstimatorCall(name, function, chosen, "rng" in accepted and "rng" not in given)
+    try:
+        call(_probe(m, asarray), rng=np.random.default_rng(0))
+    except GroupTooSmallError as error:
+        raise GroupTooSmallError(f"estimator {name!r}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"estimator {name!r}: {error}") from error
+    except Exception as error:
+        raise ValueError(
+            f"estimator {name!r} failed on a group of {m} rollouts with rewards 0 and 1: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return call
+
+
+def estimator_name(estimator: str | Callable[..., Array]) -> str:
+    """What to call it in messages and files: `"module:function"` for a callable."""
+    if isinstance(estimator, str):
+        return estimator
+    if isinstance(estimator, functools.partial):
+        estimator = estimator.func
+    name = getattr(estimator, "__qualname__", type(estimator).__qualname__)
+    return f"{getattr(estimator, '__module__', '?')}:{name}"
+
+
+def _parameters(function: Callable[..., Array]) -> tuple[list[str], list[str], bool]:
+    """Names it accepts by keyword after the rewards, those without default, and `**kwargs`."""
+    try:
+        found = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some C functions have no signature: take what is given
+        return [], [], True
+    named = [p for i, p in enumerate(found) if p.kind in _KEYWORD and i > 0]
+    required = [p.name for p in named if p.default is inspect.Parameter.empty]
+    return [p.name for p in named], required, any(p.kind == p.VAR_KEYWORD for p in found)
+
+
+def _probe(m: int, asarray: Callable[[Any], Array]) -> Array:
+    """A group of zeros and ones (legal for estimators of pass rates, and full of ties) and a
+    constant one: what every run meets sooner or later."""
+    return asarray(np.stack([np.arange(m) % 2, np.zeros(m)]).astype(float))
+
+
+def _show(row: Array, most: int = 8) -> str:
+    values = [f"{float(v):.4g}" for v in row[:most]]
+    return "[" + ", ".join(values) + (", ...]" if row.shape[0] > most else "]")

@@ -1,0 +1,273 @@
+"""TRL: `BestOfNTrainer` is TRL's GRPOTrainer with another advantage; `attach` changes one in place.
+
+    from bontea.integrations.trl import BestOfNConfig, BestOfNTrainer
+
+    args = BestOfNConfig("out", estimator="tea", deploy_n=128, num_generations=16,
+                         per_device_train_batch_size=64)
+    BestOfNTrainer(model="...", reward_funcs=reward, args=args, train_dataset=prompts).train()
+
+TRL has no hook for advantages. Rewards are read where TRL has gathered them over processes
+(`_calculate_rewards`), and the advantages are replaced in what `_generate_and_score_completions`
+returns, before TRL shuffles the batch: generation, loss, KL, logging and checkpoints stay TRL's.
+Every process computes the same advantages from the same gathered rewards and keeps its own rows.
+
+With Unsloth, import it before this module, as it asks; or use `attach`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import trl
+
+from bontea._arrays import check_alpha, check_n
+from bontea.integrations._params import estimator_name
+from bontea.integrations._trl_checks import (
+    checked_reward,
+    require_hooks,
+    require_not_hidden,
+    require_picklable,
+    require_sum,
+)
+from bontea.integrations._trl_state import BestOfN
+
+
+@dataclass
+class BestOfNConfig(trl.GRPOConfig):
+    """TRL's `GRPOConfig` with five more fields.
+
+    `scale_rewards` is without effect: the estimator is the whole advantage, and `advantage_scale`
+    its scale. `multi_objective_aggregation="normalize_then_sum"` is refused.
+    """
+
+    _VALID_DICT_FIELDS = [  # noqa: RUF012
+        *getattr(trl.GRPOConfig, "_VALID_DICT_FIELDS", []),
+        "estimator_params",
+    ]
+
+    estimator: str = field(
+        default="tea",
+        metadata={
+            "help": "Advantage estimator: a key of bontea.ADVANTAGES or MODULE:FUNCTION; in Python "
+            "also a module-level function (rewards (P, M), **params) -> (P, M)."
+        },
+    )
+    deploy_n: float = field(
+        default=128,
+        metadata={
+            "help": "How many responses are sampled per prompt when the model is used. The "
+            "estimator's n; a max_at_k without k gets min(deploy_n, num_generations - 1)."
+        },
+    )
+    tail_fraction: float = field(
+        default=0.25,
+        metadata={
+            "help": "Share of a prompt's best rollouts that the tail is fitted on: the estimator's "
+            "alpha."
+        },
+    )
+    estimator_params: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={"help": "More parameters of the estimator; they win over the fields above."},
+    )
+    advantage_scale: Literal["none", "group", "batch"] = field(
+        default="batch",
+        metadata={
+            "help": "Divide the advantages by their root-mean-square over the scorable rollouts of "
+            "the batch, so that a learning rate tuned for GRPO keeps its meaning; by that of each "
+            "group; or not at all."
+        },
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        # Loggers turn this into JSON, where a function can only be a name.
+        return super().to_dict() | {"estimator": estimator_name(self.estimator)}
+
+
+class BestOfNMixin:
+    """The change itself, for `class Mine(BestOfNMixin, SomeGRPOTrainer)`.
+
+    Advantages of a generation batch, of all processes together:
+
+        rewards = sum_f weight_f reward_f        NaN where every function returned None
+        groups  = position // num_generations    (num_generations_eval in evaluation)
+        A       = scale_advantages(advantages_for(rewards, groups, estimator, **params))
+
+    The root-mean-square of the scale is taken over scorable rollouts: those that got a reward,
+    including the zeros of degenerate groups. Unscorable rollouts stay exactly 0 and do not count,
+    or a reward function that often fails would raise the advantages of the others.
+    """
+
+    # What TRL's trainers provide.
+    accelerator: Any
+    args: Any
+    model: Any
+    state: Any
+    num_generations: Any
+    num_generations_eval: Any
+    reward_funcs: list[Any]
+    reward_func_names: list[str]
+    reward_weights: torch.Tensor
+    _metrics: Any
+    _logs: Any
+
+    _best_of_n: BestOfN
+    _best_of_n_rewards: torch.Tensor | None
+
+    def __init__(
+        self, model: Any, reward_funcs: Any = None, args: Any = None, *more: Any, **kwargs: Any
+    ) -> None:
+        if args is None:
+            # TRL's default of 8 rollouts leaves 2 in a tail of a quarter: too few for any n.
+            args = BestOfNConfig("best-of-n", num_generations=16, per_device_train_batch_size=16)
+        if not isinstance(args, BestOfNConfig):
+            raise ValueError(
+                f"BestOfNTrainer takes args=BestOfNConfig(...), got {type(args).__name__}. "
+                "BestOfNConfig has the same fields and those of the estimator; to keep this "
+                "config, build trl.GRPOTrainer and call attach(trainer, 'tea', n=128)"
+            )
+        # Everything that can be wrong is found before a model is loaded.
+        require_hooks(super(), type(self).__name__)
+        require_sum(args)
+        require_picklable(args.estimator)
+        self._best_of_n = BestOfN(
+            args.estimator,
+            n=check_n(args.deploy_n, "deploy_n"),
+            alpha=check_alpha(args.tail_fraction, "tail_fraction"),
+            m=args.num_generations,  # type: ignore[arg-type]
+            scale=args.advantage_scale,
+            params=args.estimator_params,
+        )
+        super().__init__(model, reward_funcs, args, *more, **kwargs)  # type: ignore[call-arg]
+
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        given = self.reward_funcs
+        self.reward_funcs = list(map(checked_reward, given, self.reward_func_names))
+        try:
+            rewards = super()._calculate_rewards(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            self.reward_funcs = given
+        for name, column in zip(self.reward_func_names, rewards.T, strict=True):
+            if torch.isinf(column).any():
+                raise ValueError(
+                    f"reward function {name!r} returned an infinite reward (or one beyond the "
+                    "range of float32): clip it, or return None for what cannot be scored"
+                )
+        self._best_of_n_rewards = rewards
+        return rewards
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        self._best_of_n_rewards = None
+        out = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
+        if self._best_of_n_rewards is None:
+            raise RuntimeError(
+                f"this trainer did not call `_calculate_rewards` while scoring (trl "
+                f"{trl.__version__}), so its advantages cannot be replaced; use trl>=1.16,<2"
+            )
+        training = self.model.training
+        advantages, metrics = self._best_of_n.step(
+            _weighted_sum(self._best_of_n_rewards, self.reward_weights),
+            m=self.num_generations if training else self.num_generations_eval,
+            training=training,
+            seed=self.args.seed,
+            step=self.state.global_step,
+            loud=self.accelerator.is_main_process,
+        )
+        trl_advantages = out["advantages"]
+        own, processes = len(trl_advantages), self.accelerator.num_processes
+        if trl_advantages.ndim != 1 or own * processes != len(advantages):
+            raise RuntimeError(
+                f"expected {len(advantages)} rewards to become one advantage per completion on "
+                f"{processes} processes, but this trainer has advantages of shape "
+                f"{tuple(trl_advantages.shape)} on one of them: it shapes them itself, and "
+                "replacing them would undo that"
+            )
+        first = own * self.accelerator.process_index
+        out["advantages"] = advantages[first : first + own].to(trl_advantages)
+
+        shown = self._logs["advantages"]  # TRL just added its own, and keeps only the latest
+        for _ in range(min(len(shown), len(advantages))):
+            shown.pop()
+        shown.extend(advantages.tolist())
+        for name, value in metrics.items():
+            self._metrics["train" if training else "eval"][f"best_of_n/{name}"].append(value)
+        return out
+
+
+def attach(
+    trainer: Any,
+    estimator: str | Callable[..., Any] = "tea",
+    *,
+    n: float = 128,
+    alpha: float = 0.25,
+    advantage_scale: str = "batch",
+    **params: Any,
+) -> Any:
+    """Give an existing GRPOTrainer best-of-N advantages; returns the same trainer.
+
+        trainer = attach(GRPOTrainer(...), "max_at_k", n=128, k=8)
+
+    `params` go to the estimator. For trainers one does not build oneself (Unsloth, subclasses).
+    RLOOTrainer works with `beta=0` and without `reward_clip_range`. Attaching again replaces the
+    estimator. Checkpoints do not record it: attach again after building a trainer to resume.
+
+    Raises ValueError for what is not such a trainer, and for the settings that `BestOfNTrainer`
+    refuses.
+    """
+    cls: Any = type(trainer)
+    require_hooks(trainer, cls.__name__)
+    require_not_hidden(trainer)
+    if any("RLOO" in base.__name__ for base in cls.__mro__):
+        if trainer.beta != 0:
+            raise ValueError(
+                f"this RLOOTrainer has beta={trainer.beta}: it subtracts the KL from the reward, "
+                "and best-of-N of that is not what is deployed. Use RLOOConfig(beta=0), or "
+                "GRPOTrainer, which keeps the KL in the loss"
+            )
+        if trainer.reward_clip_range:
+            raise ValueError(
+                f"this RLOOTrainer clips rewards to {trainer.reward_clip_range}, which ties the "
+                "best responses; clip in the reward function if that is meant"
+            )
+    require_sum(trainer)
+    trainer._best_of_n = BestOfN(
+        estimator, n=n, alpha=alpha, m=trainer.num_generations, scale=advantage_scale, params=params
+    )
+    if not isinstance(trainer, BestOfNMixin):
+        trainer.__class__ = _best_of_n_class(cls)
+    return trainer
+
+
+def _weighted_sum(per_function: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """`(B, functions)` to `(B,)`, as TRL sums them; in float64 on the CPU, so that processes and
+    devices agree to the last digit and nothing waits for small kernels."""
+    values = per_function.detach().to("cpu", torch.float64)
+    total = (values * weights.to("cpu", torch.float64)).nansum(dim=1)
+    return torch.where(values.isnan().all(dim=1), torch.nan, total)
+
+
+@functools.cache
+def _best_of_n_class(base: Any) -> type:
+    name = "BestOfNTrainer" if base.__name__ == "GRPOTrainer" else f"BestOfN{base.__name__}"
+    doc = f"""TRL's {base.__name__} with a best-of-N advantage, set up by a `BestOfNConfig`."""
+    return type(name, (BestOfNMixin, base), {"__module__": __name__, "__doc__": doc})
+
+
+if TYPE_CHECKING:
+
+    class BestOfNTrainer(BestOfNMixin, trl.GRPOTrainer):
+        """TRL's GRPOTrainer with a best-of-N advantage, set up by a `BestOfNConfig`."""
+
+
+def __getattr__(name: str) -> Any:
+    # Built on first use: the trainer is what takes long to import, and Unsloth rebinds it.
+    if name == "BestOfNTrainer":
+        return _best_of_n_class(trl.GRPOTrainer)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["BestOfNConfig", "BestOfNMixin", "BestOfNTrainer", "attach"]

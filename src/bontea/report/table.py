@@ -1,0 +1,59 @@
+"""The table at the end of a training job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def comparison_table(results: dict[str, Any]) -> Any:
+    """A rich table from `results.json` of a job: best-of-k of every arm, and its cost."""
+    from rich.table import Table
+
+    arms = results["arms"]
+    ks = [k for k in arms[0]["ks"] if all(k in arm["ks"] for arm in arms)]
+    shown = _pick(ks, int(results["settings"]["deploy_n"]))
+    table = Table(
+        title=(
+            f"best-of-k reward on {results['held_out_prompts']} held-out prompts, "
+            f"{results['confidence_level']:.0%} interval"
+        )
+    )
+    table.add_column("arm", no_wrap=True)
+    for k in shown:
+        table.add_column(f"best of {k}", justify="right")
+    for name in ("spread", "distinct", "rollouts", "seconds"):
+        table.add_column(name, justify="right")
+    for arm in arms:
+        where = [arm["ks"].index(k) for k in shown]
+        table.add_row(
+            arm["arm"],
+            *(f"{arm['best_of_k'][i]:.2f}" + _limits(arm["low"][i], arm["high"][i]) for i in where),
+            f"{arm['spread']:.2f}",
+            f"{arm['distinct']:.0%}",
+            f"{arm['rollouts']:,}",
+            f"{arm['seconds']:.0f}",
+        )
+    return table
+
+
+def difference_lines(results: dict[str, Any]) -> list[str]:
+    """The paired differences between arms at the deployment budget, a sentence each."""
+    n = int(results["settings"]["deploy_n"])
+    lines = []
+    for row in results["differences"]:
+        k = max((k for k in row["ks"] if k <= n), default=row["ks"][0])
+        i = row["ks"].index(k)
+        limits = _limits(row["low"][i], row["high"][i]).strip()
+        lines.append(
+            f"best of {k}: {row['arm']} minus {row['minus']} = {row['difference'][i]:+.2f} {limits}"
+        )
+    return lines
+
+
+def _pick(ks: list[int], n: int) -> list[int]:
+    wanted = {1, 8, max((k for k in ks if k <= n), default=ks[-1]), ks[-1]}
+    return [k for k in ks if k in wanted]
+
+
+def _limits(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"

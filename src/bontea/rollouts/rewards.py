@@ -1,0 +1,136 @@
+"""Reward functions in TRL's signature: `reward(prompts, completions, **columns) -> list[float]`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Reward: TypeAlias = Callable[..., Sequence[float | None]]
+
+
+def load_reward(spec: str, *, trust_remote_code: bool = False) -> Reward:
+    """A reward function from `"module:function"`, or a sequence-classification model by name.
+
+    A model is a local folder or hub name whose first logit is the reward. Modules are looked up on
+    the Python path and in the working folder. Raises ValueError saying what could not be loaded.
+    """
+    module, colon, name = spec.partition(":")
+    if colon and not Path(spec).exists():
+        sys.path.insert(0, str(Path.cwd()))
+        try:
+            function = getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            if error.name != module.split(".")[0] and not module.startswith(f"{error.name}."):
+                raise  # the module is there; something it imports is not
+            raise ValueError(f"reward {spec!r}: there is no module {module!r}") from None
+        except AttributeError:
+            raise ValueError(f"reward {spec!r}: module {module} has no {name!r}") from None
+        finally:
+            sys.path.pop(0)
+        if not callable(function):
+            raise ValueError(f"reward {spec!r} is a {type(function).__name__}, not a function")
+        return function
+    return ClassifierReward(spec, trust_remote_code=trust_remote_code)
+
+
+class ClassifierReward:
+    """The first logit of a sequence-classification model on prompt and completion.
+
+    Chat prompts go through the model's own chat template; plain ones are joined to their
+    completions as they are. The model sits on the GPU of this process if there is one.
+    """
+
+    def __init__(self, model: str, *, batch_size: int = 16, trust_remote_code: bool = False):
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        options = {"trust_remote_code": trust_remote_code}
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(model, **options)
+            self.model = AutoModelForSequenceClassification.from_pretrained(
+                model, dtype="auto" if torch.cuda.is_available() else torch.float32, **options
+            )
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"reward {model!r} is not MODULE:FUNCTION, and no sequence-classification model "
+                f"could be loaded from it: {error}"
+            ) from None
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.model.config.pad_token_id = self.tokenizer.pad_token_id
+        from accelerate import PartialState
+
+        self.device = PartialState().device
+        self.model.to(self.device).eval()
+        self.batch_size = batch_size
+        self.__name__ = Path(model).name
+
+    def __call__(self, prompts: list[Any], completions: list[Any], **_: Any) -> list[float]:
+        import torch
+
+        texts = [self._text(p, c) for p, c in zip(prompts, completions, strict=True)]
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding
+        rewards = [0.0] * len(texts)
+        with torch.inference_mode():
+            for start in range(0, len(order), self.batch_size):
+                rows = order[start : start + self.batch_size]
+                inputs = self.tokenizer(
+                    [texts[i] for i in rows],
+                    return_tensors="pt",
+                    padding=True,
+                    truncation=True,
+                    # A chat template has already written the special tokens.
+                    add_special_tokens=isinstance(prompts[0], str),
+                ).to(self.device)
+                logits = self.model(**inputs).logits[:, 0].float().cpu()
+                for i, value in zip(rows, logits.tolist(), strict=True):
+                    rewards[i] = value
+        return rewards
+
+    def _text(self, prompt: Any, completion: Any) -> str:
+        if isinstance(prompt, str):
+            return prompt + completion
+        return str(self.tokenizer.apply_chat_template(prompt + completion, tokenize=False))
+
+
+def score(
+    reward: Reward, prompts: list[Any], completions: list[Any], columns: dict[str, list[Any]]
+) -> np.ndarray:
+    """Rewards of completions as float64, NaN where the function gave None; checked.
+
+    Raises ValueError naming the reward function when it returns the wrong number of values,
+    something that is not a number, or an infinite one.
+    """
+    name = getattr(reward, "__name__", type(reward).__name__)
+    values = reward(prompts=prompts, completions=completions, **columns)
+    try:
+        count = len(values)
+    except TypeError:
+        raise ValueError(
+            f"reward {name!r} returned a {type(values).__name__}: it must return a list with one "
+            "number per completion"
+        ) from None
+    if count != len(completions):
+        raise ValueError(
+            f"reward {name!r} returned {count} values for {len(completions)} completions: it must "
+            "return one number per completion"
+        )
+    out = np.empty(count)
+    for i, value in enumerate(values):
+        try:
+            if isinstance(value, str):
+                raise TypeError
+            out[i] = np.nan if value is None else float(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"reward {name!r} returned {value!r} ({type(value).__name__}): it must return "
+                "numbers, or None for a completion it cannot score"
+            ) from None
+    if np.isinf(out).any():
+        raise ValueError(f"reward {name!r} returned an infinite value: clip it, or return None")
+    return out

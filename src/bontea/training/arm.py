@@ -1,0 +1,259 @@
+"""Train one arm with the TRL trainer, from the start model to a saved model, resumable."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import os
+import shutil
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bontea
+from bontea import GroupTooSmallError
+from bontea.training.arms import Arm
+from bontea.training.progress import JobProgress, Stopped
+from bontea.training.settings import Settings
+
+if TYPE_CHECKING:
+    from bontea.training.job import Inputs
+
+RECORD = "bontea.json"
+"""Written last into a saved model, and into every whole checkpoint."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What an arm cost."""
+
+    rollouts: int
+    seconds: float
+
+
+def check(settings: Settings, arm: Arm) -> None:
+    """Raise ValueError if the trainer would refuse this arm, before any rollout is drawn."""
+    from bontea.integrations._params import estimator_call
+
+    try:
+        estimator_call(
+            arm.estimator,
+            n=settings.deploy_n,
+            alpha=settings.tail_fraction,
+            m=settings.rollouts,
+            params=arm.params,
+        )
+    except GroupTooSmallError as error:
+        raise ValueError(f"rollouts={settings.rollouts} does not do: {error}") from None
+
+
+def train(
+    settings: Settings, arm: Arm, inputs: Inputs, folder: Path, progress: JobProgress
+) -> Spent:
+    """Train and save; return at once if that has been done, go on if it was begun."""
+    record = folder / "model" / RECORD
+    if record.exists():
+        return Spent(**json.loads(record.read_text())["spent"])
+    checkpoints = folder / "checkpoints"
+    last = last_whole_checkpoint(checkpoints)
+    with progress.phase(f"{arm.name}: training steps", settings.steps):
+        trainer, watch = _trainer(settings, arm, inputs, checkpoints, progress, last)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if trainer.state.global_step < settings.steps:
+            raise Stopped
+    spent = Spent(settings.steps * settings.batch_size, watch.seconds())
+    if trainer.accelerator.is_main_process:
+        (folder / "log.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in trainer.state.log_history)
+        )
+    _save(trainer, settings, arm, folder, spent)
+    del trainer
+    gc.collect()
+    return spent
+
+
+def last_whole_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was finished; one cut off by a kill is removed."""
+    whole = []
+    for path in folder.glob("checkpoint-*"):
+        if (path / RECORD).exists():
+            whole.append(path)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    return max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+def load_model(settings: Settings, path: str) -> Any:
+    """A model for sampling, on the device of this process, in the dtype of the job."""
+    import torch
+    from accelerate import PartialState
+    from transformers import AutoModelForCausalLM
+
+    options = {
+        "dtype": getattr(torch, str(settings.dtype)),
+        "trust_remote_code": settings.trust_remote_code,
+    }
+    if (Path(path) / "adapter_config.json").exists():
+        from peft import AutoPeftModelForCausalLM
+
+        model = AutoPeftModelForCausalLM.from_pretrained(path, **options)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(path, **options)
+    return model.to(PartialState().device).eval()
+
+
+def disk_need(settings: Settings, model: str) -> float:
+    """Bytes for two checkpoints (weights and Adam's two moments) and one model for each arm."""
+    from safetensors import safe_open
+
+    parameters = 0
+    for path in Path(model).glob("*.safetensors"):  # a hub model's size is not known yet
+        with safe_open(path, framework="numpy") as file:
+            parameters += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
+    weights = parameters * (4 if settings.dtype == "float32" else 2)
+    trained = weights * 0.05 if settings.lora else weights
+    return 1e7 + trained * (2 * 3 + len(settings.arms))
+
+
+def _trainer(
+    settings: Settings,
+    arm: Arm,
+    inputs: Inputs,
+    checkpoints: Path,
+    progress: JobProgress,
+    last: Path | None,
+) -> tuple[Any, _Watch]:
+    import torch
+    from datasets import Dataset
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    from bontea.integrations.trl import BestOfNConfig, BestOfNTrainer
+
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    gpu = torch.cuda.is_available()
+    micro = int(settings.micro_batch or 1)
+    fields: dict[str, Any] = {
+        "output_dir": str(checkpoints),
+        "estimator": arm.estimator,
+        "estimator_params": arm.params,
+        "deploy_n": settings.deploy_n,
+        "tail_fraction": settings.tail_fraction,
+        "advantage_scale": settings.advantage_scale,
+        "num_generations": settings.rollouts,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": settings.batch_size // world // micro,
+        "max_steps": settings.steps,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "constant",
+        "beta": settings.beta,
+        "temperature": settings.temperature,
+        "max_completion_length": settings.max_new_tokens,
+        "seed": settings.seed,
+        "use_cpu": not gpu,
+        "bf16": gpu and settings.dtype == "bfloat16",
+        "gradient_checkpointing": gpu,
+        "model_init_kwargs": {
+            "dtype": str(settings.dtype),
+            "trust_remote_code": settings.trust_remote_code,
+        },
+        "save_steps": settings.save_steps,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "report_to": settings.report_to,
+        "run_name": arm.name,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": gpu,
+    }
+    config = BestOfNConfig(**{**fields, **settings.trl})
+    trainer = BestOfNTrainer(
+        model=inputs.model,
+        reward_funcs=inputs.reward,
+        args=config,
+        train_dataset=Dataset.from_list(inputs.train_rows),
+        processing_class=inputs.tokenizer,
+        peft_config=_lora(settings),
+    )
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)  # both write to stdout
+    watch = _Watch(settings, progress, last)
+    trainer.add_callback(watch.callback())
+    return trainer, watch
+
+
+def _lora(settings: Settings) -> Any:
+    if not settings.lora:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.lora, lora_alpha=2 * settings.lora, target_modules="all-linear", bias="none"
+    )
+
+
+def _save(trainer: Any, settings: Settings, arm: Arm, folder: Path, spent: Spent) -> None:
+    trainer.save_model(str(folder / "model"))
+    if not trainer.accelerator.is_main_process:
+        return
+    trainer.processing_class.save_pretrained(folder / "model")
+    record = {
+        "version": bontea.__version__,
+        "estimator": arm.name,
+        "seed": settings.seed,
+        "command": sys.argv,
+        "settings": settings.to_mapping(),
+        "spent": vars(spent),
+    }
+    (folder / "model" / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+class _Watch:
+    """Progress, marks on whole checkpoints, stopping on request, and the time spent."""
+
+    def __init__(self, settings: Settings, progress: JobProgress, last: Path | None):
+        self.settings, self.progress = settings, progress
+        self.before = json.loads((last / RECORD).read_text())["seconds"] if last else 0.0
+        self.start = time.monotonic()
+        self.logs: dict[str, float] = {}
+
+    def seconds(self) -> float:
+        return round(self.before + time.monotonic() - self.start, 1)
+
+    def callback(self) -> Any:
+        from transformers import TrainerCallback
+
+        watch = self
+
+        class Callback(TrainerCallback):
+            def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                watch.start = time.monotonic()
+                watch.progress.advance(at=state.global_step)
+
+            def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                watch.logs.update(kwargs["logs"])
+
+            def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                names = {"mean": "reward", "best": "best_of_n/group_best"}
+                watch.progress.advance(
+                    at=state.global_step,
+                    note="  ".join(
+                        f"{short} {watch.logs[name]:.2f}"
+                        for short, name in names.items()
+                        if name in watch.logs
+                    ),
+                )
+                if watch.progress.stop_requested:
+                    control.should_save = control.should_training_stop = True
+
+            def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+                if state.is_world_process_zero:
+                    (folder / RECORD).write_text(json.dumps({"seconds": watch.seconds()}))
+
+        return Callback()

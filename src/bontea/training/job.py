@@ -1,0 +1,216 @@
+"""One training job: check everything, sample the start, train and sample each arm, compare.
+
+Every finished piece is on disk before the next one starts, in the output folder:
+
+    settings.json                  what was asked for, with version, seed and command line
+    start/rollouts.jsonl           held-out rollouts of the start model
+    ARM/checkpoints/, ARM/model/   while training; the trained model
+    ARM/log.jsonl                  TRL's training log
+    ARM/rollouts.jsonl             held-out rollouts of the trained model
+    results.json, curve.png        the comparison
+
+so a killed job goes on where it stopped, and ends with what an unbroken one gives.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bontea
+from bontea.rollouts.prompts import Row, load_prompts
+from bontea.rollouts.rewards import Reward, load_reward
+from bontea.rollouts.sample import sample_rollouts
+from bontea.training import arm as arm_module
+from bontea.training.progress import JobProgress
+from bontea.training.results import ArmResult, summarise
+from bontea.training.settings import Settings
+
+START = "start"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a job works on, loaded and checked."""
+
+    model: str
+    tokenizer: Any
+    reward: Reward
+    train_rows: list[Row]
+    held_out: list[Row]
+
+
+def run(settings: Settings, progress: JobProgress) -> list[ArmResult]:
+    """Run or go on with a job; the results of the start and of every arm, in order."""
+    folder = settings.output_folder()
+    inputs = load_inputs(settings)
+    for arm in settings.arms:
+        arm_module.check(settings, arm)
+    prepare_folder(settings, inputs)
+    results = [_evaluate(settings, inputs, START, inputs.model, progress)]
+    for arm in settings.arms:
+        spent = arm_module.train(settings, arm, inputs, folder / arm.folder, progress)
+        model = str(folder / arm.folder / "model")
+        results.append(_evaluate(settings, inputs, arm.folder, model, progress, arm.name, spent))
+    if is_main_process():
+        summarise(results, settings, folder)
+    return results
+
+
+def load_inputs(settings: Settings) -> Inputs:
+    """Load and check tokenizer, reward and prompts: cheap things first, all before training."""
+    if settings.is_demo:
+        from bontea import demo
+
+        model = str(demo.policy_folder())
+    else:
+        model = settings.model
+    train_rows, held_out = _load_rows(settings)
+    tokenizer = _load_tokenizer(model, settings)
+    if not isinstance(train_rows[0]["prompt"], str) and tokenizer.chat_template is None:
+        raise ValueError(
+            f"the prompts are chats, but the tokenizer of {settings.model} has no chat template: "
+            "use plain text prompts, or an instruction-tuned model"
+        )
+    if str(settings.reward).startswith("bontea.demo.reward:"):
+        from bontea.demo.reward import MiniLMReward
+
+        MiniLMReward()  # says how to install its weights if they are not there
+    reward = load_reward(str(settings.reward), trust_remote_code=settings.trust_remote_code)
+    return Inputs(model, tokenizer, reward, train_rows, held_out)
+
+
+def _load_rows(settings: Settings) -> tuple[list[Row], list[Row]]:
+    options = {"column": settings.prompt_column, "split": settings.prompts_split}
+    if settings.prompts is None:
+        from bontea import demo
+
+        rows = [{"prompt": prompt} for prompt in demo.training_prompts()]
+        held_out = [{"prompt": prompt} for prompt in demo.held_out_prompts()]
+    else:
+        rows, held_out = load_prompts(settings.prompts, **options), []
+    if settings.eval_prompts is not None:
+        held_out = load_prompts(settings.eval_prompts, **options)
+    elif not held_out:
+        if len(rows) < 2:
+            raise ValueError(
+                f"prompts {settings.prompts} hold {len(rows)} row: at least 2 are needed, one to "
+                "train on and one to hold out (or give --eval-prompts)"
+            )
+        order = random.Random(settings.seed).sample(range(len(rows)), len(rows))
+        cut = max(1, min(64, len(rows) // 5))
+        held_out = [rows[i] for i in order[:cut]]
+        rows = [rows[i] for i in sorted(order[cut:])]
+    return rows, held_out
+
+
+def _load_tokenizer(model: str, settings: Settings) -> Any:
+    from transformers import AutoTokenizer
+
+    path = Path(model)
+    if not path.exists() and model.startswith((".", "/", "~")):
+        raise FileNotFoundError(f"model {model} is not there: give a hub name or a model folder")
+    if path.is_dir() and not (path / "config.json").exists():
+        raise ValueError(f"model {model} has no config.json: it is not a model folder")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            model, padding_side="left", trust_remote_code=settings.trust_remote_code
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"model {model} has no tokenizer that can be loaded ({str(error).splitlines()[0]}): "
+            "save one into the folder with tokenizer.save_pretrained, or check the name"
+        ) from None
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise ValueError(
+            f"model {model} has no tokenizer files: save its tokenizer into the folder with "
+            "tokenizer.save_pretrained"
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def prepare_folder(settings: Settings, inputs: Inputs) -> None:
+    """Make the output folder, see that it takes files and has room, and write the settings."""
+    folder = settings.output_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-test-{os.getpid()}"
+        probe.write_text("x")
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"output folder {folder} cannot be written ({error.strerror}): choose another with "
+            "--output"
+        ) from None
+    need, free = arm_module.disk_need(settings, inputs.model), shutil.disk_usage(folder).free
+    if need > free:
+        raise ValueError(
+            f"output folder {folder} has {free / 1e9:.1f} GB free, and about {need / 1e9:.1f} GB "
+            "are needed for two checkpoints and the trained models: free some, or use --output"
+        )
+    if is_main_process():
+        record = {
+            "version": bontea.__version__,
+            "seed": settings.seed,
+            "command": sys.argv,
+            "settings": settings.to_mapping(),
+        }
+        path = folder / "settings.json"
+        if not path.exists():
+            path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _evaluate(
+    settings: Settings,
+    inputs: Inputs,
+    name: str,
+    model_path: str,
+    progress: JobProgress,
+    title: str = "",
+    spent: arm_module.Spent | None = None,
+) -> ArmResult:
+    """Held-out rollouts of one model; each process draws a share of the prompts."""
+    folder = settings.output_folder() / name
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    mine = list(range(rank, len(inputs.held_out), world))
+    suffix = "" if world == 1 else f".{rank}-of-{world}"
+    with progress.phase(f"{title or name}: held-out rollouts", len(mine) * settings.eval_rollouts):
+        model = arm_module.load_model(settings, model_path)
+        file = sample_rollouts(
+            model,
+            inputs.tokenizer,
+            [inputs.held_out[i] for i in mine],
+            inputs.reward,
+            folder / f"rollouts{suffix}.jsonl",
+            rollouts=settings.eval_rollouts,
+            max_new_tokens=int(settings.max_new_tokens or 0),
+            temperature=settings.temperature,
+            batch_size=int(settings.eval_batch or 1),
+            seed=settings.seed + rank,
+            on_chunk=progress.advance,
+        )
+        table = file.table(len(mine), settings.eval_rollouts)
+    distinct = file.distinct()
+    if world > 1:
+        from accelerate.utils import gather_object
+
+        shares = gather_object([(mine, table, distinct)])
+        table = np.empty((len(inputs.held_out), settings.eval_rollouts))
+        for rows, rewards, _ in shares:
+            table[rows] = rewards
+        distinct = float(np.average([s[2] for s in shares], weights=[len(s[0]) for s in shares]))
+    return ArmResult.from_rewards(title or name, table, distinct, spent)
+
+
+def is_main_process() -> bool:
+    return int(os.environ.get("RANK", 0)) == 0

@@ -1,0 +1,178 @@
+"""Every setting of a training job: what it means, its default, and its check."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from bontea._arrays import check_alpha, check_n
+from bontea.training.arms import Arm, parse_arms
+
+DEMO = "demo"
+"""The model, reward and prompts that come with the package (`bontea.demo`)."""
+
+
+def _setting(default: Any, help: str, **extra: Any) -> Any:
+    metadata = {"help": help, **extra}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class Settings:
+    """A training job. `None` means: chosen by `resolve` from the other settings."""
+
+    model: str = _setting(DEMO, "start model: hub name or local folder")
+    reward: str | None = _setting(
+        None, "sequence-classification model (hub name, folder), or module:function"
+    )
+    prompts: str | None = _setting(None, "training prompts: JSONL, CSV, Parquet, or hub dataset")
+    prompt_column: str = _setting("prompt", "column that holds the prompt (text or chat)")
+    prompts_split: str = _setting("train", "split, for a hub dataset")
+    eval_prompts: str | None = _setting(
+        None, "held-out prompts; default: a seeded fifth of the prompts, at most 64, is held out"
+    )
+    estimator: list[str] = _setting(
+        ["grpo", "max_at_k", "tea"],
+        "estimators to train with, each from the same start: tea, 'max_at_k(k=8)', module:function",
+        many=True,
+    )
+    rollouts: int = _setting(16, "rollouts per prompt in training (M)")
+    deploy_n: float = _setting(128, "responses sampled per prompt when deployed (N)")
+    tail_fraction: float = _setting(0.25, "share of a prompt's rollouts that make the tail")
+    advantage_scale: str = _setting(
+        "batch", "unit root-mean-square over the 'batch' or 'group', or 'none'"
+    )
+    batch_size: int = _setting(96, "rollouts per optimizer step, all processes together")
+    micro_batch: int | None = _setting(None, "rollouts per forward pass and process")
+    steps: int = _setting(80, "optimizer steps of each arm")
+    learning_rate: float | None = _setting(
+        None, "default: 1e-4 for the demo, 1e-5 with --lora, else 1e-6"
+    )
+    beta: float = _setting(0.0, "weight of the KL to the start model in the loss")
+    temperature: float = _setting(1.0, "sampling temperature, training and evaluation")
+    max_new_tokens: int | None = _setting(None, "longest completion; default 32 (demo), 512")
+    lora: int = _setting(0, "rank of a LoRA adapter on all linear layers; 0 trains every weight")
+    dtype: str | None = _setting(
+        None, "weights in float32, bfloat16 or float16; default float32, on a GPU bfloat16"
+    )
+    eval_rollouts: int = _setting(256, "rollouts per held-out prompt for the curve")
+    eval_batch: int | None = _setting(None, "rollouts drawn at once in evaluation")
+    seed: int = _setting(0, "seed of everything random")
+    save_steps: int = _setting(1, "optimizer steps between checkpoints")
+    report_to: str = _setting("none", "where TRL logs: none, wandb, tensorboard, trackio, ...")
+    trust_remote_code: bool = _setting(False, "run code that comes with a hub model")
+    trl: dict[str, Any] = _setting({}, "any other field of TRL's GRPOConfig, as name=value")
+    output: str | None = _setting(None, "output folder; default runs/DATE-TIME")
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any], where: str) -> Settings:
+        """Settings from parsed YAML or JSON; an unknown key names its nearest neighbour."""
+        known = {f.name for f in fields(cls)}
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                raise ValueError(
+                    f"{where}: unknown setting {name!r}"
+                    + (f"; did you mean {near[0]!r}?" if near else "")
+                )
+        settings = cls(**values)
+        if isinstance(settings.estimator, str):
+            settings.estimator = [settings.estimator]
+        return settings
+
+    def to_mapping(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def arms(self) -> list[Arm]:
+        return parse_arms(self.estimator)
+
+    @property
+    def is_demo(self) -> bool:
+        return self.model == DEMO
+
+    def resolve(self, *, processes: int = 1, gpu: bool = False) -> None:
+        """Fill what depends on other settings, and check everything that can be checked now."""
+        if self.is_demo:
+            from bontea import demo
+
+            self.reward = self.reward or demo.DEFAULT_REWARD
+            self.max_new_tokens = self.max_new_tokens or demo.MAX_COMPLETION_LENGTH
+            self.learning_rate = self.learning_rate or 1e-4
+            self.micro_batch = self.micro_batch or max(1, self.batch_size // processes)
+            self.dtype = self.dtype or "float32"
+        elif self.reward is None or self.prompts is None:
+            missing = "--reward" if self.reward is None else "--prompts"
+            raise ValueError(
+                f"--model {self.model} needs {missing} as well: the embedded reward and prompts "
+                "only make sense for the embedded policy"
+            )
+        self.max_new_tokens = self.max_new_tokens or 512
+        self.learning_rate = self.learning_rate or (1e-5 if self.lora else 1e-6)
+        self.dtype = self.dtype or ("bfloat16" if gpu else "float32")
+        self.eval_batch = self.eval_batch or (256 if self.is_demo else 32)
+        self._check_numbers()
+        self._check_batch(processes)
+        self.arms  # noqa: B018  (parses, and raises on a bad one)
+
+    def _check_numbers(self) -> None:
+        check_n(self.deploy_n, "deploy_n")
+        check_alpha(self.tail_fraction, "tail_fraction")
+        least = {
+            "rollouts": 2,
+            "batch_size": 2,
+            "steps": 1,
+            "max_new_tokens": 1,
+            "eval_rollouts": 1,
+            "eval_batch": 1,
+            "save_steps": 1,
+            "lora": 0,
+        }
+        for name, limit in least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < limit:
+                raise ValueError(f"{name}={value!r} must be a whole number of at least {limit}")
+        for name in ("learning_rate", "temperature"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not value > 0:
+                raise ValueError(f"{name}={value!r} must be a number above 0")
+        for name, allowed in {
+            "advantage_scale": ("none", "group", "batch"),
+            "dtype": ("float32", "bfloat16", "float16"),
+        }.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} must be one of {', '.join(allowed)}"
+                )
+
+    def _check_batch(self, processes: int) -> None:
+        if self.batch_size % self.rollouts:
+            below = self.batch_size // self.rollouts * self.rollouts
+            raise ValueError(
+                f"batch_size={self.batch_size} does not hold whole groups of "
+                f"rollouts={self.rollouts}: use --batch-size {max(below, self.rollouts)} or "
+                f"{below + self.rollouts}"
+            )
+        if self.batch_size % processes:
+            raise ValueError(
+                f"batch_size={self.batch_size} cannot be split over {processes} processes evenly"
+            )
+        share = self.batch_size // processes
+        if self.micro_batch is None:
+            self.micro_batch = next(
+                size for size in range(min(8, share), 0, -1) if not share % size
+            )
+        if share % self.micro_batch:
+            raise ValueError(
+                f"micro_batch={self.micro_batch} does not divide the {share} rollouts of a process "
+                f"and step (batch_size={self.batch_size})"
+            )
+
+    def output_folder(self) -> Path:
+        if self.output is None:
+            raise ValueError("no output folder was chosen")
+        return Path(self.output)

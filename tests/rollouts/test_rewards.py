@@ -1,0 +1,87 @@
+"""Reward functions by name, and what they may return."""
+
+import numpy as np
+import pytest
+
+from bontea.rollouts.rewards import load_reward, score
+
+
+def constant(values):
+    def reward(prompts, completions, **columns):
+        return values
+
+    return reward
+
+
+def test_scores_and_columns():
+    def reward(prompts, completions, answer, **_):
+        return [None if a is None else len(c) for c, a in zip(completions, answer, strict=True)]
+
+    out = score(reward, ["p", "p"], ["ab", "abc"], {"answer": [1, None]})
+    np.testing.assert_array_equal(out, [2.0, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0], "returned 1 values for 2 completions"),
+        (["good", "bad"], "returned 'good'"),
+        (["1.0", "2.0"], "returned '1.0'"),
+        ([1.0, float("inf")], "infinite"),
+        (3.0, "must return a list"),
+        ([[1.0], [2.0, 3.0]], r"returned \[2.0, 3.0\]|returned \[1.0\]"),
+    ],
+)
+def test_what_a_reward_must_not_return(values, message):
+    with pytest.raises(ValueError, match=message):
+        score(constant(values), ["p", "p"], ["a", "b"], {})
+
+
+def test_function_by_name(tmp_path, monkeypatch):
+    (tmp_path / "my_reward_module.py").write_text("def f(prompts, completions, **_): return [1.0]")
+    monkeypatch.chdir(tmp_path)
+    assert load_reward("my_reward_module:f")(prompts=["p"], completions=["c"]) == [1.0]
+    with pytest.raises(ValueError, match="has no 'g'"):
+        load_reward("my_reward_module:g")
+    with pytest.raises(ValueError, match="no module 'no_such_module'"):
+        load_reward("no_such_module:f")
+
+
+def test_sequence_classification_model(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = Tokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1, "good": 2, "bad": 3}, "<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", unk_token="<unk>"
+    )
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=4,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_labels=1,
+        pad_token_id=0,
+    )
+    model = transformers.LlamaForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    reward = load_reward(str(tmp_path))
+    texts = [" good", " bad bad good", " bad"]
+    got = score(reward, ["good"] * 3, texts, {})
+    with torch.inference_mode():
+        alone = [
+            model(**tokenizer("good" + text, return_tensors="pt")).logits[0, 0].item()
+            for text in texts
+        ]
+    np.testing.assert_allclose(got, alone, rtol=1e-4, atol=1e-6)
+    assert len(set(got)) == 3
+
+
+def test_neither_function_nor_model(tmp_path):
+    with pytest.raises(ValueError, match="no sequence-classification model"):
+        load_reward(str(tmp_path))

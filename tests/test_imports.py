@@ -1,0 +1,120 @@
+"""The core stays light, and imports point one way only."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bontea
+
+ROOT = Path(bontea.__file__).parent
+HEAVY = ["scipy", "torch", "jax", "pandas", "matplotlib", "datasets", "transformers", "trl", "peft"]
+HEAVY += ["accelerate", "yaml", "rich", "jinja2", "cupy"]
+
+# What a part of the package may import from the package, beside itself.
+CORE = {"_arrays", "tails", "advantages", "theory"}
+MAY_IMPORT = {
+    "_arrays": set(),
+    "tails": {"_arrays"},
+    "advantages": {"_arrays", "tails"},
+    "theory": {"_arrays", "tails", "advantages"},
+    "curves": CORE,
+    "rollouts": CORE | {"curves"},
+    "demo": CORE | {"curves", "rollouts"},
+    "integrations": CORE | {"curves", "rollouts"},
+    "report": CORE | {"curves", "rollouts"},
+    "training": CORE | {"curves", "rollouts", "demo", "integrations", "report"},
+    "cli": CORE | {"curves", "rollouts", "demo", "integrations", "report", "training"},
+    "__main__": {"cli"},
+}
+
+
+def loaded_after(code):
+    """Top-level modules in sys.modules after `code` in a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", code + "; import sys; print(*sys.modules, sep='\\n')"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {line.split(".")[0] for line in done.stdout.splitlines()}
+
+
+def test_import_is_light():
+    assert not loaded_after("import bontea") & set(HEAVY)
+
+
+def test_estimators_without_constants_stay_light():
+    """SciPy enters with the first normal constant, not before; nothing else ever does."""
+    code = "import bontea; bontea.max_at_k([[1., 2., 3.]], k=2); bontea.grpo([[1., 2.]])"
+    assert not loaded_after(code) & set(HEAVY)
+    code = "import bontea; bontea.tea([list(range(16))], n=128)"
+    assert loaded_after(code) & set(HEAVY) == {"scipy"}
+
+
+def test_this_test_can_see():
+    assert "scipy" in loaded_after("import bontea, scipy")
+
+
+def imports_of(path):
+    """Parts of the package that a file imports, anywhere in it."""
+    package = ("bontea", *path.relative_to(ROOT).with_suffix("").parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            module = [*base, *(node.module.split(".") if node.module else [])]
+            # `from bontea import curves` names a part; `from bontea import tea` does not.
+            names = [".".join([*module, alias.name]) for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "bontea":
+                yield parts[1] if len(parts) > 1 else ""
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def part_of(path):
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def exists(part):
+    return (ROOT / part).is_dir() or (ROOT / f"{part}.py").exists()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_imports_point_one_way(path):
+    part = part_of(path)
+    if part == "__init__":
+        assert set(imports_of(path)) <= {"_arrays", "advantages", "tails", "curves", "theory"}
+        return
+    assert part in MAY_IMPORT, f"{part} is new: say in MAY_IMPORT what it may import"
+    for target in set(imports_of(path)):
+        if not target or not exists(target):  # a public name, such as `from bontea import tea`
+            assert part not in {"_arrays", "tails", "advantages", "theory", "curves"}, (
+                "the core imports from the modules that define a name, not from the package"
+            )
+            continue
+        assert target == part or target in MAY_IMPORT[part], f"{part} must not import {target}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_core_imports_nothing_heavy_at_the_top(path):
+    """At module level: NumPy and array_api_compat. SciPy inside the functions that need it."""
+    if part_of(path) not in {"__init__", "_arrays", "advantages", "tails", "theory", "curves"}:
+        return
+    allowed = {"bontea", "numpy", "array_api_compat", *sys.stdlib_module_names}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names = {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {"bontea" if node.level else node.module.split(".")[0]}
+        else:
+            continue
+        assert names <= allowed, f"{path.name} imports {names - allowed} at its top"
