@@ -1,7 +1,7 @@
 """Bias, variance and direction of TEA and prefix-TEA on normal rewards, against reference figures.
 
-    OMP_NUM_THREADS=1 python benchmarks/figures/method_tables.py --quick    # about 1.5 minutes
-    OMP_NUM_THREADS=1 python benchmarks/figures/method_tables.py            # about 20 minutes
+    OMP_NUM_THREADS=1 python benchmarks/figures/method_tables.py --quick    # 1.5 minutes, one core
+    OMP_NUM_THREADS=1 python benchmarks/figures/method_tables.py            # 20 minutes, one core
 
 Rewards z are standard normal. The gradient of a group in (location, log scale) is
 
@@ -17,12 +17,13 @@ with tail fraction 0.25. Of the mean gradient over groups:
 Every line prints the measured value, its standard error (SE), the reference, and
 `z = (|measured - reference| - half a unit of the reference's last digit) / SE`, at least 0. Lines
 with z > 4 are listed again at the end. Independent calls of the estimator are the unit of every
-standard error: within a call, the groups share prefix_tea's random orders. Means of gradients use
-control variates of known expectation, which lowers their error and shifts nothing.
+standard error. Means of gradients use
+control variates of known expectation, which lowers their error and shifts nothing. The references
+come without errors of their own: a large z beside a small difference is not news.
 
 The last table is about the random orders of prefix_tea: the variance of the mean gradient of a
-batch of 32 groups, for one set of orders shared by the batch (rotations of one order, as the
-library draws them, or unrelated ones) and for orders of its own for every group.
+batch of 32 groups, for one set of orders shared by the batch and for orders of its own for every
+group (as in the library), each as rotations of one order (as in the library) or unrelated ones.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 import bontea
-from bontea.advantages.prefix_tea import _balanced_orders, prefix_sizes, prefix_weights
+from bontea.advantages.prefix_tea import balanced_orders, prefix_sizes, prefix_weights
 from bontea.advantages.tea import SD_FLOOR, shaped, tail_statistics
 from bontea.tails import tail_constants, tail_size
 
@@ -278,10 +279,10 @@ def section_orders(scale: float, batch: int = 32) -> None:
     print(
         f"\nprefix-TEA: variance of the mean gradient of {batch} groups, times {batch}, by how the "
         "orders are drawn\n  (own: an order set per group; shared: one per call; rotated: "
-        "rotations of one order, as in the library)"
+        "rotations of one order; the library draws own, rotated)"
     )
     check = np.random.default_rng(0).standard_normal((5, 16))
-    ours = rank_gradient(-np.sort(-check, axis=-1), _draw("rotated", 1, 16, 16, 7), (9, 11, 13, 16))
+    ours = rank_gradient(-np.sort(-check, axis=-1), _draw("rotated", 5, 16, 16, 7), (9, 11, 13, 16))
     assert np.allclose(ours, components(prefix(check, 7), check)), "the twin is not the library"
 
     calls = int(scale * 6000)
@@ -318,7 +319,7 @@ def _draw(kind: str, groups: int, permutations: int, m: int, rng) -> np.ndarray:
     rng = np.random.default_rng(rng)
     if kind == "unrelated":
         return rng.permuted(np.tile(np.arange(m), (groups, permutations, 1)), axis=-1)
-    return np.stack([_balanced_orders(m, permutations, rng) for _ in range(groups)])
+    return balanced_orders(groups, m, permutations, rng)
 
 
 def main() -> int:

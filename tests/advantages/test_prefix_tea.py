@@ -8,11 +8,11 @@ from tests.statistics import assert_mean, gradient
 
 from bontea import GroupTooSmallError, prefix_tea, tail_coefficient, tea
 from bontea.advantages import prefix_weights
-from bontea.advantages.prefix_tea import _balanced_orders, prefix_sizes
+from bontea.advantages.prefix_tea import balanced_orders, prefix_sizes
 
 
 def slow_prefix_tea(rewards, positions, sizes, n, alpha, order, cross_fit, center):
-    """One group of different rewards: `positions[p][rank]` is where order p puts that rank."""
+    """One group: `positions[p][rank]` is where order p puts that rank."""
     m = len(rewards)
     weights = prefix_weights(sizes, order)
     ranked = sorted(range(m), key=lambda i: -rewards[i])
@@ -27,6 +27,8 @@ def slow_prefix_tea(rewards, positions, sizes, n, alpha, order, cross_fit, cente
             k = math.ceil(alpha * size - 1e-9)
             tail = np.array(sorted((rewards[i] for i in prefix), reverse=True)[:k])
             r, mu, sd = tail[-1], tail.mean(), tail.std()
+            if tail[0] == r:
+                continue
             if cross_fit:
                 sd = max(sd, 0.05 * whole.std())
             ct = tail_coefficient(n, k / size)
@@ -36,6 +38,9 @@ def slow_prefix_tea(rewards, positions, sizes, n, alpha, order, cross_fit, cente
                 if x >= r:
                     value = (x - r) + ct / (2 * sd) * ((x - mu) ** 2 - (r - mu) ** 2)
                     out[i] += weight * (m / len(evaluated)) * (size / k) * value / len(positions)
+    for value in set(rewards):  # equal rewards share
+        tied = [i for i in range(m) if rewards[i] == value]
+        out[tied] = out[tied].mean()
     return out - out.mean() if center else out
 
 
@@ -55,7 +60,9 @@ def slow_prefix_tea(rewards, positions, sizes, n, alpha, order, cross_fit, cente
 )
 def test_literal_loop(m, alpha, order, prefixes, permutations, cross_fit, center):
     rng = np.random.default_rng(0)
-    rewards = np.concatenate([rng.normal(size=(2, m)), rng.exponential(size=(2, m)) ** 2])
+    rewards = np.concatenate(
+        [rng.normal(size=(2, m)), rng.exponential(size=(2, m)) ** 2, rng.integers(0, 4, (3, m))]
+    )
     seed = 5
     got = prefix_tea(
         rewards,
@@ -68,12 +75,12 @@ def test_literal_loop(m, alpha, order, prefixes, permutations, cross_fit, center
         center=center,
         rng=seed,
     )
-    orders = _balanced_orders(m, permutations, np.random.default_rng(seed))
+    orders = balanced_orders(len(rewards), m, permutations, np.random.default_rng(seed))
     sizes = prefix_sizes(m, alpha, prefixes, cross_fit=cross_fit)
     expected = np.array(
         [
-            slow_prefix_tea(list(row), orders, sizes, 128, alpha, order, cross_fit, center)
-            for row in rewards
+            slow_prefix_tea(list(row), own, sizes, 128, alpha, order, cross_fit, center)
+            for row, own in zip(rewards, orders, strict=True)
         ]
     )
     np.testing.assert_allclose(got, expected, atol=1e-10 * np.abs(expected).max())
@@ -99,11 +106,13 @@ def test_same_seed_repeats_and_another_differs():
 
 @pytest.mark.parametrize(("m", "permutations"), [(16, 1), (16, 5), (16, 16), (16, 40), (7, 3)])
 def test_orders_are_orders_and_balanced(m, permutations):
-    orders = _balanced_orders(m, permutations, np.random.default_rng(0))
-    assert orders.shape == (permutations, m)
-    assert (np.sort(orders, axis=1) == np.arange(m)).all()
-    if permutations == m:
-        assert (np.sort(orders, axis=0) == np.arange(m)[:, None]).all()
+    both = balanced_orders(2, m, permutations, np.random.default_rng(0))
+    assert both.shape == (2, permutations, m)
+    assert not np.array_equal(*both)
+    for orders in both:
+        assert (np.sort(orders, axis=1) == np.arange(m)).all()
+        if permutations == m:
+            assert (np.sort(orders, axis=0) == np.arange(m)[:, None]).all()
 
 
 @pytest.mark.parametrize(

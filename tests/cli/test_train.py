@@ -1,7 +1,6 @@
 """`bontea train` from the outside: runs, repeats, survives a kill, and refuses with one message."""
 
 import json
-import os
 import signal
 import subprocess
 import sys

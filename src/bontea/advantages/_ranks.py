@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+import numpy as np
 from array_api_compat import device, is_jax_array, is_numpy_array, is_torch_array
 
 from bontea._arrays import Array
@@ -50,3 +51,21 @@ def share_ties(values: Array, r: Array, xp: ModuleType) -> Array:
     total = xp.cumulative_sum(values, axis=-1, include_initial=True)
     run = xp.take_along_axis(total, last + 1, axis=-1) - xp.take_along_axis(total, first, axis=-1)
     return xp.where(first == last, values, run / xp.astype(last - first + 1, values.dtype))
+
+
+def sum_at(values: Array, index: np.ndarray, m: int, xp: ModuleType) -> Array:
+    """`out[g, index[g, l]] += values[g, l]`: `(P, L)` and `(P, L)` to `(P, m)`."""
+    groups = index.shape[0]
+    if is_numpy_array(values):
+        flat = (index + np.arange(groups)[:, None] * m).ravel()
+        out = np.bincount(flat, weights=values.ravel(), minlength=groups * m)
+        return out.reshape(groups, m).astype(values.dtype)
+    where = xp.asarray(index, device=device(values))
+    out = xp.zeros((groups, m), dtype=values.dtype, device=device(values))
+    if is_torch_array(values):
+        return out.scatter_add_(1, where, values)
+    rows = xp.arange(groups, device=device(values))[:, None]
+    if is_jax_array(values):
+        return out.at[rows, where].add(values)
+    xp.add.at(out, (rows, where), values)  # CuPy
+    return out

@@ -22,15 +22,17 @@ from bontea._arrays import (
     check_alpha,
     check_k,
     check_n,
-    constant,
     from_top,
     per_group,
 )
-from bontea.advantages._ranks import best_first, share_ties, unsort
+from bontea.advantages._ranks import best_first, share_ties, sum_at, unsort
 from bontea.advantages.reinforce import centred
 from bontea.advantages.tea import SD_FLOOR, coefficient, shaped, tail_statistics
 from bontea.tails.fit import require_tail
 from bontea.tails.normal import tail_size
+
+CHUNK = 2**18
+"""Orders times rollouts worked on at once: bounds memory, and stays in the cache."""
 
 CROSS_FIT_SD_FLOOR = 0.05
 """Cross-fitted, a prefix's tail standard deviation is never taken below this share of the one of
@@ -115,7 +117,8 @@ def prefix_tea(
     prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
 
     - `cross_fit=False`: `TEA_{n_j}` is `tea` of the first n_j rollouts times `M/n_j` on those, 0 on
-      the others. Sizes (.5, .625, .75, 1) M. Less than half of TEA's bias at twice its variance.
+      the others. Sizes (.5, .625, .75, 1) M. On normal rewards with N = 128, TEA's bias of the first
+      component times .76, .51, .32 at M = 16, 32, 64.
     - `cross_fit=True`: threshold, mean and standard deviation from the first n_j rollouts, the
       shaped reward on the *other* M - n_j (times `M/(M - n_j)`). Sizes (.25, .375, .5, .75) M. The
       bias is really of second order, but very noisy below M = 64 or so.
@@ -129,8 +132,8 @@ def prefix_tea(
     prefixes
         How many prefix sizes (see `prefix_sizes`), or the sizes themselves, increasing.
     permutations
-        Random orders to average over, drawn afresh at every call and shared by the groups of the
-        call. `permutations=1` works and is noisy.
+        Random orders to average over, for each group its own, drawn afresh at every call.
+        `permutations=1` works and is noisy: 1.4 times the variance of 16; 4 cost 2 %.
     rng
         Seed or NumPy generator; the same seed gives the same result. The orders act on ranks, so
         the result does not depend on the order of the rollouts.
@@ -170,51 +173,78 @@ def prefix_tea(
                 "use more rollouts, a larger tail fraction, or more prefixes"
             )
         x, source = best_first(from_top(r, xp), xp)
-        positions = _balanced_orders(m, permutations, generator)
-        floor = -SD_FLOOR * x[:, -1:]
-        if cross_fit:
-            tail = x[:, : tail_size(alpha, m)]
-            floor = xp.maximum(floor, CROSS_FIT_SD_FLOOR * tail_statistics(tail, floor, xp)[2])
-        a = xp.zeros_like(x)
-        for size, weight in zip(sizes, prefix_weights(sizes, order), strict=True):
-            k = tail_size(alpha, size)
-            members = _ranks_where(positions < size)
-            targets = _ranks_where(positions >= size) if cross_fit else members[:, :k]
-            tail = _take_ranks(x, members[:, :k], xp)
-            boundary, mean, sd = tail_statistics(tail, floor[:, None, :], xp)
-            at = _take_ranks(x, targets, xp) if cross_fit else tail
-            values = shaped(at, boundary, mean, sd, coefficient(n, k, size), xp)
-            share = size / k * (m / (m - size) if cross_fit else m / size)
-            spread = np.zeros((permutations, targets.shape[1], m))
-            np.put_along_axis(spread, targets[:, :, None], weight * share / permutations, axis=2)
-            flat = xp.reshape(values, (x.shape[0], targets.size))
-            a = a + flat @ constant(spread.reshape(-1, m), x, xp)
-        a = unsort(share_ties(a, x, xp), source, xp)
+        weights = prefix_weights(sizes, order)
+        chunk = max(1, CHUNK // (permutations * m))
+        parts = [
+            _chunk(
+                x[i : i + chunk], sizes, weights, permutations, n, alpha, cross_fit, generator, xp
+            )
+            for i in range(0, max(1, x.shape[0]), chunk)
+        ]
+        a = unsort(share_ties(xp.concat(parts, axis=0), x, xp), source, xp)
         return centred(a, xp) if center else a
 
     return per_group(rewards, kernel)
 
 
-def _balanced_orders(m: int, permutations: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions of m ranks in random orders, `(permutations, m)`.
+def _chunk(
+    x: Array,
+    sizes: tuple[int, ...],
+    weights: np.ndarray,
+    permutations: int,
+    n: float,
+    alpha: float,
+    cross_fit: bool,
+    rng: np.random.Generator,
+    xp: ModuleType,
+) -> Array:
+    """The advantages of some groups, in rank order: `x` is `(P, m)`, best first."""
+    groups, m = x.shape
+    positions = balanced_orders(groups, m, permutations, rng)
+    floor = -SD_FLOOR * x[:, -1:]
+    if cross_fit:
+        tail = x[:, : tail_size(alpha, m)]
+        floor = xp.maximum(floor, CROSS_FIT_SD_FLOOR * tail_statistics(tail, floor, xp)[2])
+    a = xp.zeros_like(x)
+    for size, weight in zip(sizes, weights, strict=True):
+        k = tail_size(alpha, size)
+        members = _ranks_where(positions < size, size)[:, :, :k]
+        tail = _take_ranks(x, members, xp)
+        boundary, mean, sd = tail_statistics(tail, floor[:, None, :], xp)
+        if cross_fit:
+            targets = _ranks_where(positions >= size, m - size)
+            at, share = _take_ranks(x, targets, xp), size / k * m / (m - size)
+        else:
+            targets, at, share = members, tail, m / k
+        values = shaped(at, boundary, mean, sd, coefficient(n, k, size), xp)
+        width = permutations * targets.shape[-1]
+        flat = xp.reshape(values * (weight * share / permutations), (groups, width))
+        a = a + sum_at(flat, targets.reshape(groups, width), m, xp)
+    return a
 
-    Rotations of one random order by equal steps, as many as asked for (a fresh order after every
-    m of them): each rank is then in a prefix about equally often, which lowers the variance.
+
+def balanced_orders(groups: int, m: int, permutations: int, rng: np.random.Generator) -> np.ndarray:
+    """Random orders of every group, `(groups, permutations, m)`: the position of each rank.
+
+    The orders of a group are rotations of one random order by equal steps (of a fresh order after
+    every m of them), so each rank is in a prefix about equally often. Groups do not share orders:
+    the same ranks would be left out in all of them, and that error does not average out.
     """
-    rows = []
+    blocks = []
     for start in range(0, permutations, m):
         count = min(m, permutations - start)
-        shifts = np.floor(np.arange(count) * m / count).astype(int)
-        rows.append((rng.permutation(m)[None, :] + shifts[:, None]) % m)
-    return np.concatenate(rows)
+        shifts = np.arange(count) * m // count
+        order = rng.permuted(np.tile(np.arange(m, dtype=np.int32), (groups, 1)), axis=1)
+        blocks.append((order[:, None, :] + shifts[:, None].astype(np.int32)) % m)
+    return np.concatenate(blocks, axis=1)
 
 
-def _ranks_where(mask: np.ndarray) -> np.ndarray:
-    """Ranks (best first) where a `(permutations, m)` mask with equal row sums is true."""
-    return np.nonzero(mask)[1].reshape(len(mask), -1)
+def _ranks_where(mask: np.ndarray, count: int) -> np.ndarray:
+    """Ranks (best first) where a `(P, permutations, m)` mask with `count` a row is true."""
+    return (np.flatnonzero(mask) % mask.shape[-1]).reshape(*mask.shape[:-1], count)
 
 
 def _take_ranks(x: Array, ranks: np.ndarray, xp: ModuleType) -> Array:
-    """`x[:, ranks]`: `(P, m)` and `(permutations, k)` to `(P, permutations, k)`."""
-    flat = xp.take(x, xp.asarray(ranks.ravel(), device=device(x)), axis=1)
-    return xp.reshape(flat, (x.shape[0], *ranks.shape))
+    """Rewards `(P, m)` at ranks `(P, permutations, k)`."""
+    index = xp.asarray(ranks.reshape(len(x), -1 if len(x) else 0), device=device(x))
+    return xp.reshape(xp.take_along_axis(x, index, axis=1), ranks.shape)

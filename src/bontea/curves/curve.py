@@ -151,6 +151,8 @@ def _per_prompt(rollouts: Any, ks: Sequence[int] | None) -> tuple[np.ndarray, np
     if len(table) == 0:
         raise ValueError("no prompt has a single reward: there is no curve to draw")
     grid = np.asarray(default_ks(int(count.min())) if ks is None else list(ks))
+    if grid.size == 0:
+        raise ValueError("ks is empty: give at least one k, such as [1, 8, 64]")
     if grid.max() > count.min():
         raise ValueError(
             f"k={grid.max()} exceeds the {count.min()} rewards of the smallest group: draw more "
