@@ -130,27 +130,36 @@ def save_policy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, fol
 
 
 def preference_pairs(
-    subjects: list[str], count: int, rng: random.Random
+    subjects: list[str], texts: int, count: int, rng: random.Random
 ) -> tuple[list[tuple[str, str, str]], torch.Tensor]:
     """Triples (subject, first text, second text) and how likely the first one is preferred.
 
     Three in four pairs are two reviews of the subject and the better mean grade is preferred, as
     Bradley and Terry have it. The others set a review of the subject against a review, about as
-    favourable, of another subject; keeping to the subject is worth two grades.
+    favourable, of another subject; keeping to the subject is worth one grade.
     """
+    # Pairs share a pool of texts, since embedding a text is what costs time. Half of the pool has
+    # the moods of the grammar, so that the head is sharp where the start policy is, and half has
+    # all moods, so that it stays right where training takes the policy.
+    pool = []
+    for _ in range(texts):
+        subject = rng.choice(subjects)
+        mood = None if rng.random() < 0.5 else rng.uniform(-2, 2)
+        pool.append((subject, *grammar.review(subject, rng, mood)))
+    by_subject: dict[str, list[tuple[str, str, float]]] = {}
+    for entry in pool:
+        by_subject.setdefault(entry[0], []).append(entry)
     pairs, gaps = [], []
     while len(pairs) < count:
-        subject = rng.choice(subjects)
-        first, first_grade = grammar.review(subject, rng, mood=rng.uniform(-2, 2))
+        subject, first, first_grade = rng.choice(pool)
         if len(pairs) % 4:
-            second, second_grade = grammar.review(subject, rng, mood=rng.uniform(-2, 2))
+            _, second, second_grade = rng.choice(by_subject[subject])
             gap = 2.0 * (first_grade - second_grade)
         else:
-            other = rng.choice([s for s in subjects if s != subject])
-            second, second_grade = grammar.review(other, rng, mood=first_grade)
-            if abs(first_grade - second_grade) > 0.25:
+            other, second, second_grade = rng.choice(pool)
+            if other == subject or abs(first_grade - second_grade) > 0.25:
                 continue
-            gap = 4.0
+            gap = 2.0
         pairs.append((subject, first, second))
         gaps.append(gap)
     return pairs, torch.sigmoid(torch.tensor(gaps))
@@ -170,7 +179,7 @@ def fit_head(difference: torch.Tensor, target: torch.Tensor, penalty: float) -> 
     scale = torch.where(spread > 0, spread, 1.0)
     scaled = (difference / scale).double()
     weight = torch.zeros(scaled.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight], max_iter=200, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([weight], max_iter=150, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
@@ -202,16 +211,16 @@ def sample_policy(prompts: list[str], per_prompt: int, seed: int) -> list[list[s
     return groups
 
 
-def make_reward_head(pairs: int, penalty: float, seed: int) -> dict[str, torch.Tensor]:
+def make_reward_head(texts: int, pairs: int, penalty: float, seed: int) -> dict[str, torch.Tensor]:
     """Fit the head on pairs about training subjects and standardise it at the start policy."""
     rng = random.Random(seed)
     # The weights are a placeholder: only the features of this instance are used.
     width = 768
     head = {"weight": torch.zeros(width), "offset": torch.zeros(1)}
     reward = MiniLMReward(head, MiniLMEncoder())
-    train, target = preference_pairs(grammar.training_subjects(), pairs, rng)
+    train, target = preference_pairs(grammar.training_subjects(), texts, pairs, rng)
     reward.weight = fit_head(pair_features(reward, train), target, penalty)
-    test, truth = preference_pairs(grammar.held_out_subjects(), 800, rng)
+    test, truth = preference_pairs(grammar.held_out_subjects(), 800, 800, rng)
     agree = ((pair_features(reward, test).double() @ reward.weight > 0) == (truth > 0.5)).double()
     kind = torch.arange(len(test)) % 4 == 0
     print(
@@ -236,7 +245,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=("policy", "reward"))
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--pairs", type=int, default=3000)
+    parser.add_argument("--texts", type=int, default=8000)
+    parser.add_argument("--pairs", type=int, default=10_000)
     parser.add_argument("--penalty", type=float, default=1e-4)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -248,7 +258,9 @@ def main() -> None:
         print(f"policy: {model.num_parameters():,} parameters, {time.perf_counter() - start:.0f} s")
     if options.only != "policy":
         start = time.perf_counter()
-        save_file(make_reward_head(options.pairs, options.penalty, options.seed), HEAD_FILE)
+        head = make_reward_head(options.texts, options.pairs, options.penalty, options.seed)
+        save_file(head, HEAD_FILE)
+        HEAD_FILE.chmod(0o644)
         print(f"reward head: {time.perf_counter() - start:.0f} s")
 
 

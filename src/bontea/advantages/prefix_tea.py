@@ -117,8 +117,8 @@ def prefix_tea(
     prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
 
     - `cross_fit=False`: `TEA_{n_j}` is `tea` of the first n_j rollouts times `M/n_j` on those, 0 on
-      the others. Sizes (.5, .625, .75, 1) M. On normal rewards with N = 128, TEA's bias of the first
-      component times .76, .51, .32 at M = 16, 32, 64.
+      the others. Sizes (.5, .625, .75, 1) M. On normal rewards with N = 128 the bias of the
+      first component is .76, .51, .32 times TEA's at M = 16, 32, 64.
     - `cross_fit=True`: threshold, mean and standard deviation from the first n_j rollouts, the
       shaped reward on the *other* M - n_j (times `M/(M - n_j)`). Sizes (.25, .375, .5, .75) M. The
       bias is really of second order, but very noisy below M = 64 or so.

@@ -14,9 +14,9 @@ from bontea.demo import lexicon
 from bontea.demo.lexicon import CATEGORIES, LEVELS, Category
 
 HELD_OUT_PER_CATEGORY = 3
-# The spread of the mood against that of one clause: a small mood keeps reviews mixed, so an
-# all-excellent review is rare and leaves a policy room to improve.
-MOOD_SD, CLAUSE_SD = 0.45, 0.85
+# Reviewers are a little grumpy and seldom of one mind: an all-excellent review is far out in the
+# upper tail, which leaves a policy room to improve on the best of many draws.
+MOOD_MEAN, MOOD_SD, CLAUSE_SD = -0.4, 0.4, 0.75
 MIN_TOKENS, MAX_TOKENS = 8, 30
 _FUNCTION_WORDS = (
     "the",
@@ -170,7 +170,7 @@ def review(subject: str, rng: random.Random, mood: float | None = None) -> tuple
     """
     category = CATEGORIES[category_of(subject)]
     while True:
-        centre = rng.gauss(0.0, MOOD_SD) if mood is None else mood
+        centre = rng.gauss(MOOD_MEAN, MOOD_SD) if mood is None else mood
         grades: list[int] = []
 
         def level(centre: float = centre, grades: list[int] = grades) -> int:

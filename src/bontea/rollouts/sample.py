@@ -21,7 +21,7 @@ from bontea.rollouts.table import RolloutFile
 def sample_rollouts(
     model: Any,
     tokenizer: Any,
-    rows: list[Row],
+    rows: dict[int, Row],
     reward: Reward,
     path: Path,
     *,
@@ -34,7 +34,8 @@ def sample_rollouts(
 ) -> RolloutFile:
     """Bring the rollout file at `path` to `rollouts` scored rollouts of every prompt.
 
-    `rows` have a `prompt` and any columns the reward function takes. `on_chunk` gets the number of
+    `rows` are the prompts by number, with any columns the reward function takes; what is drawn
+    depends on the number, not on the other prompts. `on_chunk` gets the number of
     rollouts each chunk adds, those found in the file first; an exception it raises ends the run
     with everything drawn so far on disk.
     """
@@ -42,7 +43,7 @@ def sample_rollouts(
 
     file = RolloutFile(path)
     model.eval()
-    for prompt_id, row in enumerate(rows):
+    for prompt_id, row in rows.items():
         for start in range(0, rollouts, batch_size):
             wanted = range(start, min(start + batch_size, rollouts))
             if not all((prompt_id, j) in file.rewards for j in wanted):

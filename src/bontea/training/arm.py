@@ -90,13 +90,16 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
 
 
 def load_model(settings: Settings, path: str) -> Any:
-    """A model for sampling, on the device of this process, in the dtype of the job."""
+    """A model for sampling, on the device of this process."""
     import torch
     from accelerate import PartialState
     from transformers import AutoModelForCausalLM
 
     options = {
-        "dtype": getattr(torch, str(settings.dtype)),
+        # Weights trained in float32 under bfloat16 autocast are sampled in bfloat16 as well.
+        "dtype": torch.bfloat16
+        if torch.cuda.is_available() and settings.dtype == "float32"
+        else getattr(torch, str(settings.dtype)),
         "trust_remote_code": settings.trust_remote_code,
     }
     if (Path(path) / "adapter_config.json").exists():
@@ -156,7 +159,7 @@ def _trainer(
         "max_completion_length": settings.max_new_tokens,
         "seed": settings.seed,
         "use_cpu": not gpu,
-        "bf16": gpu and settings.dtype == "bfloat16",
+        "bf16": gpu and settings.dtype != "float16",
         "gradient_checkpointing": gpu,
         "model_init_kwargs": {
             "dtype": str(settings.dtype),

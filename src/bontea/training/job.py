@@ -189,26 +189,26 @@ def _evaluate(
         file = sample_rollouts(
             model,
             inputs.tokenizer,
-            [inputs.held_out[i] for i in mine],
+            {i: inputs.held_out[i] for i in mine},
             inputs.reward,
             folder / f"rollouts{suffix}.jsonl",
             rollouts=settings.eval_rollouts,
             max_new_tokens=int(settings.max_new_tokens or 0),
             temperature=settings.temperature,
             batch_size=int(settings.eval_batch or 1),
-            seed=settings.seed + rank,
+            seed=settings.seed,
             on_chunk=progress.advance,
         )
-        table = file.table(len(mine), settings.eval_rollouts)
-    distinct = file.distinct()
-    if world > 1:
-        from accelerate.utils import gather_object
+        table = file.table(len(inputs.held_out), settings.eval_rollouts)
+        distinct = file.distinct()
+        if world > 1:
+            from accelerate.utils import gather_object
 
-        shares = gather_object([(mine, table, distinct)])
-        table = np.empty((len(inputs.held_out), settings.eval_rollouts))
-        for rows, rewards, _ in shares:
-            table[rows] = rewards
-        distinct = float(np.average([s[2] for s in shares], weights=[len(s[0]) for s in shares]))
+            shares = gather_object([(mine, table, distinct)])
+            for rows, rewards, _ in shares:
+                table[rows] = rewards[rows]
+            sizes = [len(rows) for rows, _, _ in shares]
+            distinct = float(np.average([s[2] for s in shares], weights=sizes))
     return ArmResult.from_rewards(title or name, table, distinct, spent)
 
 

@@ -57,7 +57,8 @@ class Settings:
     max_new_tokens: int | None = _setting(None, "longest completion; default 32 (demo), 512")
     lora: int = _setting(0, "rank of a LoRA adapter on all linear layers; 0 trains every weight")
     dtype: str | None = _setting(
-        None, "weights in float32, bfloat16 or float16; default float32, on a GPU bfloat16"
+        None,
+        "weights in float32, bfloat16 or float16; default float32, with --lora on a GPU bfloat16",
     )
     eval_rollouts: int = _setting(256, "rollouts per held-out prompt for the curve")
     eval_batch: int | None = _setting(None, "rollouts drawn at once in evaluation")
@@ -113,7 +114,7 @@ class Settings:
             )
         self.max_new_tokens = self.max_new_tokens or 512
         self.learning_rate = self.learning_rate or (1e-5 if self.lora else 1e-6)
-        self.dtype = self.dtype or ("bfloat16" if gpu else "float32")
+        self.dtype = self.dtype or ("bfloat16" if gpu and self.lora else "float32")
         self.eval_batch = self.eval_batch or (256 if self.is_demo else 32)
         self._check_numbers()
         self._check_batch(processes)

@@ -1,0 +1,81 @@
+"""Sampling: reproducible, resumable, and independent of which prompts are drawn together."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("transformers")
+
+from bontea import demo
+from bontea.rollouts.sample import sample_rollouts
+
+
+class Killed(Exception):
+    pass
+
+
+def length(prompts, completions, **_):
+    return [None if len(c) % 7 == 0 else float(len(c)) for c in completions]
+
+
+@pytest.fixture(scope="module")
+def policy():
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = demo.policy_folder()
+    return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+
+
+def draw(policy, path, rows=None, **options):
+    rows = {i: {"prompt": p} for i, p in enumerate(demo.held_out_prompts()[:3])} | (rows or {})
+    options = {"rollouts": 10, "max_new_tokens": 8, "batch_size": 4, **options}
+    return sample_rollouts(*policy, rows, length, path, **options)
+
+
+def test_killed_at_any_chunk_it_ends_the_same(policy, tmp_path):
+    whole = draw(policy, tmp_path / "whole.jsonl")
+    assert len(whole.rewards) == 30
+    for stop_after in range(1, 9):
+        left = [stop_after]
+
+        def kill(_, left=left):
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+
+        path = tmp_path / f"{stop_after}.jsonl"
+        with pytest.raises(Killed):
+            draw(policy, path, on_chunk=kill)
+        path.write_bytes(path.read_bytes()[: -stop_after * 5])  # and the last write was cut
+        draw(policy, path)
+        # A chunk that was cut is drawn again from its seed; only its missing rows are written.
+        assert sorted(path.read_text().splitlines()) == sorted(whole.path.read_text().splitlines())
+
+
+def test_seeds(policy, tmp_path):
+    first = draw(policy, tmp_path / "a.jsonl")
+    again = draw(policy, tmp_path / "b.jsonl")
+    other = draw(policy, tmp_path / "c.jsonl", seed=1)
+    assert first.completions == again.completions
+    assert first.completions != other.completions
+
+
+def test_a_prompt_alone_gets_the_same_rollouts(policy, tmp_path):
+    together = draw(policy, tmp_path / "a.jsonl").table(3, 10)
+    alone = sample_rollouts(
+        *policy,
+        {1: {"prompt": demo.held_out_prompts()[1]}},
+        length,
+        tmp_path / "b.jsonl",
+        rollouts=10,
+        max_new_tokens=8,
+        batch_size=4,
+    ).table(3, 10)
+    np.testing.assert_array_equal(alone[1], together[1])
+    assert np.isnan(alone[0]).all()
+
+
+def test_more_rollouts_continue_the_file(policy, tmp_path):
+    small = draw(policy, tmp_path / "a.jsonl", rollouts=4).table(3, 4)
+    more = draw(policy, tmp_path / "a.jsonl", rollouts=8).table(3, 8)
+    np.testing.assert_array_equal(more[:, :4], small)
+    assert np.isnan(more).sum() < 24
