@@ -62,7 +62,8 @@ class MiniLMEncoder:
         folder = encoder_folder() if folder is None else Path(folder)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         # The pooling layer serves next-sentence prediction and is not part of the embedding.
-        self.model = BertModel.from_pretrained(folder, add_pooling_layer=False).to(device).eval()
+        model: Any = BertModel.from_pretrained(folder, add_pooling_layer=False)
+        self.model = model.to(device).eval()
         self.batch_size = batch_size
         self.cache_size = cache_size
         self.device = device

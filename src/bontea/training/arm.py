@@ -95,7 +95,7 @@ def load_model(settings: Settings, path: str) -> Any:
     from accelerate import PartialState
     from transformers import AutoModelForCausalLM
 
-    options = {
+    options: dict[str, Any] = {
         # Weights trained in float32 under bfloat16 autocast are sampled in bfloat16 as well.
         "dtype": torch.bfloat16
         if torch.cuda.is_available() and settings.dtype == "float32"
