@@ -2,8 +2,8 @@
 
 Axis letters: P prompts, M rollouts of a prompt (always the last axis), N the deployment budget.
 
-- Advantages, `(*P, M) -> (*P, M)`: `reinforce`, `rloo`, `grpo`, `max_at_k`, `best_of_n_max_second`,
-  `tea`, `prefix_tea`; all in `ADVANTAGES`. Flat batches: `advantages_for`, `scale_advantages`.
+- Advantages, `(*P, M) -> (*P, M)`: `tea`, `prefix_tea`, `max_at_k`, `grpo` and others, all in
+  `ADVANTAGES` (map: `bontea.advantages`). Flat batches: `advantages_for`, `scale_advantages`.
 - Tails: `expected_max`, `tail_coefficient`, `predict_best_of_n`, `check_tail`.
 - Curves: `best_of_k`, `curve`, `compare`.
 
@@ -15,13 +15,22 @@ from bontea._arrays import GroupTooSmallError
 from bontea.advantages import (
     ADVANTAGES,
     advantages_for,
+    best_of_n_max_mean,
     best_of_n_max_second,
+    cat_bon,
+    gaussian_plug_in,
     grpo,
     max_at_k,
+    max_rl,
+    pass_at_k,
+    pkpo,
+    pkpo_loo,
     prefix_tea,
     reinforce,
     rloo,
     scale_advantages,
+    softmax_tilt,
+    tail_rl,
     tea,
 )
 from bontea.curves import Comparison, Curve, best_of_k, compare, curve
@@ -36,18 +45,27 @@ __all__ = [
     "GroupTooSmallError",
     "advantages_for",
     "best_of_k",
+    "best_of_n_max_mean",
     "best_of_n_max_second",
+    "cat_bon",
     "check_tail",
     "compare",
     "curve",
     "expected_max",
+    "gaussian_plug_in",
     "grpo",
     "max_at_k",
+    "max_rl",
+    "pass_at_k",
+    "pkpo",
+    "pkpo_loo",
     "predict_best_of_n",
     "prefix_tea",
     "reinforce",
     "rloo",
     "scale_advantages",
+    "softmax_tilt",
     "tail_coefficient",
+    "tail_rl",
     "tea",
 ]

@@ -97,7 +97,7 @@ def per_group(
     leading, m = rewards.shape[:-1], rewards.shape[-1]
     flat = xp.reshape(values, (math.prod(leading), m))
 
-    if _is_traced(flat):  # under jax.jit values cannot be looked at: the caller vouches for them
+    if is_traced(flat):  # under jax.jit values cannot be looked at: the caller vouches for them
         out = kernel(flat, xp)
     else:
         is_missing = xp.isnan(flat)
@@ -216,7 +216,8 @@ def _compute_dtype(dtype: Any, xp: ModuleType, dev: Any) -> Any:
     return dtype if xp.finfo(dtype).bits >= 32 else xp.float32
 
 
-def _is_traced(x: Array) -> bool:
+def is_traced(x: Array) -> bool:
+    """Whether `x` is a tracer of `jax.jit`, whose values cannot be looked at."""
     return "jax" in sys.modules and isinstance(x, sys.modules["jax"].core.Tracer)
 
 
@@ -246,6 +247,20 @@ def check_alpha(alpha: float, name: str = "alpha") -> float:
             "that the tail is fitted on, above 0 and at most 1 (0.25 is a good start)"
         )
     return float(alpha)
+
+
+def require_binary(r: Array, name: str, xp: ModuleType) -> None:
+    """ValueError naming the first reward that is neither 0 nor 1."""
+    if is_traced(r):
+        return
+    odd = (r != 0) & (r != 1)
+    if bool(xp.any(odd)):
+        flat = xp.reshape(r, (-1,))
+        value = float(flat[int(xp.argmax(xp.astype(xp.reshape(odd, (-1,)), xp.int8)))])
+        raise ValueError(
+            f"{name} needs 0/1 rewards, got {value:g}: use max_at_k for other rewards, or a "
+            "threshold on this one"
+        )
 
 
 def check_k(k: int, name: str = "k") -> int:

@@ -66,8 +66,9 @@ def local(tmp_path, monkeypatch):
 
 
 SMALL = [
-    "--model", "policy", "--rollouts", "12", "--batch-size", "24", "--steps", "2", "--output", "out",
-    "--eval-rollouts", "6", "--max-new-tokens", "5", "--learning-rate", "1e-3", "--json",
+    "--model", "policy", "--rollouts", "12", "--batch-size", "24", "--steps", "2",
+    "--eval-rollouts", "6", "--max-new-tokens", "5", "--learning-rate", "1e-3",
+    "--output", "out", "--json",
 ]  # fmt: skip
 
 

@@ -6,15 +6,21 @@ Mean convention, everywhere: the policy gradient estimate of a prompt is
 The mean of one response:
 
 - `reinforce`: `R - mean`. `rloo`: the unbiased form. `grpo`: in units of the group's spread.
+- `max_rl`: in units of the group's mean, for non-negative rewards.
 
 Best-of-k with k up to M - 1, no model of the rewards:
 
-- `max_at_k`: the exact gradient, unbiased and centred.
-- `best_of_n_max_second`: the winner takes its lead over the runner-up.
+- `max_at_k`: the exact gradient, unbiased and centred. `pkpo`, `pkpo_loo`: the same without a
+  baseline, and with the best of k - 1 others. `pass_at_k`: for 0/1 rewards, in units of its spread.
+- `best_of_n_max_mean`, `best_of_n_max_second`: the winner takes its lead over mean or runner-up.
+- `tail_rl`: every gap between rewards shared by the rollouts above it.
 
 Best-of-N with N far beyond M, from a normal model of the upper tail:
 
 - `tea`: the plug-in. `prefix_tea`: its bias cancelled over prefixes of the group.
+
+Defined for any N without such a model, each with a catch its page names: `cat_bon`, `softmax_tilt`,
+and `gaussian_plug_in` (the whole law must be normal).
 
 `ADVANTAGES` names them all. `advantages_for` applies any of them to flat, shuffled, ragged batches;
 `scale_advantages` brings a batch to unit size. To add an estimator: one file here, one line in
@@ -24,21 +30,38 @@ Best-of-N with N far beyond M, from a normal model of the upper tail:
 from collections.abc import Callable
 
 from bontea._arrays import Array
+from bontea.advantages.best_of_n_max_mean import best_of_n_max_mean
 from bontea.advantages.best_of_n_max_second import best_of_n_max_second
+from bontea.advantages.cat_bon import cat_bon
 from bontea.advantages.flat import advantages_for, get_estimator, scale_advantages
+from bontea.advantages.gaussian_plug_in import gaussian_plug_in
 from bontea.advantages.grpo import grpo
 from bontea.advantages.max_at_k import max_at_k
+from bontea.advantages.max_rl import max_rl
+from bontea.advantages.pass_at_k import pass_at_k
+from bontea.advantages.pkpo import pkpo, pkpo_loo
 from bontea.advantages.prefix_tea import prefix_tea, prefix_weights
 from bontea.advantages.reinforce import reinforce
 from bontea.advantages.rloo import rloo
+from bontea.advantages.softmax_tilt import softmax_tilt
+from bontea.advantages.tail_rl import tail_rl
 from bontea.advantages.tea import tea
 
 ADVANTAGES: dict[str, Callable[..., Array]] = {
     "reinforce": reinforce,
     "rloo": rloo,
     "grpo": grpo,
+    "max_rl": max_rl,
     "max_at_k": max_at_k,
+    "pkpo": pkpo,
+    "pkpo_loo": pkpo_loo,
+    "pass_at_k": pass_at_k,
+    "best_of_n_max_mean": best_of_n_max_mean,
     "best_of_n_max_second": best_of_n_max_second,
+    "tail_rl": tail_rl,
+    "cat_bon": cat_bon,
+    "softmax_tilt": softmax_tilt,
+    "gaussian_plug_in": gaussian_plug_in,
     "tea": tea,
     "prefix_tea": prefix_tea,
 }
@@ -46,14 +69,23 @@ ADVANTAGES: dict[str, Callable[..., Array]] = {
 __all__ = [
     "ADVANTAGES",
     "advantages_for",
+    "best_of_n_max_mean",
     "best_of_n_max_second",
+    "cat_bon",
+    "gaussian_plug_in",
     "get_estimator",
     "grpo",
     "max_at_k",
+    "max_rl",
+    "pass_at_k",
+    "pkpo",
+    "pkpo_loo",
     "prefix_tea",
     "prefix_weights",
     "reinforce",
     "rloo",
     "scale_advantages",
+    "softmax_tilt",
+    "tail_rl",
     "tea",
 ]

@@ -35,12 +35,19 @@ def share_ties(values: Array, r: Array, xp: ModuleType) -> Array:
     `values` and `r` are `(P, m)` in rank order (`r` monotone). Runs without ties come back
     unchanged up to rounding.
     """
+    first, last = first_and_last_of_run(r, xp)
+    total = xp.cumulative_sum(values, axis=-1, include_initial=True)
+    run = xp.take_along_axis(total, last + 1, axis=-1) - xp.take_along_axis(total, first, axis=-1)
+    return xp.where(first == last, values, run / xp.astype(last - first + 1, values.dtype))
+
+
+def first_and_last_of_run(r: Array, xp: ModuleType) -> tuple[Array, Array]:
+    """First and last rank of the run of equal rewards each rank is in; `r` `(P, m)` is monotone."""
     m = r.shape[-1]
     is_new = xp.concat([xp.ones_like(r[:, :1], dtype=xp.bool), r[:, 1:] != r[:, :-1]], axis=-1)
     is_last = xp.concat([is_new[:, 1:], xp.ones_like(is_new[:, :1])], axis=-1)
     at = xp.broadcast_to(xp.arange(m, device=device(r)), r.shape)
-    # First and last rank of each run: running maximum from the left, minimum from the right, by
-    # doubling (the array API has no running maximum).
+    # Running maximum from the left, minimum from the right, by doubling: the array API has neither.
     first = xp.where(is_new, at, xp.zeros_like(at))
     last = xp.where(is_last, at, xp.full_like(at, m - 1))
     step = 1
@@ -48,9 +55,7 @@ def share_ties(values: Array, r: Array, xp: ModuleType) -> Array:
         first = xp.concat([first[:, :step], xp.maximum(first[:, step:], first[:, :-step])], axis=-1)
         last = xp.concat([xp.minimum(last[:, :-step], last[:, step:]), last[:, -step:]], axis=-1)
         step *= 2
-    total = xp.cumulative_sum(values, axis=-1, include_initial=True)
-    run = xp.take_along_axis(total, last + 1, axis=-1) - xp.take_along_axis(total, first, axis=-1)
-    return xp.where(first == last, values, run / xp.astype(last - first + 1, values.dtype))
+    return first, last
 
 
 def sum_at(values: Array, index: np.ndarray, m: int, xp: ModuleType) -> Array:

@@ -35,13 +35,18 @@ def grpo(rewards: Any, *, eps: float = 1e-4) -> Array:
         m = r.shape[-1]
         if m < 2:
             raise GroupTooSmallError("grpo needs at least 2 rollouts per prompt, got 1")
-        x = from_top(r, xp)
-        span = -xp.min(x, axis=-1, keepdims=True)
-        span = xp.where(span > 0, span, xp.ones_like(span))
-        # In units of the span, squares neither overflow nor vanish.
-        a = centred(x / span, xp)
-        std = xp.sqrt(xp.sum(a * a, axis=-1, keepdims=True) / (m - 1)) + eps / span
-        # A constant group has a = 0 everywhere: any divisor will do there, but not 0.
-        return a / xp.where(std > 0, std, xp.ones_like(std))
+        return z_scores(r, eps, xp)
 
     return per_group(rewards, kernel)
+
+
+def z_scores(r: Array, eps: float, xp: ModuleType) -> Array:
+    """`(R - mean) / (std + eps)` with ddof = 1 for groups `(P, m)`, m >= 2; 0 on constant ones."""
+    x = from_top(r, xp)
+    span = -xp.min(x, axis=-1, keepdims=True)
+    span = xp.where(span > 0, span, xp.ones_like(span))
+    # In units of the span, squares neither overflow nor vanish.
+    a = centred(x / span, xp)
+    std = xp.sqrt(xp.sum(a * a, axis=-1, keepdims=True) / (r.shape[-1] - 1)) + eps / span
+    # A constant group has a = 0 everywhere: any divisor will do there, but not 0.
+    return a / xp.where(std > 0, std, xp.ones_like(std))

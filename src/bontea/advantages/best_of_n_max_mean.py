@@ -1,0 +1,34 @@
+"""BoN-max mean: only the winner of the group is reinforced, by its lead over the group mean.
+
+Source: Bagirov et al. 2025.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from bontea._arrays import Array, from_top, per_group
+from bontea.advantages.reinforce import centred
+
+
+def best_of_n_max_mean(rewards: Any) -> Array:
+    """Best-of-M advantage with the group mean as baseline, `(*P, M) -> (*P, M)`, in reward units.
+
+        A_i = (R_i - mean(R)) 1{R_i = R_max}
+
+    Mean convention: the policy gradient estimate of a prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
+
+    Not centred. Tied winners all get the lead; a constant group, or a group of one, gets zeros; NaN
+    is a missing rollout and gets 0; infinite rewards raise ValueError.
+    Source: Bagirov et al. 2025.
+
+    >>> best_of_n_max_mean([[0.0, 1.0, 5.0]]).tolist()
+    [[0.0, 0.0, 3.0]]
+    """
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        x = from_top(r, xp)  # 0 at the winners
+        return xp.where(x == 0, centred(x, xp), xp.zeros_like(x))
+
+    return per_group(rewards, kernel)

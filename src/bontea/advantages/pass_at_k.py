@@ -1,0 +1,51 @@
+"""Analytic pass@k advantage for 0/1 rewards: max@k in units of the spread of pass@k.
+
+Source: Chen et al. 2025 (pass@k training).
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from bontea._arrays import Array, GroupTooSmallError, check_k, per_group, require_binary
+from bontea.advantages.max_at_k import subset_max_means
+
+
+def pass_at_k(rewards: Any, *, k: int) -> Array:
+    """Analytic pass@k advantage of 0/1 rewards, `(*P, M) -> (*P, M)`, without units.
+
+        A_i = (q_i - v) / sqrt(v (1 - v)),
+
+    with `q_i` the share of the k-subsets containing i that hold a success and `v` the share of all
+    k-subsets that do. Mean convention: the policy gradient estimate of a prompt is
+    `(1/M) sum_i A_i grad log pi(y_i)`.
+
+    Zeros where v is 0 or 1 (all fail; or so many pass that every k-subset does). NaN is a missing
+    rollout and gets 0. For k > M no unbiased form exists (Walder & Karkhanis 2025, Cor. 2).
+
+    Raises GroupTooSmallError when no group has k rewards; ValueError for k < 1 or for a reward that
+    is neither 0 nor 1. Source: Chen et al. 2025.
+
+    >>> pass_at_k([[0, 0, 1, 0]], k=2).round(3).tolist()
+    [[-0.333, -0.333, 1.0, -0.333]]
+    """
+    k = check_k(k)
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        m = r.shape[-1]
+        require_binary(r, "pass_at_k", xp)
+        if m < k:
+            raise GroupTooSmallError(
+                f"pass_at_k with k={k} needs at least {k} rollouts per prompt, got {m}: use "
+                f"k <= {m}"
+            )
+        q = 1 + subset_max_means(r - 1, k, xp)
+        v = xp.mean(q, axis=-1, keepdims=True)
+        # Rounding must not make a spread out of certainty.
+        passes = xp.sum(r, axis=-1, keepdims=True)
+        certain = (passes == 0) | (passes > m - k)
+        spread = xp.where(certain, xp.ones_like(v), v * (1 - v))
+        return xp.where(certain, xp.zeros_like(q), (q - v) / xp.sqrt(spread))
+
+    return per_group(rewards, kernel)

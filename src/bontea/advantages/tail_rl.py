@@ -1,0 +1,41 @@
+"""TailRL: every gap between neighbouring rewards is shared by the rollouts above it.
+
+A gap that few rollouts passed counts more, so the upper tail weighs more than in the mean; on 0/1
+rewards it is MaxRL. Source: TailRL.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from bontea._arrays import Array, constant, from_top, per_group
+from bontea.advantages._ranks import best_first, unsort
+from bontea.advantages.reinforce import centred
+
+
+def tail_rl(rewards: Any) -> Array:
+    """TailRL advantage, `(*P, M) -> (*P, M)`, in the units of the rewards.
+
+        A_(i) = M sum_{j=2..i} g_j / (M - j + 1),   g_j = R_(j) - R_(j-1), ascending
+
+    minus the group mean. `M - j + 1` rollouts lie above gap j. Mean convention: the policy gradient
+    estimate of a prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
+
+    Equal rewards get equal advantages, a constant group zeros; NaN is a missing rollout and gets 0;
+    infinite rewards raise ValueError. Source: TailRL.
+
+    >>> tail_rl([[0.0, 1.0, 3.0]]).round(9).tolist()
+    [[-3.0, -1.5, 4.5]]
+    """
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        m = r.shape[-1]
+        x, order = best_first(from_top(r, xp), xp)
+        above = constant(np.arange(1, m) / m, r, xp)  # best first: j rollouts lie above gap j
+        drops = xp.concat([xp.zeros_like(x[:, :1]), (x[:, 1:] - x[:, :-1]) / above], axis=-1)
+        return centred(unsort(xp.cumulative_sum(drops, axis=-1), order, xp), xp)
+
+    return per_group(rewards, kernel)
