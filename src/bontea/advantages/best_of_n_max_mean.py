@@ -1,6 +1,6 @@
 """BoN-max mean: only the winner of the group is reinforced, by its lead over the group mean.
 
-Source: Bagirov et al. 2025.
+Source: Bagirov et al. 2025 (arXiv 2510.23393).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def best_of_n_max_mean(rewards: Any) -> Array:
 
     Not centred. Tied winners all get the lead; a constant group, or a group of one, gets zeros; NaN
     is a missing rollout and gets 0; infinite rewards raise ValueError.
-    Source: Bagirov et al. 2025.
+    Source: Bagirov et al. 2025 (arXiv 2510.23393).
 
     >>> best_of_n_max_mean([[0.0, 1.0, 5.0]]).tolist()
     [[0.0, 0.0, 3.0]]

@@ -91,6 +91,13 @@ def run(args: argparse.Namespace) -> int:
     except (Stopped, KeyboardInterrupt):
         progress.say(f"stopped; nothing finished is lost. Go on with:\n  {again}")
         return 130
+    except Exception as error:  # each library has its own type for a full disk
+        if "No space left" not in str(error):
+            raise
+        raise OSError(
+            f"the disk of {settings.output} is full; nothing finished is lost. Free some space and "
+            f"go on with: {again}"
+        ) from error
     if not job.is_main_process():
         return 0
     mapping = to_mapping(results, settings)

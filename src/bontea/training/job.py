@@ -155,7 +155,7 @@ def prepare_folder(settings: Settings, inputs: Inputs) -> None:
     need, free = arm_module.disk_need(settings, inputs.model), shutil.disk_usage(folder).free
     if need > free:
         raise ValueError(
-            f"output folder {folder} has {free / 1e9:.1f} GB free, and about {need / 1e9:.1f} GB "
+            f"output folder {folder} has {free / 1e6:,.0f} MB free, and about {need / 1e6:,.0f} MB "
             "are needed for two checkpoints and the trained models: free some, or use --output"
         )
     if is_main_process():
