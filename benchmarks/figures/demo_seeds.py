@@ -1,7 +1,7 @@
 """The README's table: several seeds of the embedded job, side by side.
 
-    for s in 0 1 2; do bontea train --seed $s --output runs/seed$s; done
-    python benchmarks/figures/demo_seeds.py runs/seed0 runs/seed1 runs/seed2
+for s in 0 1 2; do bontea train --seed $s --output runs/seed$s; done
+python benchmarks/figures/demo_seeds.py runs/seed0 runs/seed1 runs/seed2
 """
 
 from __future__ import annotations

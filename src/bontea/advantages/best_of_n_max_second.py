@@ -1,6 +1,7 @@
 """BoN-max second: only the winner of the group is reinforced, by its lead over the runner-up.
 
-A budget-matched heuristic for best-of-M that needs no baseline. Source: Bagirov et al. 2025 (arXiv 2510.23393).
+A budget-matched heuristic for best-of-M that needs no baseline.
+Source: Bagirov et al. 2025 (arXiv 2510.23393).
 """
 
 from __future__ import annotations
