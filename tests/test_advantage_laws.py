@@ -43,6 +43,12 @@ CASES = {
     "tea raw": ("tea", {"n": 128, "center": False}, 9),
     "prefix_tea": ("prefix_tea", {"n": 128, "rng": 0}, 10),
     "prefix_tea raw": ("prefix_tea", {"n": 128, "rng": 1, "center": False}, 10),
+    "linear_tea": ("linear_tea", {"n": 128}, 9),
+    "linear_tea all raw": (
+        "linear_tea",
+        {"n": 128, "alpha": 0.5, "rows": "all", "center": False},
+        5,
+    ),
     "prefix_tea cross": (
         "prefix_tea",
         {"n": 128, "rng": 2, "alpha": 1.0, "cross_fit": True},
@@ -62,7 +68,7 @@ LAWS = {
     "PERMUTATION_EQUIVARIANT": ALL,
     "ZERO_SUM": ALL
     - {"best_of_n_max_second", "best_of_n_max_mean", "tea raw", "prefix_tea raw"}
-    - {"pkpo k=4", "pkpo_loo k=4", "pkpo_loo k=M", "cat_bon"},
+    - {"pkpo k=4", "pkpo_loo k=4", "pkpo_loo k=M", "cat_bon", "linear_tea all raw"},
     "ZERO_ON_CONSTANT": ALL - {"pkpo k=4"},
     "ZERO_ON_EQUAL_TAIL": TAIL - {"prefix_tea cross"},
     "TIES_SHARE": ALL,

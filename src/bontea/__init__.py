@@ -2,7 +2,7 @@
 
 Axis letters: P prompts, M rollouts of a prompt (always the last axis), N the deployment budget.
 
-- Advantages, `(*P, M) -> (*P, M)`: `tea`, `prefix_tea`, `max_at_k`, `grpo` and others, all in
+- Advantages, `(*P, M) -> (*P, M)`: `tea`, `linear_tea`, `max_at_k`, `grpo` and others, all in
   `ADVANTAGES` (map: `bontea.advantages`). Flat batches: `advantages_for`, `scale_advantages`.
 - Tails: `expected_max`, `tail_coefficient`, `predict_best_of_n`, `check_tail`.
 - Curves: `best_of_k`, `curve`, `compare`.
@@ -20,6 +20,7 @@ from bontea.advantages import (
     cat_bon,
     gaussian_plug_in,
     grpo,
+    linear_tea,
     max_at_k,
     max_rl,
     pass_at_k,
@@ -54,6 +55,7 @@ __all__ = [
     "expected_max",
     "gaussian_plug_in",
     "grpo",
+    "linear_tea",
     "max_at_k",
     "max_rl",
     "pass_at_k",

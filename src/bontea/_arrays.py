@@ -180,7 +180,8 @@ def from_top(rewards: Array, xp: ModuleType) -> Array:
 
 def constant(values: np.ndarray, like: Array, xp: ModuleType) -> Array:
     """A table computed in float64 by NumPy, as an array like `like`."""
-    return xp.asarray(values, dtype=like.dtype, device=device(like))
+    # A copy: cached tables are read-only, which PyTorch warns about.
+    return xp.asarray(np.array(values), dtype=like.dtype, device=device(like))
 
 
 def to_compute(x: Array, xp: ModuleType) -> Array:

@@ -1,6 +1,7 @@
 """Three arguments changed: a local chat model, a local reward model, a prompt file."""
 
 import json
+import sys
 
 import pytest
 
@@ -62,6 +63,7 @@ def local(tmp_path, monkeypatch):
         "    return [1.0] * len(completions)\n"
     )
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     return tmp_path
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate, stats
 
 from bontea import expected_max
-from bontea.tails import normal_scores
+from bontea.tails.order_statistics import normal_scores, product_moments
 
 
 def slow_score(i, m):
@@ -62,3 +62,53 @@ def test_read_only():
 def test_bad_m(m):
     with pytest.raises(ValueError, match=r"m=.*whole number"):
         normal_scores(m)
+
+
+def test_product_moments_against_identities():
+    """Of m standard normals: each row of E[Z_i Z_j] sums to 1; sums of E[Z_i^2 Z_j] are known."""
+    for m in (2, 3, 5, 16, 40):
+        second, third = product_moments(m, m, m)
+        np.testing.assert_allclose(second.sum(1), 1, atol=1e-10)
+        np.testing.assert_allclose(np.trace(second), m, rtol=1e-11)
+        np.testing.assert_allclose(second, second[::-1, ::-1], atol=1e-10)  # symmetry of the normal
+        np.testing.assert_allclose(third, -third[::-1, ::-1], atol=1e-10)
+        # The mean is independent of differences, so E[Z_i^2 mean] = 2 E[Z_i] / m; and the sum of
+        # squares is independent of the directions, so sum_i E[Z_i^2 Z_j] = (m + 1) E[Z_j].
+        scores = normal_scores(m)[::-1]
+        np.testing.assert_allclose(third.sum(1), 2 * scores, atol=1e-9)
+        np.testing.assert_allclose(third.sum(0), (m + 1) * scores, atol=1e-8)
+
+
+def test_product_moments_of_two_and_three_by_hand():
+    second, _ = product_moments(3, 3, 3)
+    # E[max mid] = sqrt(3)/(2 pi), E[max min] = -sqrt(3)/pi (Jones 1948).
+    assert second[0, 1] == pytest.approx(np.sqrt(3) / (2 * np.pi), rel=1e-10)
+    assert second[0, 2] == pytest.approx(-np.sqrt(3) / np.pi, rel=1e-10)
+
+
+def test_product_moments_of_large_groups():
+    """Ranks far apart and side by side, against simulation at M = 128: 5 standard errors."""
+    rng = np.random.default_rng(0)
+    total, squares, count = np.zeros((2, 32, 32)), np.zeros((2, 32, 32)), 0
+    for _ in range(20):
+        z = -np.sort(-rng.standard_normal((2000, 128)), axis=1)[:, :32]
+        for i, left in enumerate((z, z * z)):
+            total[i] += left.T @ z
+            squares[i] += (left**2).T @ z**2
+        count += len(z)
+    mean = total / count
+    se = np.sqrt((squares / count - mean**2) / count)
+    error = np.abs(np.array(product_moments(128, 32, 32)) - mean)
+    assert (error < 5 * se).all()
+    assert (se < 0.02 * np.abs(mean)).all()
+
+
+def test_a_block_of_the_moments_is_the_moments_of_the_block():
+    whole, block = product_moments(24, 24, 24), product_moments(24, 24, 6)
+    for a, b in zip(whole, block, strict=True):
+        np.testing.assert_allclose(b, a[:, :6], atol=1e-12)
+
+
+def test_product_moments_refuse_ranks_that_are_not_there():
+    with pytest.raises(ValueError, match="from 1 to m=4"):
+        product_moments(4, 5, 2)

@@ -18,6 +18,7 @@ Best-of-k with k up to M - 1, no model of the rewards:
 Best-of-N with N far beyond M, from a normal model of the upper tail:
 
 - `tea`: the plug-in. `prefix_tea`: its bias cancelled over prefixes of the group.
+- `linear_tea`: linear in the sorted rewards, unbiased at every M, least noise.
 
 Defined for any N without such a model, each with a catch its page names: `cat_bon`, `softmax_tilt`,
 and `gaussian_plug_in` (the whole law must be normal).
@@ -36,6 +37,7 @@ from bontea.advantages.cat_bon import cat_bon
 from bontea.advantages.flat import advantages_for, get_estimator, scale_advantages
 from bontea.advantages.gaussian_plug_in import gaussian_plug_in
 from bontea.advantages.grpo import grpo
+from bontea.advantages.linear_tea import linear_tea
 from bontea.advantages.max_at_k import max_at_k
 from bontea.advantages.max_rl import max_rl
 from bontea.advantages.pass_at_k import pass_at_k
@@ -64,6 +66,7 @@ ADVANTAGES: dict[str, Callable[..., Array]] = {
     "gaussian_plug_in": gaussian_plug_in,
     "tea": tea,
     "prefix_tea": prefix_tea,
+    "linear_tea": linear_tea,
 }
 
 __all__ = [
@@ -75,6 +78,7 @@ __all__ = [
     "gaussian_plug_in",
     "get_estimator",
     "grpo",
+    "linear_tea",
     "max_at_k",
     "max_rl",
     "pass_at_k",

@@ -48,6 +48,12 @@ def require_tail(m: int, alpha: float, least: int = 3) -> int:
     )
 
 
+def require_normal(tail: str) -> None:
+    """The only tail shape so far."""
+    if tail != "normal":
+        raise ValueError(f"tail={tail!r} is not known; known tails: 'normal'")
+
+
 def line_weights(m: int, top: range, at: float) -> np.ndarray:
     """Weights on the ranks `top` (0 = best) whose sum is the tail line's value at score `at`.
 
@@ -97,8 +103,7 @@ def predict_best_of_n(
     2.6
     """
     n, alpha = check_n(n), check_alpha(alpha)
-    if tail != "normal":
-        raise ValueError(f"tail={tail!r} is not known; known tails: 'normal'")
+    require_normal(tail)
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]

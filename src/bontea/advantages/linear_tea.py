@@ -1,0 +1,121 @@
+"""L-TEA: the least-noise estimator of the best-of-N gradient that is linear in the sorted rewards.
+
+Assumes a normal upper tail, as TEA does, but is unbiased at every M: its coefficients are chosen so
+that the expected gradient is exactly that of best-of-N, whatever the body of the distribution does,
+and among all such choices those with the least mean square advantage. One sort and one small matrix
+product per batch. A constant group gets zeros.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from bontea._arrays import Array, check_alpha, check_n, constant, from_top, is_traced, per_group
+from bontea.advantages._ranks import best_first, share_ties, unsort
+from bontea.advantages.reinforce import centred
+from bontea.tails.fit import require_normal, require_tail
+from bontea.tails.normal import expected_max
+from bontea.tails.order_statistics import normal_scores, product_moments
+
+ROWS = ("tail", "all")
+
+
+@lru_cache(maxsize=256)
+def linear_weights(m: int, k: int, n: float, rows: str = "tail") -> np.ndarray:
+    """The matrix W of L-TEA, `(rows, k)`, ranks best first: `A_i = sum_j W_ij R_j`.
+
+    With Z the order statistics of m standard normals, J the k best ranks, `G = E[Z_J Z_J']`,
+    `b1_i = E[Z_i Z_J]` and `b2_i = E[(Z_i^2 - 1) Z_J]`, W solves
+
+        minimise sum_i W_i' G W_i   subject to   W_i . 1 = 0 for every row i,
+        sum_i W_i . b1_i = m,       sum_i W_i . b2_i = m c_N,
+
+    that is `W_i = Q (lambda_1 b1_i + lambda_2 b2_i)`, Q the inverse of G projected along 1, and two
+    multipliers from a 2 x 2 system. Read-only float64.
+    """
+    count = k if rows == "tail" else m
+    second, third = product_moments(m, count, k)
+    scores = normal_scores(m)[::-1][:k]
+    inverse = np.linalg.inv(second[:k])
+    ones = inverse.sum(1)
+    project = inverse - np.outer(ones, ones) / ones.sum()
+    b = np.stack([second, third - scores])
+    qb = b @ project
+    system = np.einsum("aij,bij->ab", b, qb)
+    multipliers = np.linalg.solve(system, m * np.array([1.0, expected_max(n)]))
+    weights = np.einsum("a,aij->ij", multipliers, qb)
+    weights.setflags(write=False)
+    return weights
+
+
+def linear_tea(
+    rewards: Any,
+    *,
+    n: float,
+    alpha: float = 0.25,
+    rows: str = "tail",
+    tail: str = "normal",
+    center: bool = True,
+) -> Array:
+    """Linear tail-extrapolated advantage (L-TEA), `(*P, M) -> (*P, M)`, in reward units.
+
+        A_(i) = sum_{j <= k} W_ij R_(j),   R_(1) >= R_(2) >= ...,   k = ceil(alpha M)
+
+    with `W = linear_weights(M, k, n, rows)`, minus the group mean of A when `center` is true. Mean
+    convention: the policy gradient estimate of a prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
+
+    Parameters
+    ----------
+    rewards, n, alpha, center
+        As in `tea`.
+    rows
+        `"tail"`: only the k best rollouts get a coefficient. Unbiased under a normal tail whatever
+        the rest does. `"all"`: every rollout does; **assumes that the whole law is normal**. It is
+        less noisy where that holds, points elsewhere where it does not, and pays for bad outliers.
+    tail
+        Shape of the tail; only `"normal"`.
+
+    Notes
+    -----
+    Before centring, the expected gradient in location and log-scale is exactly `(1, c_N)` at every
+    M; centring subtracts a term of order 1/M^2. Shift-invariant, scale-equivariant. Tied rewards
+    share the mean advantage of their ranks; a constant group gets zeros; NaN is a missing rollout
+    and gets 0.
+
+    Raises
+    ------
+    GroupTooSmallError
+        In every group `ceil(alpha M) < 3`.
+    ValueError
+        n < 1, alpha outside (0, 1], unknown rows or tail, infinite rewards.
+
+    Ours; the objective is that of Li, Qian, Mou 2026 (arXiv 2605.10716).
+
+    >>> a = linear_tea([[3.0, 2.0, 1.0, 0.0, -1.0, -2.0]], n=128, alpha=0.5, center=False)
+    >>> a.round(2).tolist()  # the best is pushed up, good-but-not-best down, the rest left alone
+    [[8.64, -5.93, -9.01, 0.0, 0.0, 0.0]]
+    """
+    n, alpha = check_n(n), check_alpha(alpha)
+    if rows not in ROWS:
+        raise ValueError(f"rows={rows!r} must be one of {', '.join(map(repr, ROWS))}")
+    require_normal(tail)
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        m = r.shape[-1]
+        k = require_tail(m, alpha)
+        # Ranks and ties are those of the rewards themselves: beside an outlier, subtracting the top
+        # would round different rewards to equal ones, and coefficients jump from rank to rank.
+        r, order = best_first(r, xp)
+        a = from_top(r[:, :k], xp) @ constant(linear_weights(m, k, n, rows).T, r, xp)
+        if a.shape[-1] < m:
+            a = xp.concat([a, xp.zeros_like(r[:, a.shape[-1] :])], axis=-1)
+        if is_traced(r) or bool(xp.any(r[:, 1:] == r[:, :-1])):
+            a = share_ties(a, r, xp)
+        a = unsort(a, order, xp)
+        return centred(a, xp) if center else a
+
+    return per_group(rewards, kernel)
