@@ -1,7 +1,9 @@
 """`bontea train` from the outside: runs, repeats, survives a kill, and refuses with one message."""
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -80,6 +82,32 @@ def test_killed_and_resumed_it_ends_as_an_unbroken_run(unbroken, tmp_path):
     done = bontea("train", "--resume", "--json", "--output", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert without_seconds(json.loads(done.stdout)) == without_seconds(expected)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_work(unbroken, tmp_path):
+    _, single = unbroken
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    torchrun = ["torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
+    done = subprocess.run(
+        [sys.executable, "-m", *torchrun, "-m", "bontea", "train", *SMALL, "--output", "out"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    start, expected = results["arms"][0], single["arms"][0]
+    # Rollouts depend on the prompt's number, not on who draws them; matrix products of other
+    # thread counts round differently, and may flip a token once in a long while.
+    assert start["best_of_k"] == pytest.approx(expected["best_of_k"], abs=0.05)
+    assert results["arms"][1]["rollouts"] == single["arms"][1]["rollouts"]
+    files = sorted(path.name for path in (tmp_path / "out" / "tea").glob("rollouts*"))
+    assert files == ["rollouts.0-of-2.jsonl", "rollouts.1-of-2.jsonl"]
 
 
 @pytest.mark.slow

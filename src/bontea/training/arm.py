@@ -201,8 +201,12 @@ def _lora(settings: Settings) -> Any:
 
 def _save(trainer: Any, settings: Settings, arm: Arm, folder: Path, spent: Spent) -> None:
     trainer.save_model(str(folder / "model"))
-    if not trainer.accelerator.is_main_process:
-        return
+    if trainer.accelerator.is_main_process:
+        _finish(trainer, settings, arm, folder, spent)
+    trainer.accelerator.wait_for_everyone()  # the others read the model next
+
+
+def _finish(trainer: Any, settings: Settings, arm: Arm, folder: Path, spent: Spent) -> None:
     trainer.processing_class.save_pretrained(folder / "model")
     record = {
         "version": bontea.__version__,

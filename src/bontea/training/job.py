@@ -51,6 +51,7 @@ class Inputs:
 def run(settings: Settings, progress: JobProgress) -> list[ArmResult]:
     """Run or go on with a job; the results of the start and of every arm, in order."""
     folder = settings.output_folder()
+    _join_processes()
     inputs = load_inputs(settings)
     for arm in settings.arms:
         arm_module.check(settings, arm)
@@ -210,6 +211,14 @@ def _evaluate(
             sizes = [len(rows) for rows, _, _ in shares]
             distinct = float(np.average([s[2] for s in shares], weights=sizes))
     return ArmResult.from_rewards(title or name, table, distinct, spent)
+
+
+def _join_processes() -> None:
+    """Set up the processes of torchrun, if any; whoever asks accelerate first decides for all."""
+    import torch
+    from accelerate import PartialState
+
+    PartialState(cpu=not torch.cuda.is_available())
 
 
 def is_main_process() -> bool:
