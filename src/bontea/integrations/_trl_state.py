@@ -51,7 +51,7 @@ class BestOfN:
                 estimator, n=n, alpha=alpha, m=m, params=params, asarray=torch.as_tensor
             )
         except GroupTooSmallError as error:
-            raise ValueError(f"num_generations={m} does not do: {error}") from None
+            raise ValueError(f"num_generations={m} is too few: {error}") from None
         self.window = TailWindow(alpha)
         self._said: set[str] = set()
         self._without_signal = 0

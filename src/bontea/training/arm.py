@@ -48,7 +48,7 @@ def check(settings: Settings, arm: Arm) -> None:
             params=arm.params,
         )
     except GroupTooSmallError as error:
-        raise ValueError(f"rollouts={settings.rollouts} does not do: {error}") from None
+        raise ValueError(f"rollouts={settings.rollouts} is too few: {error}") from None
 
 
 def train(
