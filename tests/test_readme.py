@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,11 @@ def test_commands_exist():
         assert (root / script).exists(), script
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (root / link).exists(), link
+
+
+def test_the_example_estimator_of_the_docs_runs():
+    page = (README.parent / "docs" / "adding-an-estimator.md").read_text(encoding="utf-8")
+    code = textwrap.dedent("   " + re.search(r"```python\n   (.*?)```", page, re.S).group(1))
+    names: dict = {"__name__": "example"}
+    exec(compile(code, "adding-an-estimator.md", "exec"), names)
+    assert names["centred_rank"]([[3.0, 1.0, 2.0, 2.0]]).tolist() == [[1.5, -1.5, 0.0, 0.0]]

@@ -52,7 +52,8 @@ class RolloutFile:
         counts: dict[int, int] = {}
         for i, _ in self.rewards:
             counts[i] = counts.get(i, 0) + 1
-        return float(np.mean([len(self.completions[i]) / n for i, n in counts.items()]))
+        shares = [len(self.completions[i]) / n for i, n in counts.items()]
+        return float(np.mean(shares)) if shares else 0.0
 
     def _index(self, row: dict[str, Any]) -> None:
         reward = row["reward"]
