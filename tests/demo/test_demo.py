@@ -203,26 +203,27 @@ def test_reward_refuses_conversations_and_uneven_lists(reward):
         reward(["a", "b"], ["c"])
 
 
-def test_cache_is_bounded_and_does_not_change_rewards(reward):
-    from bontea.demo.reward import MiniLMEncoder, MiniLMReward
-
+def test_a_call_gives_the_same_digits_whatever_came_before(reward):
+    """A resumed job scores in a fresh process what an unbroken one scores in an old one."""
     rng = random.Random(4)
     texts = [grammar.review("soup", rng)[0] for _ in range(40)]
     prompts = ["review of the soup:"] * len(texts)
-    fresh = MiniLMReward(encoder=MiniLMEncoder(cache_size=16, batch_size=8))
-    first = fresh(prompts, texts)
-    assert len(fresh.encoder._cache) == 16
-    # Most of these were evicted, so they are read again, in batches of other texts.
-    assert np.allclose(fresh(prompts[::-1], texts[::-1])[::-1], first, atol=1e-4)
+    first = reward(prompts, texts)
+    reward(prompts[::2], texts[::2])
+    assert reward(prompts, texts) == first
+    # Other batches differ in the last digits only.
+    assert np.allclose(reward(prompts[:7], texts[:7]), first[:7], atol=1e-4)
 
-    calls, forward = [], fresh.encoder._forward
-    fresh.encoder._forward = lambda batch: calls.append(batch) or forward(batch)
-    fresh.encoder.cache_size = 1_000
-    filled = fresh(prompts, texts)
-    assert calls
-    calls.clear()
-    assert fresh(prompts, texts) == filled
-    assert not calls
+
+def test_a_repeated_text_is_read_once(reward):
+    calls, forward = [], reward.encoder._forward
+    reward.encoder._forward = lambda batch: calls.extend(batch) or forward(batch)
+    try:
+        got = reward(["review of the soup:"] * 3, ["fine soup.", "bad soup.", "fine soup."])
+    finally:
+        reward.encoder._forward = forward
+    assert sorted(calls) == ["bad soup.", "fine soup.", "soup"]
+    assert got[0] == got[2] != got[1]
 
 
 def test_missing_encoder_package_is_named(monkeypatch):

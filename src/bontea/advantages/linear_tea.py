@@ -25,7 +25,9 @@ ROWS = ("tail", "all")
 
 
 @lru_cache(maxsize=256)
-def linear_weights(m: int, k: int, n: float, rows: str = "tail") -> np.ndarray:
+def linear_weights(
+    m: int, k: int, n: float, rows: str = "tail", center: bool = False
+) -> np.ndarray:
     """The matrix W of L-TEA, `(rows, k)`, ranks best first: `A_i = sum_j W_ij R_j`.
 
     With Z the order statistics of m standard normals, J the k best ranks, `G = E[Z_J Z_J']`,
@@ -34,8 +36,11 @@ def linear_weights(m: int, k: int, n: float, rows: str = "tail") -> np.ndarray:
         minimise sum_i W_i' G W_i   subject to   W_i . 1 = 0 for every row i,
         sum_i W_i . b1_i = m,       sum_i W_i . b2_i = m c_N,
 
-    that is `W_i = Q (lambda_1 b1_i + lambda_2 b2_i)`, Q the inverse of G projected along 1, and two
-    multipliers from a 2 x 2 system. Read-only float64.
+    With `center`, the group mean of A is to be subtracted, which takes `E[mean(A)] / m` off the
+    second component (and nothing off the first): `b2_i - E[Z_J] / m` stands for `b2_i`.
+
+    The solution is `W_i = Q (lambda_1 b1_i + lambda_2 b2_i)`, Q the inverse of G projected along 1,
+    and two multipliers from a 2 x 2 system. Read-only float64.
     """
     count = k if rows == "tail" else m
     second, third = product_moments(m, count, k)
@@ -43,7 +48,7 @@ def linear_weights(m: int, k: int, n: float, rows: str = "tail") -> np.ndarray:
     inverse = np.linalg.inv(second[:k])
     ones = inverse.sum(1)
     project = inverse - np.outer(ones, ones) / ones.sum()
-    b = np.stack([second, third - scores])
+    b = np.stack([second, third - scores * (1 + 1 / m if center else 1)])
     qb = b @ project
     system = np.einsum("aij,bij->ab", b, qb)
     multipliers = np.linalg.solve(system, m * np.array([1.0, expected_max(n)]))
@@ -65,8 +70,9 @@ def linear_tea(
 
         A_(i) = sum_{j <= k} W_ij R_(j),   R_(1) >= R_(2) >= ...,   k = ceil(alpha M)
 
-    with `W = linear_weights(M, k, n, rows)`, minus the group mean of A when `center` is true. Mean
-    convention: the policy gradient estimate of a prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
+    with `W = linear_weights(M, k, n, rows, center)`, minus the group mean of A when `center` is
+    true. Mean convention: the policy gradient estimate of a prompt is
+    `(1/M) sum_i A_i grad log pi(y_i)`.
 
     Parameters
     ----------
@@ -81,10 +87,11 @@ def linear_tea(
 
     Notes
     -----
-    Before centring, the expected gradient in location and log-scale is exactly `(1, c_N)` at every
-    M; centring subtracts a term of order 1/M^2. Shift-invariant, scale-equivariant. Tied rewards
-    share the mean advantage of their ranks; a constant group gets zeros; NaN is a missing rollout
-    and gets 0.
+    The expected gradient in location and log-scale is exactly `(1, c_N)` at every M when rewards
+    are normal, centred or not. Where only the tail is, it is so up to the chance that fewer than k
+    rewards come from the tail (and, centred, a term of order 1/M^2). Shift-invariant,
+    scale-equivariant. Tied rewards share the mean advantage of their ranks; a constant group gets
+    zeros; NaN is a missing rollout and gets 0.
 
     Raises
     ------
@@ -110,7 +117,7 @@ def linear_tea(
         # Ranks and ties are those of the rewards themselves: beside an outlier, subtracting the top
         # would round different rewards to equal ones, and coefficients jump from rank to rank.
         r, order = best_first(r, xp)
-        a = from_top(r[:, :k], xp) @ constant(linear_weights(m, k, n, rows).T, r, xp)
+        a = from_top(r[:, :k], xp) @ constant(linear_weights(m, k, n, rows, center).T, r, xp)
         if a.shape[-1] < m:
             a = xp.concat([a, xp.zeros_like(r[:, a.shape[-1] :])], axis=-1)
         if is_traced(r) or bool(xp.any(r[:, 1:] == r[:, :-1])):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import re
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,18 +42,17 @@ def subject_of(prompt: str) -> str:
 
 
 class MiniLMEncoder:
-    """Un-normalised mean-pooled MiniLM embeddings, with a bounded memory of texts already read.
+    """Un-normalised mean-pooled MiniLM embeddings, each different text of a call read once.
 
-    Policies repeat themselves, more so late in training. The cache saves those forward passes, and
-    it makes the score of a text independent of the batch it comes in, where padding alone would
-    move the last digits.
+    The last digits of an embedding depend on the texts it is padded and multiplied with, so nothing
+    is kept from one call to the next: the same call gives the same digits in a fresh process, and
+    a job that is killed and resumed scores as one that was not.
     """
 
     def __init__(
         self,
         folder: str | Path | None = None,
         batch_size: int = 64,
-        cache_size: int = 50_000,
         device: str = "cpu",
     ) -> None:
         from transformers import AutoTokenizer, BertModel
@@ -65,26 +63,17 @@ class MiniLMEncoder:
         model: Any = BertModel.from_pretrained(folder, add_pooling_layer=False)
         self.model = model.to(device).eval()
         self.batch_size = batch_size
-        self.cache_size = cache_size
         self.device = device
-        self._cache: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     def embed(self, texts: Sequence[str]) -> torch.Tensor:
         """One row per text, on the CPU."""
         import torch
 
-        # The rows of this call are held apart from the cache, which may evict them while it fills.
-        rows = {text: self._cache[text] for text in texts if text in self._cache}
-        for text in rows:
-            self._cache.move_to_end(text)
-        missing = sorted({text for text in texts if text not in rows}, key=lambda t: (len(t), t))
-        for start in range(0, len(missing), self.batch_size):
-            batch = missing[start : start + self.batch_size]
+        rows: dict[str, torch.Tensor] = {}
+        unique = sorted(set(texts), key=lambda text: (len(text), text))
+        for start in range(0, len(unique), self.batch_size):
+            batch = unique[start : start + self.batch_size]
             rows.update(zip(batch, self._forward(batch), strict=True))
-        for text in missing:
-            self._cache[text] = rows[text]
-        while len(self._cache) > self.cache_size:
-            self._cache.popitem(last=False)
         if not texts:
             return torch.empty(0, self.model.config.hidden_size)
         return torch.stack([rows[text] for text in texts])
@@ -100,8 +89,7 @@ class MiniLMEncoder:
             mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
             # [CLS] and [SEP] are never masked, so an empty text still divides by two.
             pooled = (hidden * mask).sum(1) / mask.sum(1)
-        # Copies, since a view of the batch would keep the whole batch alive in the cache.
-        return [row.clone() for row in pooled.float().cpu()]
+        return list(pooled.float().cpu())
 
 
 class MiniLMReward:
