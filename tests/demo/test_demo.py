@@ -215,13 +215,15 @@ def test_a_call_gives_the_same_digits_whatever_came_before(reward):
     assert np.allclose(reward(prompts[:7], texts[:7]), first[:7], atol=1e-4)
 
 
-def test_a_repeated_text_is_read_once(reward):
-    calls, forward = [], reward.encoder._forward
-    reward.encoder._forward = lambda batch: calls.extend(batch) or forward(batch)
-    try:
-        got = reward(["review of the soup:"] * 3, ["fine soup.", "bad soup.", "fine soup."])
-    finally:
-        reward.encoder._forward = forward
+def test_a_repeated_text_is_read_once(monkeypatch):
+    from bontea.demo.reward import default_reward
+
+    reward, calls = default_reward(), []
+    forward = reward.encoder._forward
+    monkeypatch.setattr(
+        reward.encoder, "_forward", lambda batch: calls.extend(batch) or forward(batch)
+    )
+    got = reward(["review of the soup:"] * 3, ["fine soup.", "bad soup.", "fine soup."])
     assert sorted(calls) == ["bad soup.", "fine soup.", "soup"]
     assert got[0] == got[2] != got[1]
 
