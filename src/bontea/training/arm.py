@@ -62,6 +62,8 @@ def train(
     last = last_whole_checkpoint(checkpoints)
     with progress.phase(f"{arm.name}: training steps", settings.steps):
         trainer, watch = _trainer(settings, arm, inputs, checkpoints, progress, last)
+        if last:
+            _wind_prompts_forward(trainer, last)
         with warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
             trainer.train(resume_from_checkpoint=str(last) if last else None)
@@ -87,6 +89,27 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
         else:
             shutil.rmtree(path, ignore_errors=True)
     return max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+def _wind_prompts_forward(trainer: Any, checkpoint: Path) -> None:
+    """Go on with the prompt order of the run that wrote the checkpoint.
+
+    TRL draws a new order for every epoch from one generator, and a resumed trainer starts that
+    generator over, with the order of the first epoch: wind it past the finished ones.
+    """
+    import torch
+    from transformers import TrainerState
+
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    make = trainer._get_train_sampler
+
+    def wound(*args: Any) -> Any:
+        sampler = make(*args)
+        for _ in range(int((state.epoch or 0) + 1e-6)):
+            torch.randperm(sampler.num_samples, generator=sampler.generator)
+        return sampler
+
+    trainer._get_train_sampler = wound
 
 
 def load_model(settings: Settings, path: str) -> Any:
