@@ -82,9 +82,9 @@ def load_inputs(settings: Settings) -> Inputs:
             "use plain text prompts, or an instruction-tuned model"
         )
     if str(settings.reward).startswith("bontea.demo.reward:"):
-        from bontea.demo.reward import MiniLMReward
+        from bontea.demo.reward import encoder_folder
 
-        MiniLMReward()  # says how to install its weights if they are not there
+        encoder_folder()  # says how to install the weights if they are not there
     reward = load_reward(str(settings.reward), trust_remote_code=settings.trust_remote_code)
     return Inputs(model, tokenizer, reward, train_rows, held_out)
 
