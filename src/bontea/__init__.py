@@ -4,7 +4,8 @@ Axis letters: P prompts, M rollouts of a prompt (always the last axis), N the de
 
 - Advantages, `(*P, M) -> (*P, M)`: `tea`, `linear_tea`, `max_at_k`, `grpo` and others, all in
   `ADVANTAGES` (map: `bontea.advantages`). Flat batches: `advantages_for`, `scale_advantages`.
-- Tails: `expected_max`, `tail_coefficient`, `predict_best_of_n`, `check_tail`.
+- Tails: `expected_max`, `tail_coefficient`, `predict_best_of_n`, `fit_tail`, `check_tail`,
+  `calibrate_tail`.
 - Curves: `best_of_k`, `curve`, `compare`.
 
 Trainers live in `bontea.integrations`, the command line in `bontea.cli`. This module loads NumPy
@@ -35,7 +36,14 @@ from bontea.advantages import (
     tea,
 )
 from bontea.curves import Comparison, Curve, best_of_k, compare, curve
-from bontea.tails import check_tail, expected_max, predict_best_of_n, tail_coefficient
+from bontea.tails import (
+    calibrate_tail,
+    check_tail,
+    expected_max,
+    fit_tail,
+    predict_best_of_n,
+    tail_coefficient,
+)
 
 __version__ = "0.1.0"
 
@@ -48,11 +56,13 @@ __all__ = [
     "best_of_k",
     "best_of_n_max_mean",
     "best_of_n_max_second",
+    "calibrate_tail",
     "cat_bon",
     "check_tail",
     "compare",
     "curve",
     "expected_max",
+    "fit_tail",
     "gaussian_plug_in",
     "grpo",
     "linear_tea",

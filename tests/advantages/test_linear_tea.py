@@ -2,30 +2,33 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from tests.statistics import assert_mean, gradient
 
 from bontea import GroupTooSmallError, expected_max, linear_tea
 from bontea.advantages.linear_tea import linear_weights
-from bontea.tails import normal_scores
 from bontea.tails.order_statistics import product_moments
 
 
-def constraints(m, k, rows):
+def constraints(m, k, rows, tail):
     """G, b1, b2 of the definition."""
     count = k if rows == "tail" else m
-    second, third = product_moments(m, count, k)
-    return second[:k], second, third - normal_scores(m)[::-1][:k]
+    second, location, scale = product_moments(m, count, k, tail)
+    return second[:k], location, scale
 
 
-@pytest.mark.parametrize("rows", ["tail", "all"])
+@pytest.mark.parametrize(
+    ("rows", "tail"),
+    [("tail", "normal"), ("all", "normal"), ("tail", "gp(-0.2)"), ("all", "lognormal(0.2)")],
+)
 @pytest.mark.parametrize(("m", "k", "n"), [(9, 3, 64), (16, 4, 128), (16, 8, 512), (40, 10, 1e4)])
-def test_weights_are_the_constrained_optimum(m, k, n, rows):
-    w = linear_weights(m, k, n, rows)
-    g, b1, b2 = constraints(m, k, rows)
+def test_weights_are_the_constrained_optimum(m, k, n, rows, tail):
+    w = linear_weights(m, k, n, rows, False, tail)
+    g, b1, b2 = constraints(m, k, rows, tail)
     assert w.shape == b1.shape
     np.testing.assert_allclose(w.sum(1), 0, atol=1e-8 * np.abs(w).max())
     assert (w * b1).sum() == pytest.approx(m, rel=1e-9)
-    assert (w * b2).sum() == pytest.approx(m * expected_max(n), rel=1e-9)
+    assert (w * b2).sum() == pytest.approx(m * expected_max(n, tail), rel=1e-9)
     # Any feasible step away costs variance: the objective's gradient lies in the span of the
     # constraints, so it is orthogonal to every direction that keeps them.
     rng = np.random.default_rng(0)
@@ -116,12 +119,51 @@ def test_unbiased_whatever_the_body_does(m, n, kind):
     [
         (lambda r: linear_tea(r, n=128, rows="some"), "rows='some'"),
         (lambda r: linear_tea(r, n=128, tail="cauchy"), "tail='cauchy'"),
+        (lambda r: linear_tea(r, n=128, tail="gp"), "gp needs one number from -0.49 to 0.25"),
+        (lambda r: linear_tea(r, n=128, tail="gp(.1)", rows="all"), "use rows='tail'"),
         (lambda r: linear_tea(r, n=0.5), "n=0.5"),
     ],
 )
 def test_bad_parameters(call, words):
     with pytest.raises(ValueError, match=words):
         call(np.zeros((2, 16)))
+
+
+def other_tails(kind, x):
+    """Rewards whose upper half has another tail, and the scores of a shift and a stretch of it."""
+    t = stats.norm.sf(x)
+    if kind == "exponential":
+        z = -np.log(t)
+        return z, np.ones_like(z), z - 1
+    if kind == "gp(-0.2)":
+        z = (t**0.2 - 1) / -0.2
+        psi = 0.8 / (1 - 0.2 * z)
+        return z, psi, z * psi - 1
+    z = np.expm1(-0.3 * x) / -0.3
+    psi = (np.log1p(-0.3 * z) / -0.3 - 0.3) / (1 - 0.3 * z)
+    return z, psi, z * psi - 1
+
+
+@pytest.mark.parametrize("kind", ["exponential", "gp(-0.2)", "lognormal(-0.3)"])
+def test_unbiased_under_other_tails(kind):
+    """Raw form, the lower quarter in an atom: gradient (1, c_N) to 5 standard errors."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for _ in range(40):
+        x = rng.standard_normal((4000, 16))
+        z, location, scale = other_tails(kind, x)
+        a = linear_tea(np.where(x > -0.7, z, -5.0), n=128, tail=kind, center=False)
+        parts.append(np.stack([(a * location).mean(-1), (a * scale).mean(-1)], axis=-1))
+    s = np.concatenate(parts)
+    assert_mean(s[:, 0], 1.0, 0.08)
+    c = expected_max(128, kind)
+    assert_mean(s[:, 1], c, 0.08 * c)
+
+
+def test_the_tail_matters():
+    """A wrong tail aims elsewhere: the weights differ by more than any rounding."""
+    normal, other = (linear_weights(16, 4, 128.0, tail=t) for t in ("normal", "gp(-0.2)"))
+    assert np.abs(normal - other).max() > 0.1 * np.abs(normal).max()
 
 
 def test_too_small():

@@ -6,8 +6,15 @@ from scipy import stats
 from tests.libraries import back, is_a, make
 from tests.statistics import assert_mean
 
-from bontea import GroupTooSmallError, best_of_k, check_tail, expected_max, predict_best_of_n
-from bontea.tails import normal_scores
+from bontea import (
+    GroupTooSmallError,
+    best_of_k,
+    check_tail,
+    expected_max,
+    fit_tail,
+    predict_best_of_n,
+)
+from bontea.tails import expected_scores, get_tail
 from bontea.tails.fit import line_weights
 
 
@@ -18,7 +25,7 @@ def exponential_body(z):
 
 def slow_prediction(rewards, n, k):
     """`polyfit` of the k best rewards on the normal scores, at c_N."""
-    scores = normal_scores(len(rewards))[-k:]
+    scores = expected_scores(len(rewards))[-k:]
     slope, intercept = np.polyfit(scores, np.sort(rewards)[-k:], 1)
     return intercept + slope * expected_max(n)
 
@@ -92,7 +99,7 @@ def test_unknown_tail():
 
 def test_line_weights():
     """They reproduce a line exactly, at any point."""
-    z = normal_scores(16)[::-1]
+    z = expected_scores(16)[::-1]
     for top in (range(4), range(1, 4), range(16)):
         weights = line_weights(16, top, 2.5)
         assert weights @ (3 - 2 * z[list(top)]) == pytest.approx(3 - 2 * 2.5)
@@ -175,3 +182,38 @@ def test_prediction_agrees_with_the_sample():
     rewards = np.random.default_rng(0).normal(size=(4000, 64))
     gap = predict_best_of_n(rewards, 64) - best_of_k(rewards, 64)
     assert_mean(gap, 0.0, 0.05)
+
+
+@pytest.mark.parametrize("tail", ["exponential", "gp(-0.2)", "lognormal(0.2)"])
+def test_other_tails_are_unbiased_too(tail):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((100000, 16))
+    z = np.where(x > -0.7, get_tail(tail).value(np.maximum(x, -0.7)), -3.0)  # 3/4 of the mass
+    assert_mean(predict_best_of_n(5 + 2 * z, 128, tail=tail), 5 + 2 * expected_max(128, tail), 0.1)
+    assert check_tail(z, tail=tail).verdict == "holds"
+    assert check_tail(z, tail="normal").verdict == "fails"
+
+
+def test_fit_tail_is_the_line_behind_the_prediction():
+    rewards = np.random.default_rng(0).normal(size=(3, 5, 16)) * 3 + 10
+    for tail in ("normal", "gp(-0.1)"):
+        fit = fit_tail(rewards, alpha=0.5, tail=tail)
+        assert fit.location.shape == fit.scale.shape == (3, 5)
+        for n in (1, 128, 1e6):
+            expected = predict_best_of_n(rewards, n, alpha=0.5, tail=tail)
+            np.testing.assert_allclose(fit.predict(n), expected, rtol=1e-10)
+        assert fit.check == check_tail(rewards, alpha=0.5, tail=tail)
+
+
+def test_fit_tail_speaks():
+    rng = np.random.default_rng(0)
+    good = str(fit_tail(rng.normal(size=(400, 16))))
+    assert "400 of 400 prompts" in good
+    assert good.endswith("consistent with the best rewards seen")
+    bad = fit_tail(np.minimum(rng.normal(size=(400, 16)), 0.8))
+    assert str(bad).endswith("do not extrapolate; use max_at_k")
+    ragged = rng.normal(size=(4, 16))
+    ragged[0, 3:] = np.nan
+    assert "3 of 4 prompts" in str(fit_tail(ragged))
+    with pytest.raises(GroupTooSmallError, match="at least 9 rollouts"):
+        fit_tail(rng.normal(size=(4, 8)))

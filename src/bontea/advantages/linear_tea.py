@@ -1,9 +1,9 @@
 """L-TEA: the least-noise estimator of the best-of-N gradient that is linear in the sorted rewards.
 
-Assumes a normal upper tail, as TEA does, but is unbiased at every M: its coefficients are chosen so
-that the expected gradient is exactly that of best-of-N, whatever the body of the distribution does,
-and among all such choices those with the least mean square advantage. One sort and one small matrix
-product per batch. A constant group gets zeros.
+Assumes an upper tail of known shape (normal, as TEA does, or another), but is unbiased at every M:
+its coefficients are chosen so that the expected gradient is exactly that of best-of-N, whatever the
+body of the distribution does, and among all such choices those with the least mean square
+advantage. One sort and one small matrix product per batch. A constant group gets zeros.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ import numpy as np
 from bontea._arrays import Array, check_alpha, check_n, constant, from_top, is_traced, per_group
 from bontea.advantages._ranks import best_first, share_ties, unsort
 from bontea.advantages.reinforce import centred
-from bontea.tails.fit import require_normal, require_tail
-from bontea.tails.normal import expected_max
-from bontea.tails.order_statistics import normal_scores, product_moments
+from bontea.tails.fit import require_tail
+from bontea.tails.order_statistics import expected_scores, product_moments
+from bontea.tails.shapes import expected_max, get_tail
 
 ROWS = ("tail", "all")
 
 
 @lru_cache(maxsize=256)
 def linear_weights(
-    m: int, k: int, n: float, rows: str = "tail", center: bool = False
+    m: int, k: int, n: float, rows: str = "tail", center: bool = False, tail: str = "normal"
 ) -> np.ndarray:
     """The matrix W of L-TEA, `(rows, k)`, ranks best first: `A_i = sum_j W_ij R_j`.
 
-    With Z the order statistics of m standard normals, J the k best ranks, `G = E[Z_J Z_J']`,
-    `b1_i = E[Z_i Z_J]` and `b2_i = E[(Z_i^2 - 1) Z_J]`, W solves
+    With Z the order statistics of m variables of the tail law, J the k best ranks, psi the score of
+    a shift, `G = E[Z_J Z_J']`, `b1_i = E[psi(Z_i) Z_J]` and `b2_i = E[(Z_i psi(Z_i) - 1) Z_J]`,
+    W solves
 
         minimise sum_i W_i' G W_i   subject to   W_i . 1 = 0 for every row i,
-        sum_i W_i . b1_i = m,       sum_i W_i . b2_i = m c_N,
+        sum_i W_i . b1_i = m,       sum_i W_i . b2_i = m c_N.
 
     With `center`, the group mean of A is to be subtracted, which takes `E[mean(A)] / m` off the
     second component (and nothing off the first): `b2_i - E[Z_J] / m` stands for `b2_i`.
@@ -43,15 +44,16 @@ def linear_weights(
     and two multipliers from a 2 x 2 system. Read-only float64.
     """
     count = k if rows == "tail" else m
-    second, third = product_moments(m, count, k)
-    scores = normal_scores(m)[::-1][:k]
-    inverse = np.linalg.inv(second[:k])
+    moments = product_moments(m, count, k, tail)
+    inverse = np.linalg.inv(moments.second[:k])
     ones = inverse.sum(1)
     project = inverse - np.outer(ones, ones) / ones.sum()
-    b = np.stack([second, third - scores * (1 + 1 / m if center else 1)])
+    b = np.stack([moments.location, moments.scale])
+    if center:
+        b[1] -= expected_scores(m, tail)[::-1][:k] / m
     qb = b @ project
     system = np.einsum("aij,bij->ab", b, qb)
-    multipliers = np.linalg.solve(system, m * np.array([1.0, expected_max(n)]))
+    multipliers = np.linalg.solve(system, m * np.array([1.0, expected_max(n, tail)]))
     weights = np.einsum("a,aij->ij", multipliers, qb)
     weights.setflags(write=False)
     return weights
@@ -70,8 +72,8 @@ def linear_tea(
 
         A_(i) = sum_{j <= k} W_ij R_(j),   R_(1) >= R_(2) >= ...,   k = ceil(alpha M)
 
-    with `W = linear_weights(M, k, n, rows, center)`, minus the group mean of A when `center` is
-    true. Mean convention: the policy gradient estimate of a prompt is
+    with `W = linear_weights(M, k, n, rows, center, tail)`, minus the group mean of A when `center`
+    is true. Mean convention: the policy gradient estimate of a prompt is
     `(1/M) sum_i A_i grad log pi(y_i)`.
 
     Parameters
@@ -83,13 +85,15 @@ def linear_tea(
         the rest does. `"all"`: every rollout does; **assumes that the whole law is normal**. It is
         less noisy where that holds, points elsewhere where it does not, and pays for bad outliers.
     tail
-        Shape of the tail; only `"normal"`.
+        Shape of the tail, a name of `bontea.tails.shapes`: `"normal"`, `"exponential"`,
+        `"lognormal(-0.1)"`, `"gp(-0.2)"`. The last kind and the exponential are tails only: they
+        go with `rows="tail"`. `calibrate_tail` estimates the parameter from rewards.
 
     Notes
     -----
     The expected gradient in location and log-scale is exactly `(1, c_N)` at every M when rewards
-    are normal, centred or not. Where only the tail is, it is so up to the chance that fewer than k
-    rewards come from the tail (and, centred, a term of order 1/M^2). Shift-invariant,
+    have the law, centred or not; `c_N = expected_max(n, tail)`. Where only the tail has it, it is
+    so up to the chance that fewer than k rewards come from the tail. Shift-invariant,
     scale-equivariant. Tied rewards share the mean advantage of their ranks; a constant group gets
     zeros; NaN is a missing rollout and gets 0.
 
@@ -109,7 +113,12 @@ def linear_tea(
     n, alpha = check_n(n), check_alpha(alpha)
     if rows not in ROWS:
         raise ValueError(f"rows={rows!r} must be one of {', '.join(map(repr, ROWS))}")
-    require_normal(tail)
+    shape = get_tail(tail)
+    if rows == "all" and not shape.whole:
+        raise ValueError(
+            f"rows='all' needs a law of the whole line, and tail={tail!r} is one of the tail only: "
+            "use rows='tail', or tail='normal' or 'lognormal(g)'"
+        )
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
@@ -117,7 +126,9 @@ def linear_tea(
         # Ranks and ties are those of the rewards themselves: beside an outlier, subtracting the top
         # would round different rewards to equal ones, and coefficients jump from rank to rank.
         r, order = best_first(r, xp)
-        a = from_top(r[:, :k], xp) @ constant(linear_weights(m, k, n, rows, center).T, r, xp)
+        a = from_top(r[:, :k], xp) @ constant(
+            linear_weights(m, k, n, rows, center, shape.name).T, r, xp
+        )
         if a.shape[-1] < m:
             a = xp.concat([a, xp.zeros_like(r[:, a.shape[-1] :])], axis=-1)
         if is_traced(r) or bool(xp.any(r[:, 1:] == r[:, :-1])):

@@ -1,9 +1,10 @@
 """The tail line of a group: location and scale of its upper rewards, and what they predict.
 
-If the upper rewards of a prompt follow a normal tail `N(mu, sigma^2)`, the j-th best of m rewards
-has expectation `mu + sigma z_j`, with `z_j` the expected normal order statistic: the k best rewards
-lie on a line against `z_j`, whatever the rest of the distribution does. The least-squares line is
-unbiased at every m under that tail, unlike a plug-in of the tail's mean and standard deviation.
+If the upper rewards of a prompt follow a tail of known shape, moved by mu and stretched by sigma
+(by default the normal tail `N(mu, sigma^2)`), the j-th best of m rewards has expectation
+`mu + sigma z_j`, with `z_j` the expected order statistic of the shape: the k best rewards lie on a
+line against `z_j`, whatever the rest of the distribution does. The least-squares line is unbiased
+at every m under that tail, unlike a plug-in of the tail's mean and standard deviation.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from bontea._arrays import (
     per_group,
     to_numpy,
 )
-from bontea.tails.normal import expected_max, tail_size
-from bontea.tails.order_statistics import normal_scores
+from bontea.tails.normal import tail_size
+from bontea.tails.order_statistics import expected_scores
+from bontea.tails.shapes import expected_max, get_tail
 
 
 def require_tail(m: int, alpha: float, least: int = 3) -> int:
@@ -48,18 +50,12 @@ def require_tail(m: int, alpha: float, least: int = 3) -> int:
     )
 
 
-def require_normal(tail: str) -> None:
-    """The only tail shape so far."""
-    if tail != "normal":
-        raise ValueError(f"tail={tail!r} is not known; known tails: 'normal'")
-
-
-def line_weights(m: int, top: range, at: float) -> np.ndarray:
+def line_weights(m: int, top: range, at: float, tail: str = "normal") -> np.ndarray:
     """Weights on the ranks `top` (0 = best) whose sum is the tail line's value at score `at`.
 
-    Least squares of rewards on normal scores: `1/k + (at - mean z) (z_j - mean z) / S_zz`.
+    Least squares of rewards on expected scores: `1/k + (at - mean z) (z_j - mean z) / S_zz`.
     """
-    z = normal_scores(m)[::-1][list(top)]
+    z = expected_scores(m, tail)[::-1][list(top)]
     centred = z - z.mean()
     return 1 / len(z) + (at - z.mean()) * centred / (centred @ centred)
 
@@ -70,7 +66,7 @@ def predict_best_of_n(
     """Best-of-N of each prompt, predicted from the tail of its rewards; n may exceed M.
 
         V_N = mu + c_N sigma,   (mu, sigma) the least-squares line of the k = ceil(alpha M) best
-                                rewards on expected normal order statistics
+                                rewards on the expected order statistics of the tail law
 
     Parameters
     ----------
@@ -79,9 +75,9 @@ def predict_best_of_n(
     n
         Deployment budget, any real number of at least 1.
     alpha
-        Tail fraction; the rewards must look normal above their upper `alpha` quantile.
+        Tail fraction; the rewards must have the tail's shape above their upper `alpha` quantile.
     tail
-        Only `"normal"`.
+        Shape of the tail, a name of `bontea.tails.shapes`; `c_N = expected_max(n, tail)`.
 
     Returns
     -------
@@ -95,20 +91,20 @@ def predict_best_of_n(
     ValueError
         n < 1, alpha outside (0, 1], infinite rewards, or an unknown tail.
 
-    Unbiased at every M when the tail is normal. Inside the sample (n <= M) use `best_of_k`, which
-    assumes nothing. Source: the tail form is Lemma 1 of arXiv 2605.10716; the fit is ours.
+    Unbiased at every M when the tail has the shape. Inside the sample (n <= M) use `best_of_k`,
+    which assumes nothing. Source: the tail form is Lemma 1 of arXiv 2605.10716; the fit is ours.
 
     >>> rewards = np.random.default_rng(0).normal(size=(2000, 32))
     >>> round(float(predict_best_of_n(rewards, 128).mean()), 1)  # c_128 = 2.59
     2.6
     """
     n, alpha = check_n(n), check_alpha(alpha)
-    require_normal(tail)
+    tail = get_tail(tail).name
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
         k = require_tail(m, alpha)
-        weights = line_weights(m, range(k), expected_max(n))
+        weights = line_weights(m, range(k), expected_max(n, tail), tail)
         top = xp.max(r, axis=-1)
         best_first = xp.flip(xp.sort(from_top(r, xp), axis=-1), axis=-1)[:, :k]
         return top + best_first @ constant(weights, r, xp)
@@ -117,8 +113,63 @@ def predict_best_of_n(
 
 
 @dataclass(frozen=True)
+class TailFit:
+    """The tail line of each prompt. `str()` ends with what to do."""
+
+    location: Array
+    """(*P,) where the standard form's 0 lies, in reward units (the mean, under a normal tail)."""
+    scale: Array
+    """(*P,) reward units per standard unit; NaN where a group is too small."""
+    tail: str
+    alpha: float
+    check: TailCheck
+
+    def predict(self, n: float) -> Array:
+        """Best-of-N of each prompt: `location + expected_max(n, tail) scale`."""
+        return self.location + expected_max(n, self.tail) * self.scale
+
+    def __str__(self) -> str:
+        location, scale = to_numpy(self.location), to_numpy(self.scale)
+        fitted = int(np.isfinite(scale).sum())
+        return (
+            f"{self.tail} tail above the upper {self.alpha:g} of {fitted} of {scale.size} prompts: "
+            f"location {np.nanmedian(location):.4g}, scale {np.nanmedian(scale):.4g} (medians). "
+            f"{self.check}"
+        )
+
+
+def fit_tail(rewards: Any, *, alpha: float = 0.25, tail: str = "normal") -> TailFit:
+    """Fit the tail line of each prompt and check it; `(*P, M)` to `(*P,)` location and scale.
+
+    The least-squares line of the `k = ceil(alpha M)` best rewards on their expected order
+    statistics under the tail law, `R_(j) ~ location + scale e_j`, unbiased at every M when the tail
+    has that shape. Parameters, degenerate groups and errors as in `predict_best_of_n`, of which
+    `fit_tail(rewards).predict(n)` is the same number. Ours.
+
+    >>> rewards = np.random.default_rng(0).normal(size=(400, 16))
+    >>> print(str(fit_tail(rewards))[:59])
+    normal tail above the upper 0.25 of 400 of 400 prompts: loc
+    """
+    alpha, tail = check_alpha(alpha), get_tail(tail).name
+
+    def kernel(r: Array, xp: ModuleType) -> Array:
+        m = r.shape[-1]
+        k = require_tail(m, alpha)
+        best_first = xp.flip(xp.sort(from_top(r, xp), axis=-1), axis=-1)[:, :k]
+        at_zero, at_one = (line_weights(m, range(k), at, tail) for at in (0.0, 1.0))
+        location = best_first @ constant(at_zero, r, xp)
+        scale = best_first @ constant(at_one - at_zero, r, xp)
+        return xp.stack([xp.max(r, axis=-1) + location, scale], axis=-1)
+
+    line = per_group(rewards, kernel, per_rollout=False, missing=float("nan"))
+    return TailFit(
+        line[..., 0], line[..., 1], tail, alpha, check_tail(rewards, alpha=alpha, tail=tail)
+    )
+
+
+@dataclass(frozen=True)
 class TailCheck:
-    """Does the normal tail predict the best reward of the group? One number, with its error.
+    """Does the tail predict the best reward of the group? One number, with its error.
 
     `str()` ends with what to do.
     """
@@ -141,9 +192,9 @@ class TailCheck:
     def __str__(self) -> str:
         advice = {
             "unknown": "too few groups that differ to check the tail model: use more prompts",
-            "holds": "the normal tail is consistent with the best rewards seen",
+            "holds": "the tail model is consistent with the best rewards seen",
             "doubtful": "the tail model is doubtful: watch it, and compare with max_at_k",
-            "fails": "the normal tail misses the best rewards: do not extrapolate; use max_at_k",
+            "fails": "the tail model misses the best rewards: do not extrapolate; use max_at_k",
         }[self.verdict]
         return (
             f"best reward of a group: seen {self.seen:.4g}, predicted from the rest of its tail "
@@ -151,15 +202,16 @@ class TailCheck:
         )
 
 
-def check_tail(rewards: Any, *, alpha: float = 0.25) -> TailCheck:
-    """Check the normal tail where it can be checked: at the best reward of each group.
+def check_tail(rewards: Any, *, alpha: float = 0.25, tail: str = "normal") -> TailCheck:
+    """Check the tail model where it can be checked: at the best reward of each group.
 
     The tail line is fitted on the k-1 tail rewards *below* the best one and extrapolated to the
-    best. Under a normal tail the mean difference is 0 at every M, so `z` is a fair test; a lighter
-    tail (a ceiling, a bounded reward) gives z < 0, a heavier one z > 0. Groups whose rewards are
-    all equal, or with fewer than 3 rewards in the tail, are left out.
+    best. If the tail has the shape, the mean difference is 0 at every M, so `z` is a fair test; a
+    lighter tail (a ceiling, a bounded reward) gives z < 0, a heavier one z > 0. Groups whose
+    rewards are all equal, or with fewer than 3 rewards in the tail, are left out.
 
-    `rewards` is `(*P, M)`; groups are taken as independent.
+    `rewards` is `(*P, M)`; groups are taken as independent. `tail` is a name of
+    `bontea.tails.shapes`.
 
     >>> rng = np.random.default_rng(0)
     >>> check_tail(rng.normal(size=(400, 16))).verdict
@@ -167,12 +219,12 @@ def check_tail(rewards: Any, *, alpha: float = 0.25) -> TailCheck:
     >>> check_tail(np.minimum(rng.normal(size=(400, 16)), 0.8)).verdict
     'fails'
     """
-    alpha = check_alpha(alpha)
+    alpha, tail = check_alpha(alpha), get_tail(tail).name
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
         k = require_tail(m, alpha)
-        weights = line_weights(m, range(1, k), normal_scores(m)[-1])
+        weights = line_weights(m, range(1, k), expected_scores(m, tail)[-1], tail)
         top = xp.max(r, axis=-1)
         shifted = from_top(r, xp)
         rest = xp.flip(xp.sort(shifted, axis=-1), axis=-1)[:, 1:k] @ constant(weights, r, xp)
