@@ -43,7 +43,10 @@ CASES = {
     "tea raw": ("tea", {"n": 128, "center": False}, 9),
     "prefix_tea": ("prefix_tea", {"n": 128, "rng": 0}, 10),
     "prefix_tea raw": ("prefix_tea", {"n": 128, "rng": 1, "center": False}, 10),
+    "calibrated_tea": ("calibrated_tea", {"n": 128}, 9),
+    "calibrated_tea raw": ("calibrated_tea", {"n": 1e4, "alpha": 0.5, "center": False}, 5),
     "linear_tea": ("linear_tea", {"n": 128}, 9),
+    "linear_tea gp": ("linear_tea", {"n": 128, "alpha": 0.5, "tail": "gp(-0.2)"}, 5),
     "linear_tea all raw": (
         "linear_tea",
         {"n": 128, "alpha": 0.5, "rows": "all", "center": False},
@@ -68,7 +71,8 @@ LAWS = {
     "PERMUTATION_EQUIVARIANT": ALL,
     "ZERO_SUM": ALL
     - {"best_of_n_max_second", "best_of_n_max_mean", "tea raw", "prefix_tea raw"}
-    - {"pkpo k=4", "pkpo_loo k=4", "pkpo_loo k=M", "cat_bon", "linear_tea all raw"},
+    - {"pkpo k=4", "pkpo_loo k=4", "pkpo_loo k=M", "cat_bon", "linear_tea all raw"}
+    - {"calibrated_tea raw"},
     "ZERO_ON_CONSTANT": ALL - {"pkpo k=4"},
     "ZERO_ON_EQUAL_TAIL": TAIL - {"prefix_tea cross"},
     "TIES_SHARE": ALL,

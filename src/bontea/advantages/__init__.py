@@ -18,7 +18,8 @@ Best-of-k with k up to M - 1, no model of the rewards:
 Best-of-N with N far beyond M, from a normal model of the upper tail:
 
 - `tea`: the plug-in. `prefix_tea`: its bias cancelled over prefixes of the group.
-- `linear_tea`: linear in the sorted rewards, unbiased at every M, least noise.
+- `calibrated_tea`: the two parts of `tea`, weighed so that it is unbiased at every M.
+- `linear_tea`: linear in the sorted rewards, unbiased at every M, least noise; other tails too.
 
 Defined for any N without such a model, each with a catch its page names: `cat_bon`, `softmax_tilt`,
 and `gaussian_plug_in` (the whole law must be normal).
@@ -33,6 +34,7 @@ from collections.abc import Callable
 from bontea._arrays import Array
 from bontea.advantages.best_of_n_max_mean import best_of_n_max_mean
 from bontea.advantages.best_of_n_max_second import best_of_n_max_second
+from bontea.advantages.calibrated_tea import calibrated_tea
 from bontea.advantages.cat_bon import cat_bon
 from bontea.advantages.flat import advantages_for, get_estimator, scale_advantages
 from bontea.advantages.gaussian_plug_in import gaussian_plug_in
@@ -66,6 +68,7 @@ ADVANTAGES: dict[str, Callable[..., Array]] = {
     "gaussian_plug_in": gaussian_plug_in,
     "tea": tea,
     "prefix_tea": prefix_tea,
+    "calibrated_tea": calibrated_tea,
     "linear_tea": linear_tea,
 }
 
@@ -74,6 +77,7 @@ __all__ = [
     "advantages_for",
     "best_of_n_max_mean",
     "best_of_n_max_second",
+    "calibrated_tea",
     "cat_bon",
     "gaussian_plug_in",
     "get_estimator",
