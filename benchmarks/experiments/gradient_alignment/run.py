@@ -1,0 +1,165 @@
+"""How well does each estimator see the best-of-N gradient of a real language model?
+
+    python benchmarks/experiments/gradient_alignment/rollouts.py runs/alignment
+    python benchmarks/experiments/gradient_alignment/run.py runs/alignment --json results.json
+
+For every prompt the rollouts are split into two halves. The oracle is the gradient of best-of-N
+with the exact advantage `A*(r)` of the empirical law of one half; estimators see the other half in
+groups of M, regrouped at random 32 times (the advantage of a rollout is averaged over its groups,
+which changes no expectation and lowers the noise of this measurement). Then the halves change
+roles. With g the expected gradient of an estimator, g* the oracle, in sketched parameter space:
+
+- cosine: `<g, g*> / (|g| |g*|)`, every length from the product of two independent quarters, so that
+  noise does not enter (and a value above 1 is possible);
+- directional SNR: `<g, g*> / |g*|` over the root-mean-square length of one group's gradient: the
+  progress towards best-of-N of a step from M rollouts, in units of its noise. Rollouts needed for
+  the same progress go as its inverse square.
+
+The rewards: `neural`, the embedded Bradley-Terry reward; `sharp`, its exponential; `bounded`, a
+logistic function of it; `rounded`, to halves. `+-` are standard errors over prompts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+import bontea
+
+REWARDS = {
+    "neural": lambda r: r,
+    "sharp": lambda r: np.exp(r / 2),
+    "bounded": lambda r: 1 / (1 + np.exp(-(r - 1))),
+    "rounded": lambda r: np.round(2 * r) / 2,
+}
+REGROUPINGS = 32
+
+
+def exact_advantage(law: np.ndarray, at: np.ndarray, n: float) -> np.ndarray:
+    """`A*(r) = n int_{-inf}^r F(t)^(n-1) dt`, F the empirical law, up to a constant, centred."""
+    x = np.sort(law)
+    f = np.arange(1, len(x)) / len(x)
+    area = np.concatenate([[0.0], np.cumsum(np.exp((n - 1) * np.log(f)) * np.diff(x))]) * n
+    a = np.interp(at, x, area)
+    return a - a.mean()
+
+
+def average_advantage(estimator, r: np.ndarray, m: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Mean advantage of every rollout over random groups of m, and its mean square."""
+    total, square = np.zeros(len(r)), np.zeros(len(r))
+    groups = len(r) // m
+    seen = np.zeros(len(r))
+    for _ in range(REGROUPINGS):
+        order = rng.permutation(len(r))[: groups * m]
+        a = estimator(r[order].reshape(groups, m)).ravel()
+        total[order] += a
+        square[order] += a * a
+        seen[order] += 1
+    return total / np.maximum(seen, 1), square / np.maximum(seen, 1)
+
+
+class Half:
+    """One half of the rollouts of a prompt."""
+
+    def __init__(self, rewards: np.ndarray, sketch: np.ndarray) -> None:
+        self.r = rewards
+        self.s = sketch - sketch.mean(0)  # E[S] = 0: a control variate
+        self.length = (self.s**2).sum(1)
+        self.parts = np.array_split(np.arange(len(rewards)), 2)
+
+    def gradients(self, a: np.ndarray) -> np.ndarray:
+        """The mean of a S over each quarter, `(2, D)`."""
+        return np.stack([a[i].astype(np.float32) @ self.s[i] / len(i) for i in self.parts])
+
+
+def measure(estimators: dict, halves: list[Half], m: int, n: float, seed: int = 0) -> dict:
+    """Sums over both roles of: <g, g*>, |g|^2, |g*|^2, mean square length of a group's gradient."""
+    rows: dict[str, np.ndarray] = {name: np.zeros(4) for name in estimators}
+    for oracle, half in (halves, halves[::-1]):
+        target = oracle.gradients(exact_advantage(oracle.r, oracle.r, n))
+        squared = target[0] @ target[1]
+        for name, estimator in estimators.items():
+            a, square = average_advantage(estimator, half.r, m, np.random.default_rng(seed))
+            g = half.gradients(a)
+            noise = (square * half.length).mean() / m
+            rows[name] += np.array([g.mean(0) @ target.mean(0), g[0] @ g[1], squared, noise]) / 2
+    out = {}
+    for name, (along, own, squared, noise) in rows.items():
+        out[name] = {
+            "cosine": along / np.sqrt(max(own, 1e-30) * squared),
+            "directional_snr": along / np.sqrt(squared * noise),
+        }
+    return out
+
+
+def load(path: Path, transform) -> list[Half]:
+    data = np.load(path)
+    rewards, sketch = transform(data["rewards"]), data["sketch"]
+    order = np.random.default_rng(7).permutation(len(rewards))
+    return [Half(rewards[half], sketch[half]) for half in np.array_split(order, 2)]
+
+
+def board(m: int, n: float) -> dict:
+    """The estimators compared, at M and N."""
+    k = m - 1
+    table = {
+        "reinforce": lambda r: bontea.reinforce(r),
+        "grpo": lambda r: bontea.grpo(r),
+        f"max_at_k k={k}": lambda r: bontea.max_at_k(r, k=k),
+        f"max_at_k k={m // 2}": lambda r: bontea.max_at_k(r, k=m // 2),
+        f"max_at_k k={m // 4}": lambda r: bontea.max_at_k(r, k=m // 4),
+        "tail_rl": lambda r: bontea.tail_rl(r),
+        "cat_bon": lambda r: bontea.cat_bon(r, n=n),
+        "softmax_tilt": lambda r: bontea.softmax_tilt(r, n=n),
+    }
+    for alpha in (0.25, 0.5, 0.75, 1.0):
+        if np.ceil(alpha * m) >= 3:
+            table[f"tea {alpha}"] = lambda r, alpha=alpha: bontea.tea(r, n=n, alpha=alpha)
+            table[f"linear_tea {alpha}"] = lambda r, alpha=alpha: bontea.linear_tea(
+                r, n=n, alpha=alpha
+            )
+    for alpha in (0.5, 1.0):
+        table[f"linear_tea all {alpha}"] = lambda r, alpha=alpha: bontea.linear_tea(
+            r, n=n, alpha=alpha, rows="all"
+        )
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rewards", nargs="+", default=list(REWARDS), choices=list(REWARDS))
+    parser.add_argument("--m", type=int, nargs="+", default=[8, 16, 32])
+    parser.add_argument("--n", type=float, nargs="+", default=[128, 512])
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    files = sorted(args.folder.glob("prompt*.npz"))
+    everything: dict = {}
+    for reward in args.rewards:
+        prompts = [load(path, REWARDS[reward]) for path in files]
+        for m in args.m:
+            for n in args.n:
+                rows = [measure(board(m, n), halves, m, n) for halves in prompts]
+                print(
+                    f"\n{reward}, M = {m}, N = {n:g}: cosine, directional SNR ({len(rows)} prompts)"
+                )
+                for name in rows[0]:
+                    values = np.array(
+                        [[r[name]["cosine"], r[name]["directional_snr"]] for r in rows]
+                    )
+                    everything[f"{reward} {m} {n:g} {name}"] = values.tolist()
+                    mean = values.mean(0)
+                    se = values.std(0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else mean * 0
+                    print(
+                        f"  {name:<24}{mean[0]:7.3f} +- {se[0]:.3f}   {mean[1]:7.4f} +- {se[1]:.4f}",
+                        flush=True,
+                    )
+    if args.json:
+        args.json.write_text(json.dumps(everything))
+
+
+if __name__ == "__main__":
+    main()
