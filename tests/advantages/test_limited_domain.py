@@ -1,4 +1,4 @@
-"""Estimators that are defined on some rewards only: `max_rl` (not negative), `pass_at_k` (0/1)."""
+"""Estimators that are defined on some rewards only: `max_rl` (not negative), the others 0/1."""
 
 import itertools
 import math
@@ -10,7 +10,11 @@ from tests.libraries import LIBRARIES, back, is_a, make
 import bontea
 from bontea import GroupTooSmallError, max_at_k, max_rl, pass_at_k, tail_rl
 
-ESTIMATORS = {"max_rl": max_rl, "pass_at_k": lambda r: pass_at_k(r, k=4)}
+ESTIMATORS = {
+    "max_rl": max_rl,
+    "pass_at_k": lambda r: pass_at_k(r, k=4),
+    "inference_aware": lambda r: bontea.inference_aware(r, n=128),
+}
 
 
 def binary_groups(m=9):

@@ -20,6 +20,13 @@ Best-of-N with N far beyond M, from a normal model of the upper tail:
 - `tea`: the plug-in. `prefix_tea`: its bias cancelled over prefixes of the group.
 - `calibrated_tea`: the two parts of `tea`, weighed so that it is unbiased at every M.
 - `linear_tea`: linear in the sorted rewards, unbiased at every M, least noise; other tails too.
+- `adaptive_tea`: `linear_tea` with the largest tail fraction the batch supports, `max_at_k` where
+  it supports none.
+
+Pass@N of 0/1 rewards with N beyond M:
+
+- `pass_at_n`: a Beta prior of the success rates fills in what M rollouts cannot show.
+- `inference_aware`: the failure rate of the group plugged in.
 
 Defined for any N without such a model, each with a catch its page names: `cat_bon`, `softmax_tilt`,
 and `gaussian_plug_in` (the whole law must be normal).
@@ -32,6 +39,7 @@ and `gaussian_plug_in` (the whole law must be normal).
 from collections.abc import Callable
 
 from bontea._arrays import Array
+from bontea.advantages.adaptive_tea import adaptive_tea
 from bontea.advantages.best_of_n_max_mean import best_of_n_max_mean
 from bontea.advantages.best_of_n_max_second import best_of_n_max_second
 from bontea.advantages.calibrated_tea import calibrated_tea
@@ -39,10 +47,12 @@ from bontea.advantages.cat_bon import cat_bon
 from bontea.advantages.flat import advantages_for, get_estimator, scale_advantages
 from bontea.advantages.gaussian_plug_in import gaussian_plug_in
 from bontea.advantages.grpo import grpo
+from bontea.advantages.inference_aware import inference_aware
 from bontea.advantages.linear_tea import linear_tea
 from bontea.advantages.max_at_k import max_at_k
 from bontea.advantages.max_rl import max_rl
 from bontea.advantages.pass_at_k import pass_at_k
+from bontea.advantages.pass_at_n import pass_at_n
 from bontea.advantages.pkpo import pkpo, pkpo_loo
 from bontea.advantages.prefix_tea import prefix_tea, prefix_weights
 from bontea.advantages.reinforce import reinforce
@@ -70,10 +80,14 @@ ADVANTAGES: dict[str, Callable[..., Array]] = {
     "prefix_tea": prefix_tea,
     "calibrated_tea": calibrated_tea,
     "linear_tea": linear_tea,
+    "adaptive_tea": adaptive_tea,
+    "pass_at_n": pass_at_n,
+    "inference_aware": inference_aware,
 }
 
 __all__ = [
     "ADVANTAGES",
+    "adaptive_tea",
     "advantages_for",
     "best_of_n_max_mean",
     "best_of_n_max_second",
@@ -82,10 +96,12 @@ __all__ = [
     "gaussian_plug_in",
     "get_estimator",
     "grpo",
+    "inference_aware",
     "linear_tea",
     "max_at_k",
     "max_rl",
     "pass_at_k",
+    "pass_at_n",
     "pkpo",
     "pkpo_loo",
     "prefix_tea",

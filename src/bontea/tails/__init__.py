@@ -8,26 +8,37 @@
 - `fit`: the tail line of each group, what it predicts for best-of-N, and the check of the tail
   model against the best reward seen.
 - `calibrate`: the shape itself, from a pilot.
+- `choose`: the largest tail fraction that a batch supports.
+- `beta_binomial`: the prior of success rates, for 0/1 rewards.
+- `kind`: 0/1, mixed, discrete or continuous rewards.
 """
 
+from bontea.tails.beta_binomial import expected_pass_at_n, fit_beta
 from bontea.tails.calibrate import TailShape, calibrate_tail
+from bontea.tails.choose import choose_alpha
 from bontea.tails.fit import TailCheck, TailFit, check_tail, fit_tail, predict_best_of_n
+from bontea.tails.kind import RewardKind, reward_kind
 from bontea.tails.normal import tail_coefficient, tail_constants, tail_size
 from bontea.tails.order_statistics import expected_scores
 from bontea.tails.shapes import TAILS, expected_max, get_tail
 
 __all__ = [
     "TAILS",
+    "RewardKind",
     "TailCheck",
     "TailFit",
     "TailShape",
     "calibrate_tail",
     "check_tail",
+    "choose_alpha",
     "expected_max",
+    "expected_pass_at_n",
     "expected_scores",
+    "fit_beta",
     "fit_tail",
     "get_tail",
     "predict_best_of_n",
+    "reward_kind",
     "tail_coefficient",
     "tail_constants",
     "tail_size",

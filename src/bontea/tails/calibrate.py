@@ -118,9 +118,9 @@ def calibrate_tail(rewards: Any, *, alpha: float = 0.25, family: str = "lognorma
     return TailShape(f"{family}({g:.4g})", g, error, prompts, limited)
 
 
-def contrasts(m: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights on the k best of m rewards, best first: their spread, and their bend."""
-    score = expected_scores(m)[::-1][:k]
+def contrasts(m: int, k: int, tail: str = "normal") -> tuple[np.ndarray, np.ndarray]:
+    """Weights on the k best of m rewards, best first: their spread, and their bend off a tail."""
+    score = expected_scores(m, tail)[::-1][:k]
     spread = score - score.mean()
     bend = spread**2 - (spread**2).mean()
     return spread, bend - spread * (bend @ spread) / (spread @ spread)

@@ -1,0 +1,109 @@
+"""The largest tail fraction a batch supports: its statistics, its level, and what it refuses."""
+
+import numpy as np
+import pytest
+from tests.libraries import make
+
+from bontea import calibrate_tail, check_tail, choose_alpha
+from bontea.tails import expected_scores, get_tail
+from bontea.tails.choose import ALPHAS, Z_LIMIT, _statistics
+
+
+def slow(rewards, alphas=ALPHAS):
+    """By the public checks: the best against the line, and the bend by its own mean and spread."""
+    for alpha in alphas:
+        check = check_tail(rewards, alpha=alpha)
+        m, k = rewards.shape[-1], int(np.ceil(alpha * rewards.shape[-1]))
+        bend = -np.sort(-rewards, -1)[:, :k] @ _quadratic(m, k)
+        z = bend.mean() / (bend.std(ddof=1) / np.sqrt(len(bend)))
+        if abs(check.z) <= Z_LIMIT and abs(z) <= Z_LIMIT:
+            return alpha
+    return None
+
+
+def _quadratic(m, k):
+    score = expected_scores(m)[::-1][:k]
+    design = np.stack([np.ones(k), score, score**2])
+    return np.linalg.pinv(design)[:, 2]  # the coefficient of the square in a quadratic fit
+
+
+def test_against_the_checks_it_is_made_of():
+    rng = np.random.default_rng(0)
+    seen = set()
+    for floor in (-9, -0.6, -0.3, 0.2, 0.9):
+        for _ in range(10):
+            rewards = np.maximum(rng.normal(size=(40, 16)), floor)
+            rewards += 1e-9 * rng.normal(size=rewards.shape)
+            got = choose_alpha(rewards)
+            assert got == slow(rewards)
+            seen.add(got)
+    assert seen == {0.75, 0.5, 0.25, None}
+
+
+def test_level():
+    """Under the tail law a fraction passes about four times in five, at every batch size."""
+    rng = np.random.default_rng(1)
+    for prompts in (6, 64):
+        passed = np.mean(
+            [choose_alpha(rng.normal(size=(prompts, 16)), alphas=[0.5]) == 0.5 for _ in range(400)]
+        )
+        assert 0.70 < passed < 0.90
+
+
+def test_power():
+    """A mixture that fakes a wide normal law: half at 0, half far below and wide."""
+    rng = np.random.default_rng(2)
+    for prompts, least in ((6, 0.3), (64, 0.95)):  # few prompts see little; the level is .12 here
+        wide = rng.random((200, prompts, 16)) < 0.5
+        rewards = np.where(wide, rng.normal(-8, 4, wide.shape), rng.normal(0, 0.1, wide.shape))
+        refused = np.mean([choose_alpha(batch, alphas=[0.75, 0.5]) is None for batch in rewards])
+        assert refused >= least
+
+
+def test_other_tails_and_other_sizes():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(600, 24))
+    rewards = get_tail("exponential").value(x) * rng.uniform(0.5, 2, size=(600, 1))
+    assert choose_alpha(rewards) is None
+    assert choose_alpha(rewards, tail="exponential") in (0.75, 0.5)
+    assert abs(calibrate_tail(rewards, family="gp").parameter) < 0.2
+    rewards[::2, 12:] = np.nan  # ragged
+    rewards[::3, 2:] = np.nan  # too small for any tail: no part in it
+    assert choose_alpha(rewards, tail="exponential") is not None
+    assert choose_alpha(rewards[::3]) is None
+
+
+@pytest.mark.parametrize(
+    "rewards",
+    [np.zeros((9, 16)), np.arange(16.0)[None], np.arange(16.0), np.ones((4, 2))],
+)
+def test_nothing_to_check_supports_nothing(rewards):
+    if rewards.shape[-1] < 3:
+        with pytest.raises(ValueError, match="at least"):
+            check_tail(rewards)
+    assert choose_alpha(rewards) is None
+
+
+def test_torch():
+    rewards = np.random.default_rng(0).normal(size=(64, 16))
+    assert choose_alpha(make("torch", rewards, "float32")) == choose_alpha(rewards)
+
+
+def test_statistics_see_no_location_and_no_scale():
+    table = _statistics(16, ALPHAS, "normal").reshape(16, 3, 3)
+    np.testing.assert_allclose(table.sum(0), 0, atol=1e-12)
+    on_line = expected_scores(16)[::-1] @ table.reshape(16, -1)
+    np.testing.assert_allclose(on_line.reshape(3, 3)[:, 1:], 0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda r: choose_alpha(r, alphas=[0.5, 1.5]), "alpha=1.5 is not a tail fraction"),
+        (lambda r: choose_alpha(r, tail="cauchy"), "tail='cauchy' is not known"),
+        (lambda r: choose_alpha(r + np.inf), "infinite reward"),
+    ],
+)
+def test_bad_input(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(np.zeros((2, 16)))
