@@ -7,6 +7,7 @@ Axis letters: P prompts, M rollouts of a prompt (always the last axis), N the de
 - Tails: `expected_max`, `tail_coefficient`, `predict_best_of_n`, `fit_tail`, `check_tail`,
   `calibrate_tail`, `choose_alpha`; `reward_kind` for rewards that have none.
 - Curves: `best_of_k`, `curve`, `compare`.
+- Theory: `effective_n`, what an estimator really optimises; the rest is in `bontea.theory`.
 
 Trainers live in `bontea.integrations`, the command line in `bontea.cli`. This module loads NumPy
 and array-api-compat, nothing heavier.
@@ -50,6 +51,7 @@ from bontea.tails import (
     reward_kind,
     tail_coefficient,
 )
+from bontea.theory import effective_n
 
 __version__ = "0.1.0"
 
@@ -70,6 +72,7 @@ __all__ = [
     "choose_alpha",
     "compare",
     "curve",
+    "effective_n",
     "expected_max",
     "fit_tail",
     "gaussian_plug_in",
