@@ -24,9 +24,10 @@ MAY_IMPORT = {
     "rollouts": CORE | {"curves"},
     "demo": CORE | {"curves", "rollouts"},
     "integrations": CORE | {"curves", "rollouts"},
+    "bench": CORE | {"curves"},
     "report": CORE | {"curves", "rollouts"},
     "training": CORE | {"curves", "rollouts", "demo", "integrations", "report"},
-    "cli": CORE | {"curves", "rollouts", "demo", "integrations", "report", "training"},
+    "cli": CORE | {"curves", "rollouts", "demo", "integrations", "report", "training", "bench"},
     "__main__": {"cli"},
 }
 

@@ -9,6 +9,11 @@ from bontea.tails import expected_scores, get_tail
 from bontea.tails.choose import ALPHAS, Z_LIMIT, _statistics
 
 
+def split(z, edge):
+    """Normal above the edge, the rest far below; or, for None, everything under a ceiling."""
+    return np.minimum(z, 0.5) if edge is None else np.where(z > edge, z, z - 6)
+
+
 def slow(rewards, alphas=ALPHAS):
     """By the public checks: the best against the line, and the bend by its own mean and spread."""
     for alpha in alphas:
@@ -16,7 +21,7 @@ def slow(rewards, alphas=ALPHAS):
         m, k = rewards.shape[-1], int(np.ceil(alpha * rewards.shape[-1]))
         bend = -np.sort(-rewards, -1)[:, :k] @ _quadratic(m, k)
         z = bend.mean() / (bend.std(ddof=1) / np.sqrt(len(bend)))
-        if abs(check.z) <= Z_LIMIT and abs(z) <= Z_LIMIT:
+        if check.z >= Z_LIMIT and z >= Z_LIMIT:
             return alpha
     return None
 
@@ -30,10 +35,9 @@ def _quadratic(m, k):
 def test_against_the_checks_it_is_made_of():
     rng = np.random.default_rng(0)
     seen = set()
-    for floor in (-9, -0.6, -0.3, 0.2, 0.9):
+    for edge in (-9, -0.6, -0.3, 0.2, 0.4, None):
         for _ in range(10):
-            rewards = np.maximum(rng.normal(size=(40, 16)), floor)
-            rewards += 1e-9 * rng.normal(size=rewards.shape)
+            rewards = split(rng.normal(size=(40, 16)), edge)
             got = choose_alpha(rewards)
             assert got == slow(rewards)
             seen.add(got)
@@ -53,7 +57,7 @@ def test_level():
 def test_power():
     """A mixture that fakes a wide normal law: half at 0, half far below and wide."""
     rng = np.random.default_rng(2)
-    for prompts, least in ((6, 0.3), (64, 0.95)):  # few prompts see little; the level is .12 here
+    for prompts, least in ((6, 0.5), (64, 0.95)):  # few prompts see less
         wide = rng.random((200, prompts, 16)) < 0.5
         rewards = np.where(wide, rng.normal(-8, 4, wide.shape), rng.normal(0, 0.1, wide.shape))
         refused = np.mean([choose_alpha(batch, alphas=[0.75, 0.5]) is None for batch in rewards])
@@ -64,8 +68,9 @@ def test_other_tails_and_other_sizes():
     rng = np.random.default_rng(3)
     x = rng.normal(size=(600, 24))
     rewards = get_tail("exponential").value(x) * rng.uniform(0.5, 2, size=(600, 1))
-    assert choose_alpha(rewards) is None
+    assert choose_alpha(rewards) == 0.75  # heavier than normal: the promise is kept
     assert choose_alpha(rewards, tail="exponential") in (0.75, 0.5)
+    assert choose_alpha(rewards, tail="gp(0.25)") is None  # lighter than that
     assert abs(calibrate_tail(rewards, family="gp").parameter) < 0.2
     rewards[::2, 12:] = np.nan  # ragged
     rewards[::3, 2:] = np.nan  # too small for any tail: no part in it

@@ -16,18 +16,22 @@ roles. With g the expected gradient of an estimator, g* the oracle, in sketched 
   the same progress go as its inverse square.
 
 The rewards: `neural`, the embedded Bradley-Terry reward; `sharp`, its exponential; `bounded`, a
-logistic function of it; `rounded`, to halves. `+-` are standard errors over prompts.
+logistic function of it; `rounded`, to halves. The last two columns are ratios to `max_at_k` with
+k = M - 1 on the same rollouts, mean over prompts, `+-` their standard errors.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import bontea
+from bontea.bench.lineup import lineup
 
 REWARDS = {
     "neural": lambda r: r,
@@ -102,29 +106,36 @@ def load(path: Path, transform) -> list[Half]:
     return [Half(rewards[half], sketch[half]) for half in np.array_split(order, 2)]
 
 
+def in_batches(estimator, groups: int = 64):
+    """For estimators that look at the whole batch: as many groups as a training step has."""
+
+    def call(r: np.ndarray) -> np.ndarray:
+        return np.concatenate([estimator(r[i : i + groups]) for i in range(0, len(r), groups)])
+
+    return call
+
+
 def board(m: int, n: float) -> dict:
-    """The estimators compared, at M and N."""
-    k = m - 1
-    table = {
-        "reinforce": lambda r: bontea.reinforce(r),
-        "grpo": lambda r: bontea.grpo(r),
-        f"max_at_k k={k}": lambda r: bontea.max_at_k(r, k=k),
-        f"max_at_k k={m // 2}": lambda r: bontea.max_at_k(r, k=m // 2),
-        f"max_at_k k={m // 4}": lambda r: bontea.max_at_k(r, k=m // 4),
-        "tail_rl": lambda r: bontea.tail_rl(r),
-        "cat_bon": lambda r: bontea.cat_bon(r, n=n),
-        "softmax_tilt": lambda r: bontea.softmax_tilt(r, n=n),
-    }
+    """The estimators compared, at M and N: label -> function of rewards."""
+    table = {}
+    for entry in lineup(m):
+        if entry.estimator == "prefix_tea" or entry.label == "linear_tea alpha=.5":
+            continue
+        function = bontea.ADVANTAGES[entry.estimator]
+        params = dict(entry.params)
+        if "n" in inspect.signature(function).parameters:
+            params["n"] = n
+        table[entry.label] = partial(function, **params)
+    for k in (m // 2, m // 4):
+        table[f"max_at_k k={k}"] = partial(bontea.max_at_k, k=k)
     for alpha in (0.25, 0.5, 0.75, 1.0):
         if np.ceil(alpha * m) >= 3:
-            table[f"tea {alpha}"] = lambda r, alpha=alpha: bontea.tea(r, n=n, alpha=alpha)
-            table[f"linear_tea {alpha}"] = lambda r, alpha=alpha: bontea.linear_tea(
-                r, n=n, alpha=alpha
-            )
-    for alpha in (0.5, 1.0):
-        table[f"linear_tea all {alpha}"] = lambda r, alpha=alpha: bontea.linear_tea(
-            r, n=n, alpha=alpha, rows="all"
-        )
+            table[f"linear_tea alpha={alpha}"] = partial(bontea.linear_tea, n=n, alpha=alpha)
+    table["linear_tea alpha=1 all rows"] = partial(bontea.linear_tea, n=n, alpha=1.0, rows="all")
+    if np.ceil(0.25 * m) < 3:
+        for name in ("tea", "linear_tea", "calibrated_tea"):
+            table.pop(name)
+    table["adaptive_tea"] = in_batches(partial(bontea.adaptive_tea, n=n))
     return table
 
 
@@ -150,11 +161,14 @@ def main() -> None:
                     values = np.array(
                         [[r[name]["cosine"], r[name]["directional_snr"]] for r in rows]
                     )
-                    everything[f"{reward} {m} {n:g} {name}"] = values.tolist()
-                    mean = values.mean(0)
-                    se = values.std(0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else mean * 0
+                    everything[f"{reward} {m} {n:g} {name}"] = values.round(5).tolist()
+                    base = np.array([list(r["max_at_k k=M-1"].values()) for r in rows])
+                    mean, ratio = values.mean(0), values / base
+                    se = ratio.std(0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else mean * 0
                     print(
-                        f"  {name:<24}{mean[0]:7.3f} +- {se[0]:.3f}   {mean[1]:7.4f} +- {se[1]:.4f}",
+                        f"  {name:<28}{mean[0]:7.3f} {mean[1]:7.4f}   over max@(M-1): "
+                        f"{ratio[:, 0].mean():.3f} +- {se[0]:.3f}  {ratio[:, 1].mean():.3f} +- "
+                        f"{se[1]:.3f}",
                         flush=True,
                     )
     if args.json:

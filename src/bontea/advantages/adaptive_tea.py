@@ -1,10 +1,10 @@
 """Adaptive TEA: extrapolate as far as the batch supports, and not at all where it does not.
 
-`linear_tea` with the largest tail fraction whose tail model passes the tests of `choose_alpha` on
-the batch; where none passes, `max_at_k` with k = M - 1, which needs no model. A larger fraction has
-less noise, and the test keeps the policy from learning rewards that exploit the model: weights that
-look at half of the distribution pay a policy for spreading its bad responses, which bends the tail,
-which the test sees. A constant group gets zeros.
+`linear_tea` with the largest tail fraction whose tail keeps its promise on the batch, by
+`choose_alpha`; where none does, `max_at_k` with k = M - 1, which needs no model. A larger fraction
+has less noise, and the test keeps the policy from faking the tail: weights that look at half of the
+distribution pay a policy for spreading its bad responses, the best ones then fall short of what
+that spread promises, and the test sees it. A constant group gets zeros.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ def adaptive_tea(
     Notes
     -----
     Shift-invariant, scale-equivariant; tied rewards share their advantage; a constant group gets
-    zeros. On normal rewards with M = 16 and N = 128 its signal-to-noise is 1.2 times that of
-    `max_at_k(k=15)` and 1.4 times that of `linear_tea(alpha=0.25)`.
+    zeros. On normal rewards with M = 16 and N = 128, in batches of 64 prompts, it optimises
+    best-of-107, and its signal-to-noise is 1.2 times that of `max_at_k(k=15)` and 1.4 times that of
+    `linear_tea(alpha=0.25)`.
 
     Raises
     ------

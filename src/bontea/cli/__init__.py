@@ -11,9 +11,9 @@ import os
 import sys
 
 import bontea
-from bontea.cli import train
+from bontea.cli import bench, ls, train
 
-COMMANDS = {"train": train}
+COMMANDS = {"train": train, "bench": bench, "ls": ls}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,9 +1,15 @@
 """The largest tail fraction that a batch of rewards supports, or none.
 
-A larger tail fraction has less noise: with M = 16 and N = 128, one half is worth 1.65 times the
-rollouts that one quarter is. But it asks more of the rewards, and a policy that is trained with it
-can learn to bend its rewards until the tail model pays for the wrong thing. So the model is checked
-where it can be checked, on every batch, and the fraction follows the check.
+A larger tail fraction has less noise: with M = 16 and N = 128, three quarters are worth 2.1 times
+the rollouts that one quarter is. But it asks more of the rewards, and a policy that is trained with
+it can learn to fake the tail: bad responses widen the law, and the model takes the width for a
+promise of better ones. So the promise is checked where it can be, on every batch: if the best
+rewards fall short of the line through the others, the fraction is lowered.
+
+Only falling short counts. Tails heavier than the model beat their promise; on the logistic, Gumbel,
+exponential and Student t laws of `bontea.theory` linear_tea with three quarters then still has a
+better direction and less noise than max_at_k. A ceiling of the reward falls short like a fake does,
+and is refused with it.
 """
 
 from __future__ import annotations
@@ -23,22 +29,22 @@ from bontea.tails.order_statistics import expected_scores
 from bontea.tails.shapes import get_tail
 
 ALPHAS = (0.75, 0.5, 0.25)
-Z_LIMIT = 1.5
+Z_LIMIT = -1.0
 
 
 def choose_alpha(
     rewards: Any, *, alphas: Sequence[float] = ALPHAS, tail: str = "normal"
 ) -> float | None:
-    """The largest of `alphas` whose tail passes two tests on the batch, None if none does.
+    """The largest of `alphas` whose tail keeps its promise on the batch, None if none does.
 
     Both are linear in the sorted rewards of a group, with mean 0 at every M under the tail law:
 
     - *the best*: the best reward minus the line through the rest of the tail (`check_tail`);
     - *the bend*: the quadratic contrast of the tail (`calibrate_tail`).
 
-    A fraction passes when the mean over groups of each is within 1.5 standard errors of 0: under
-    the tail law about four batches in five pass. A batch of few groups rejects little, and one with
-    fewer than two groups that have a spread supports nothing.
+    A fraction passes when the mean over groups of neither is more than 1 standard error below 0:
+    under the tail law about four batches in five pass. A batch of few groups refuses little, and
+    one with fewer than two groups that have a spread supports nothing.
 
     Parameters
     ----------
@@ -53,8 +59,9 @@ def choose_alpha(
     Raises ValueError for alpha outside (0, 1], an unknown tail, or infinite rewards. Ours.
 
     >>> rng = np.random.default_rng(0)
-    >>> z = rng.normal(size=(400, 16))
-    >>> choose_alpha(z), choose_alpha(np.maximum(z, -0.3)), choose_alpha(np.minimum(z, 0.5))
+    >>> z = rng.normal(size=(100, 64))
+    >>> faked = np.where(z > -0.3, z, z - 6)  # the lower 38 % made much worse
+    >>> choose_alpha(z), choose_alpha(faked), choose_alpha(np.minimum(z, 0.5))
     (0.75, 0.5, None)
     """
     alphas = [check_alpha(alpha) for alpha in alphas]
@@ -77,7 +84,7 @@ def choose_alpha(
         for values in statistics:
             values = values[use]
             error = values.std(ddof=1) / np.sqrt(groups)
-            if not abs(values.mean()) <= Z_LIMIT * error:
+            if not values.mean() >= Z_LIMIT * error:
                 break
         else:
             return alpha

@@ -1,0 +1,121 @@
+"""What each estimator optimises on known reward laws: direction, noise, and bias against M."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from bontea.bench.lineup import Entry, lineup
+from bontea.bench.run import Task
+from bontea.theory import LAWS, bias_slope, effective_n
+
+SETTINGS = ((128, 16), (512, 32))
+BODIES = ("linear_tea", "linear_tea alpha=.5", "calibrated_tea", "tea", "max_at_k k=M-1")
+"""Estimators shown on every law."""
+
+
+def tasks(*, full: bool, seed: int = 0) -> list[Task]:
+    """The tables `direction`, `laws` and `slopes`; `full` draws more and adds settings."""
+    groups = 400_000 if full else 80_000
+    settings = (*SETTINGS, (128, 64), (1024, 64), (512, 16), (128, 8)) if full else SETTINGS
+    out = [
+        Task(
+            "direction",
+            f"N={n} M={m} {entry.label} groups={groups} seed={seed}",
+            partial(_direction, entry, n, m, "normal", groups, seed),
+        )
+        for n, m in settings
+        for entry in lineup(m)
+        if not (m == 8 and entry.label in TOO_FEW_AT_8)
+    ]
+    for law in LAWS:
+        if law == "bernoulli":
+            continue  # effective N does not exist: pass_at_n has a page of its own
+        for entry in lineup(16):
+            if entry.label in (*BODIES, "adaptive_tea"):
+                out.append(
+                    Task(
+                        "laws",
+                        f"{law} {entry.label} groups={groups // 2} seed={seed}",
+                        partial(_direction, entry, 128, 16, law, groups // 2, seed),
+                    )
+                )
+    for label, estimator, ms, params, quick in SLOPES:
+        if quick or full:
+            count = [groups // 4 if estimator == "prefix_tea" else groups // 2 for _ in ms]
+            out.append(
+                Task(
+                    "slopes",
+                    f"{label} M={ms} groups={count} seed={seed}",
+                    partial(_slope, label, estimator, ms, count, params, seed),
+                )
+            )
+    return out
+
+
+TOO_FEW_AT_8 = {"tea", "prefix_tea", "calibrated_tea", "linear_tea"}
+"""A quarter of 8 rollouts is 2, and a tail needs 3."""
+
+SLOPES: list[tuple[str, str, tuple[int, ...], dict[str, Any], bool]] = [
+    ("tea", "tea", (64, 128, 256, 512), {}, True),
+    ("prefix_tea", "prefix_tea", (64, 128, 256, 512), {}, False),
+    ("prefix_tea cross-fitted", "prefix_tea", (64, 128, 256, 512), {"cross_fit": True}, True),
+    (
+        "prefix_tea cross-fitted, order 3",
+        "prefix_tea",
+        (64, 128, 256, 512),
+        {"cross_fit": True, "order": 3},
+        False,
+    ),
+    ("linear_tea", "linear_tea", (16, 32, 64, 128), {}, False),
+]
+"""Label, estimator, M, parameters, whether in the quick form. All raw, N = 128, alpha = .25."""
+
+
+def _direction(entry: Entry, n: int, m: int, law: str, groups: int, seed: int) -> list[dict]:
+    # Batches of 64 groups: a training step's worth, for estimators that look at the whole batch.
+    batch = 64 if entry.estimator == "adaptive_tea" else None
+    got = effective_n(
+        entry.estimator, n=n, m=m, law=law, groups=groups, batch=batch, rng=seed, **entry.params
+    )
+    return [
+        {
+            "law": law,
+            "N": n,
+            "M": m,
+            "estimator": entry.label,
+            "effective N": got.effective_n,
+            "effective N se": got.effective_n_se,
+            "cosine": got.cosine,
+            "cosine se": got.cosine_se,
+            "SNR": got.snr,
+            "SNR se": got.snr_se,
+            "bias location": got.bias[0],
+            "bias log scale": got.bias[1],
+            "variance location": got.variance[0],
+            "variance log scale": got.variance[1],
+            "note": got.note,
+        }
+    ]
+
+
+def _slope(
+    label: str, estimator: str, ms: tuple[int, ...], groups: list[int], params: dict, seed: int
+) -> list[dict]:
+    fit = bias_slope(
+        estimator, ms, 128, groups=groups, rng=seed, component="location", center=False, **params
+    )
+    return [
+        {
+            "estimator": label,
+            "M": int(m),
+            "bias": fit.bias[j, 0],
+            "bias se": fit.bias_se[j, 0],
+            "variance": fit.variance[j],
+            "bias slope": fit.bias_slope.slope,
+            "slope low": fit.bias_slope.low,
+            "slope high": fit.bias_slope.high,
+            "variance slope": fit.variance_slope.slope,
+        }
+        for j, m in enumerate(fit.ms)
+    ]

@@ -1,0 +1,264 @@
+"""Tables and figures of `bontea bench`, from the rows that `bontea.bench` measures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Rows = list[dict[str, Any]]
+
+TITLES = {
+    "direction": "What each estimator optimises on normal rewards",
+    "laws": "The same on other laws, N = 128 from M = 16",
+    "slopes": "Bias and variance against M: raw form, location, N = 128, tail fraction 1/4",
+    "frontier": "Risk frontier: share of the best V_N that a policy with one mean style reaches",
+    "styles": "The same for a softmax policy over 41 styles",
+    "speed": "Milliseconds, and as a multiple of a sort of the same array",
+}
+NOTES = {
+    "direction": (
+        "effective N: the budget really optimised. cosine: to the exact gradient, in the Fisher "
+        "metric. SNR: of a rollout; rollouts needed go as 1/SNR^2. +- is a standard error."
+    ),
+    "laws": (
+        "effective N +- standard error, and SNR. A tail model is right on the first three laws only"
+    ),
+    "slopes": "slope of log |bias| against log M with its 95 % interval: -1 is order 1/M.",
+    "frontier": "mean over seeds and its 95 % interval; 1 is the best policy for best-of-N.",
+    "styles": "the policy is free to mix styles, and can exploit an estimator's model.",
+    "speed": "least of the repeats; the sort is timed in turn with each estimator.",
+}
+
+
+def bench_tables(tables: dict[str, Rows]) -> list[Any]:
+    """A rich table for each measured table, in the order of TITLES."""
+    makers = {
+        "direction": _direction,
+        "laws": _laws,
+        "slopes": _slopes,
+        "frontier": _shares,
+        "styles": _shares,
+        "speed": _speed,
+    }
+    return [makers[name](_table(name), tables[name]) for name in TITLES if tables.get(name)]
+
+
+def _table(name: str) -> Any:
+    from rich.table import Table
+
+    return Table(title=TITLES[name], caption=NOTES[name], caption_justify="left")
+
+
+def _columns(table: Any, names: list[str]) -> None:
+    for i, name in enumerate(names):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for a table; a dash for none."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if abs(value) >= 1000 else f"{value:.{digits}f}"
+
+
+def _settings(rows: Rows) -> list[tuple[int, int]]:
+    return list(dict.fromkeys((row["N"], row["M"]) for row in rows))
+
+
+def _direction(table: Any, rows: Rows) -> Any:
+    _columns(table, ["estimator", "N", "M", "effective N", "cosine", "SNR"])
+    for n, m in _settings(rows):
+        for row in rows:
+            if (row["N"], row["M"]) == (n, m):
+                table.add_row(
+                    row["estimator"],
+                    str(n),
+                    str(m),
+                    f"{number(row['effective N'], 1)} +- {number(row['effective N se'], 1)}",
+                    f"{row['cosine']:.4f} +- {row['cosine se']:.4f}",
+                    f"{row['SNR']:.3f} +- {row['SNR se']:.3f}",
+                )
+        table.add_section()
+    return table
+
+
+def _laws(table: Any, rows: Rows) -> Any:
+    names = list(dict.fromkeys(row["estimator"] for row in rows))
+    _columns(table, ["law", *names])
+    for law in dict.fromkeys(row["law"] for row in rows):
+        cells = {row["estimator"]: row for row in rows if row["law"] == law}
+        table.add_row(
+            law,
+            *(
+                f"{_budget(cells[n]['effective N'])} +- {number(cells[n]['effective N se'], 1)}"
+                f" | {cells[n]['SNR']:.2f}"
+                for n in names
+            ),
+        )
+    return table
+
+
+def _budget(value: float | None) -> str:
+    return "beyond" if value is None else number(value, 1)
+
+
+def _slopes(table: Any, rows: Rows) -> Any:
+    sizes = sorted({row["M"] for row in rows})
+    _columns(table, ["estimator", *(f"bias, M={m}" for m in sizes), "bias slope", "variance slope"])
+    for name in dict.fromkeys(row["estimator"] for row in rows):
+        cells = {row["M"]: row for row in rows if row["estimator"] == name}
+        one = next(iter(cells.values()))
+        table.add_row(
+            name,
+            *(
+                f"{cells[m]['bias']:.4f} +- {cells[m]['bias se']:.4f}" if m in cells else ""
+                for m in sizes
+            ),
+            f"{number(one['bias slope'], 2)} [{number(one['slope low'], 2)}, "
+            f"{number(one['slope high'], 2)}]",
+            number(one["variance slope"], 2),
+        )
+    return table
+
+
+def _shares(table: Any, rows: Rows) -> Any:
+    settings = _settings(rows)
+    _columns(table, ["estimator", *(f"N={n} M={m}" for n, m in settings)])
+    for name in dict.fromkeys(row["estimator"] for row in rows):
+        cells = {(row["N"], row["M"]): row for row in rows if row["estimator"] == name}
+        table.add_row(
+            name,
+            *(
+                f"{cells[s]['share']:.1%} [{cells[s]['low']:.1%}, {cells[s]['high']:.1%}]"
+                if s in cells
+                else ""
+                for s in settings
+            ),
+        )
+    return table
+
+
+def _speed(table: Any, rows: Rows) -> Any:
+    keys = list(dict.fromkeys((row["library"], row["M"]) for row in rows))
+    _columns(table, ["estimator", *(f"{library} M={m}" for library, m in keys)])
+    for name in dict.fromkeys(row["estimator"] for row in rows):
+        cells = {(r["library"], r["M"]): r for r in rows if r["estimator"] == name}
+        table.add_row(
+            name,
+            *(
+                f"{cells[k]['min_ms']:.2f} ms  {cells[k]['ratio']:.1f}x" if k in cells else ""
+                for k in keys
+            ),
+        )
+    return table
+
+
+# --- figures -----------------------------------------------------------------------------------
+
+# Okabe-Ito, told apart without seeing red and green; markers tell the rest apart.
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000"]
+MARKERS = "osD^vP*X<>hp"
+
+
+def _axis(ax: Any) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    if ax is not None:
+        return ax.figure, ax
+    fig = Figure(figsize=(7, 4.6), layout="constrained")
+    return fig, fig.add_subplot()
+
+
+def _finish(ax: Any, x: str, y: str, *, legend: bool = True) -> None:
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    if legend:
+        ax.legend(frameon=False, fontsize=8)
+
+
+def plot_bias(rows: Rows, ax: Any = None) -> tuple[Any, Any]:
+    """|bias| of the location against M on log axes, with the fitted slopes in the legend."""
+    fig, ax = _axis(ax)
+    names = dict.fromkeys(row["estimator"] for row in rows)
+    for name, colour, marker in zip(names, COLOURS, MARKERS, strict=False):
+        mine = [row for row in rows if row["estimator"] == name]
+        x, y = [row["M"] for row in mine], [abs(row["bias"]) for row in mine]
+        error = [2 * row["bias se"] for row in mine]
+        label = f"{name}: slope {mine[0]['bias slope']:.2f}"
+        ax.errorbar(x, y, error, color=colour, marker=marker, capsize=2, label=label)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", nonpositive="clip")
+    _finish(ax, "M, rollouts per prompt", "|bias| of the location gradient (truth 1), +- 2 SE")
+    return fig, ax
+
+
+def plot_noise(rows: Rows, ax: Any = None) -> tuple[Any, Any]:
+    """SNR against cosine, one point an estimator, for the first setting of the rows."""
+    fig, ax = _axis(ax)
+    n, m = _settings(rows)[0]
+    for i, row in enumerate(r for r in rows if (r["N"], r["M"]) == (n, m)):
+        style = {"color": COLOURS[i % 7], "marker": MARKERS[i % 12], "linestyle": "none"}
+        ax.plot(row["cosine"], row["SNR"], label=row["estimator"], **style)
+    ax.set_title(f"normal rewards, N = {n}, M = {m}: right and above is better", fontsize=10)
+    _finish(ax, "cosine to the gradient of best-of-N", "signal-to-noise of a rollout", legend=False)
+    ax.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return fig, ax
+
+
+def plot_budget(rows: Rows, ax: Any = None) -> tuple[Any, Any]:
+    """Effective N over N, one group of bars a setting."""
+    fig, ax = _axis(ax)
+    settings = _settings(rows)
+    names = list(dict.fromkeys(row["estimator"] for row in rows))
+    for j, (n, m) in enumerate(settings):
+        mine = {r["estimator"]: r for r in rows if (r["N"], r["M"]) == (n, m)}
+        places = [i + j * 0.8 / len(settings) for i, name in enumerate(names) if name in mine]
+        height = [(mine[name]["effective N"] or float("nan")) / n for name in names if name in mine]
+        colour = COLOURS[j % 7]
+        ax.barh(places, height, 0.8 / len(settings), color=colour, label=f"N = {n}, M = {m}")
+    ax.set_yticks([i + 0.4 - 0.4 / len(settings) for i in range(len(names))], names, fontsize=7)
+    ax.axvline(1, color="#777777", linewidth=0.8)
+    ax.set_xscale("log")
+    ax.invert_yaxis()
+    _finish(ax, "effective N / N (1: optimises what it is asked for)", "")
+    return fig, ax
+
+
+def plot_shares(rows: Rows, ax: Any = None) -> tuple[Any, Any]:
+    """Share of the best V_N with its interval, one row an estimator."""
+    fig, ax = _axis(ax)
+    settings = _settings(rows)
+    names = list(dict.fromkeys(row["estimator"] for row in rows))
+    for j, (n, m) in enumerate(settings):
+        mine = [(names.index(r["estimator"]), r) for r in rows if (r["N"], r["M"]) == (n, m)]
+        mean = [r["share"] for _, r in mine]
+        error = [
+            [r["share"] - r["low"] for _, r in mine],
+            [r["high"] - r["share"] for _, r in mine],
+        ]
+        ax.errorbar(
+            mean,
+            [i + 0.2 * j for i, _ in mine],
+            xerr=error,
+            linestyle="none",
+            marker=MARKERS[j],
+            markersize=4,
+            color=COLOURS[j % 7],
+            label=f"N = {n}, M = {m}",
+        )
+    ax.set_yticks(range(len(names)), names, fontsize=7)
+    ax.invert_yaxis()
+    ax.axvline(1, color="#777777", linewidth=0.8)
+    _finish(ax, "share of the best V_N (95 % interval over seeds)", "")
+    return fig, ax
+
+
+FIGURES = {
+    "bias_against_m": ("slopes", plot_bias),
+    "snr_against_cosine": ("direction", plot_noise),
+    "effective_n": ("direction", plot_budget),
+    "frontier": ("frontier", plot_shares),
+    "styles": ("styles", plot_shares),
+}
+"""File name -> the table it draws, and how."""
