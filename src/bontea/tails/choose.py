@@ -60,7 +60,7 @@ def choose_alpha(
 
     >>> rng = np.random.default_rng(0)
     >>> z = rng.normal(size=(100, 64))
-    >>> faked = np.where(z > -0.3, z, z - 6)  # the lower 38 % made much worse
+    >>> faked = np.where(z > -0.5, z, z - 6)  # the lower 31 % made much worse
     >>> choose_alpha(z), choose_alpha(faked), choose_alpha(np.minimum(z, 0.5))
     (0.75, 0.5, None)
     """
