@@ -93,7 +93,8 @@ def measure(estimators: dict, halves: list[Half], m: int, n: float, seed: int = 
     out = {}
     for name, (along, own, squared, noise) in rows.items():
         out[name] = {
-            "cosine": along / np.sqrt(max(own, 1e-30) * squared),
+            # The length of g can be lost in its noise: its estimate is then not positive.
+            "cosine": along / np.sqrt(own * squared) if own > 0 else np.nan,
             "directional_snr": along / np.sqrt(squared * noise),
         }
     return out
@@ -172,7 +173,8 @@ def main() -> None:
                         flush=True,
                     )
     if args.json:
-        args.json.write_text(json.dumps(everything))
+        rows = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in everything.items())
+        args.json.write_text("{\n" + rows.replace("NaN", "null") + "\n}\n")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,15 @@ from bontea.bench.run import Task
 from bontea.theory import LAWS, bias_slope, effective_n
 
 SETTINGS = ((128, 16), (512, 32))
+MS = (9, 16, 32, 64, 128)
+"""Rollouts of the table `budget`: 9 is the least with 3 of a quarter in the tail."""
 BODIES = ("linear_tea", "linear_tea alpha=.5", "calibrated_tea", "tea", "max_at_k k=M-1")
 """Estimators shown on every law."""
 
 
 def tasks(*, full: bool, seed: int = 0) -> list[Task]:
-    """The tables `direction`, `laws` and `slopes`; `full` draws more and adds settings."""
-    groups = 400_000 if full else 80_000
+    """The tables `direction`, `budget`, `laws`, `slopes`; `full` draws more, in more settings."""
+    groups = 240_000 if full else 80_000
     settings = (*SETTINGS, (128, 64), (1024, 64), (512, 16), (128, 8)) if full else SETTINGS
     out = [
         Task(
@@ -28,6 +30,19 @@ def tasks(*, full: bool, seed: int = 0) -> list[Task]:
         for entry in lineup(m)
         if not (m == 8 and entry.label in TOO_FEW_AT_8)
     ]
+    for m in MS:
+        count = groups * 16 // m // 2
+        for entry in lineup(m):
+            if entry.label in (*BODIES, "prefix_tea", "adaptive_tea") and not (
+                entry.label == "prefix_tea" and m == 9  # it needs 10
+            ):
+                out.append(
+                    Task(
+                        "budget",
+                        f"N=128 M={m} {entry.label} groups={count} seed={seed}",
+                        partial(_direction, entry, 128, m, "normal", count, seed),
+                    )
+                )
     for law in LAWS:
         if law == "bernoulli":
             continue  # effective N does not exist: pass_at_n has a page of its own

@@ -8,6 +8,7 @@ Rows = list[dict[str, Any]]
 
 TITLES = {
     "direction": "What each estimator optimises on normal rewards",
+    "budget": "Effective N against M, asked for N = 128 on normal rewards",
     "laws": "The same on other laws, N = 128 from M = 16",
     "slopes": "Bias and variance against M: raw form, location, N = 128, tail fraction 1/4",
     "frontier": "Risk frontier: share of the best V_N that a policy with one mean style reaches",
@@ -19,6 +20,7 @@ NOTES = {
         "effective N: the budget really optimised. cosine: to the exact gradient, in the Fisher "
         "metric. SNR: of a rollout; rollouts needed go as 1/SNR^2. +- is a standard error."
     ),
+    "budget": "effective N +- standard error.",
     "laws": (
         "effective N +- standard error, and SNR. A tail model is right on the first three laws only"
     ),
@@ -33,6 +35,7 @@ def bench_tables(tables: dict[str, Rows]) -> list[Any]:
     """A rich table for each measured table, in the order of TITLES."""
     makers = {
         "direction": _direction,
+        "budget": _budgets,
         "laws": _laws,
         "slopes": _slopes,
         "frontier": _shares,
@@ -78,6 +81,23 @@ def _direction(table: Any, rows: Rows) -> Any:
                     f"{row['SNR']:.3f} +- {row['SNR se']:.3f}",
                 )
         table.add_section()
+    return table
+
+
+def _budgets(table: Any, rows: Rows) -> Any:
+    sizes = sorted({row["M"] for row in rows})
+    _columns(table, ["estimator", *(f"M={m}" for m in sizes)])
+    for name in dict.fromkeys(row["estimator"] for row in rows):
+        cells = {row["M"]: row for row in rows if row["estimator"] == name}
+        table.add_row(
+            name,
+            *(
+                f"{_budget(cells[m]['effective N'])} +- {number(cells[m]['effective N se'], 1)}"
+                if m in cells
+                else ""
+                for m in sizes
+            ),
+        )
     return table
 
 
@@ -207,21 +227,19 @@ def plot_noise(rows: Rows, ax: Any = None) -> tuple[Any, Any]:
 
 
 def plot_budget(rows: Rows, ax: Any = None) -> tuple[Any, Any]:
-    """Effective N over N, one group of bars a setting."""
+    """Effective N against M on log axes, one line an estimator."""
     fig, ax = _axis(ax)
-    settings = _settings(rows)
-    names = list(dict.fromkeys(row["estimator"] for row in rows))
-    for j, (n, m) in enumerate(settings):
-        mine = {r["estimator"]: r for r in rows if (r["N"], r["M"]) == (n, m)}
-        places = [i + j * 0.8 / len(settings) for i, name in enumerate(names) if name in mine]
-        height = [(mine[name]["effective N"] or float("nan")) / n for name in names if name in mine]
-        colour = COLOURS[j % 7]
-        ax.barh(places, height, 0.8 / len(settings), color=colour, label=f"N = {n}, M = {m}")
-    ax.set_yticks([i + 0.4 - 0.4 / len(settings) for i in range(len(names))], names, fontsize=7)
-    ax.axvline(1, color="#777777", linewidth=0.8)
-    ax.set_xscale("log")
-    ax.invert_yaxis()
-    _finish(ax, "effective N / N (1: optimises what it is asked for)", "")
+    names = dict.fromkeys(row["estimator"] for row in rows)
+    for i, name in enumerate(names):
+        mine = [row for row in rows if row["estimator"] == name and row["effective N"]]
+        x, y = [row["M"] for row in mine], [row["effective N"] for row in mine]
+        ax.plot(x, y, color=COLOURS[i % 7], marker=MARKERS[i % 12], markersize=5, label=name)
+    n = rows[0]["N"]
+    ax.axhline(n, color="#777777", linewidth=0.8)
+    ax.annotate(f"N = {n}", (rows[0]["M"], n), va="bottom", fontsize=8, color="#666666")
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", base=2)
+    _finish(ax, "M, rollouts per prompt", "effective N: the budget really optimised")
     return fig, ax
 
 
@@ -257,7 +275,7 @@ def plot_shares(rows: Rows, ax: Any = None) -> tuple[Any, Any]:
 FIGURES = {
     "bias_against_m": ("slopes", plot_bias),
     "snr_against_cosine": ("direction", plot_noise),
-    "effective_n": ("direction", plot_budget),
+    "effective_n_against_m": ("budget", plot_budget),
     "frontier": ("frontier", plot_shares),
     "styles": ("styles", plot_shares),
 }
