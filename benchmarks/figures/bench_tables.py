@@ -72,8 +72,8 @@ def main(folder: Path) -> None:
             for row in read(folder / "laws.csv")
         ],
         "law",
-        lambda row: (
-            f"{float(row['cosine']):.3f} / {float(row['SNR']):.2f} / {number(row['effective N'], 0)}"
+        lambda row: " / ".join(
+            [number(row["cosine"], 3), number(row["SNR"], 2), number(row["effective N"], 0)]
         ),
     )
     print("### Bias of the location against M (truth 1), raw form, N = 128, tail of a quarter\n")
