@@ -89,6 +89,26 @@ def test_nothing_to_check_supports_nothing(rewards):
     assert choose_alpha(rewards) is None
 
 
+@pytest.mark.parametrize(("edge", "chosen"), [(-9, 0.75), (0.25, 0.25), (1.5, None)])
+def test_a_tail_that_ends_in_an_atom_is_refused(edge, chosen):
+    """Normal above the edge, all the rest in one atom: the others are far above any line."""
+    rng = np.random.default_rng(0)
+    near, far = [], []
+    for _ in range(20):
+        z = rng.normal(size=(100, 64))
+        near.append(choose_alpha(np.where(z > edge, z, edge)))
+        far.append(choose_alpha(np.where(z > edge, z, min(edge, 0) - 3.0)))
+    assert min(near.count(chosen), far.count(chosen)) >= 13
+    if edge > 0:
+        assert not {0.75, 0.5} & {*near, *far}
+
+
+def test_binary_rewards_have_no_tail():
+    rng = np.random.default_rng(0)
+    for p in (0.01, 0.1, 0.5, 0.9):
+        assert choose_alpha((rng.random((400, 16)) < p) * 1.0) is None
+
+
 def test_torch():
     rewards = np.random.default_rng(0).normal(size=(64, 16))
     assert choose_alpha(make("torch", rewards, "float32")) == choose_alpha(rewards)

@@ -30,6 +30,7 @@ from bontea.tails.shapes import get_tail
 
 ALPHAS = (0.75, 0.5, 0.25)
 Z_LIMIT = -1.0
+ATOM = 0.4
 
 
 def choose_alpha(
@@ -42,9 +43,10 @@ def choose_alpha(
     - *the best*: the best reward minus the line through the rest of the tail (`check_tail`);
     - *the bend*: the quadratic contrast of the tail (`calibrate_tail`).
 
-    A fraction passes when the mean over groups of neither is more than 1 standard error below 0:
-    under the tail law about four batches in five pass. A batch of few groups refuses little, and
-    one with fewer than two groups that have a spread supports nothing.
+    A fraction passes when the mean over groups of neither is more than 1 standard error below 0
+    (under the tail law about four batches in five pass), and when the tail does not end in an atom:
+    at most 40 % of the rewards of a group, on average, equal the worst of its tail. A batch of few
+    groups refuses little, and one with fewer than two groups that have a spread supports nothing.
 
     Parameters
     ----------
@@ -71,15 +73,17 @@ def choose_alpha(
         m = r.shape[-1]
         best_first = xp.flip(xp.sort(from_top(r, xp), axis=-1), axis=-1)
         table = constant(_statistics(m, tuple(alphas), tail), r, xp)
-        return best_first @ table
+        worst = [best_first[:, max(tail_size(a, m), 1) - 1, None] for a in alphas]
+        tied = [xp.mean(xp.astype(best_first == w, r.dtype), axis=-1, keepdims=True) for w in worst]
+        return xp.concat([best_first @ table, *tied], axis=-1)
 
     table = to_numpy(per_group(rewards, kernel, per_rollout=False, missing=np.nan))
-    table = table.reshape(-1, len(alphas), 3)
+    table = table.reshape(-1, 4 * len(alphas))
     for index, alpha in enumerate(alphas):
-        spread, *statistics = table[:, index].T
+        spread, *statistics = table[:, 3 * index : 3 * index + 3].T
         use = spread > 0  # False for NaN, of a group too small
         groups = int(use.sum())
-        if groups < 2:
+        if groups < 2 or table[use, index - len(alphas)].mean() > ATOM:
             continue
         for values in statistics:
             values = values[use]
