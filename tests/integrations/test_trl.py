@@ -189,7 +189,7 @@ def test_metrics_are_there_finite_and_right(model_dir, tmp_path):
         ours = {k.removeprefix("best_of_n/"): v for k, v in step.items() if "best_of_n/" in k}
         assert set(ours) >= {
             "group_best", "tail_mean", "tail_std", "predicted_v_n", "max_seen", "max_predicted",
-            "tail_z", "degenerate_groups", "unscorable", "advantage_rms",
+            "supported_tail", "tail_z", "degenerate_groups", "unscorable", "advantage_rms",
         }  # fmt: skip
         assert all(math.isfinite(value) for value in ours.values())
     groups = trainer.rewards[-1].double().numpy().reshape(2, 16)

@@ -16,7 +16,7 @@ def test_the_embedded_default_needs_nothing():
     settings = resolved()
     assert settings.is_demo
     assert settings.batch_size % settings.rollouts == 0
-    assert [arm.estimator for arm in settings.arms] == ["grpo", "max_at_k", "tea"]
+    assert [arm.estimator for arm in settings.arms] == ["grpo", "max_at_k", "tea", "adaptive_tea"]
 
 
 def test_own_model_gets_other_defaults():

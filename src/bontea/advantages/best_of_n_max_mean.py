@@ -8,8 +8,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, from_top, per_group
-from bontea.advantages.reinforce import centred
+from bontea._arrays import Array, from_top, group_mean, per_group
 
 
 def best_of_n_max_mean(rewards: Any) -> Array:
@@ -29,6 +28,6 @@ def best_of_n_max_mean(rewards: Any) -> Array:
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         x = from_top(r, xp)  # 0 at the winners
-        return xp.where(x == 0, centred(x, xp), xp.zeros_like(x))
+        return xp.astype(x == 0, x.dtype) * -group_mean(x, xp)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

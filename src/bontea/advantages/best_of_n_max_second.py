@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, from_top, per_group
+from bontea._arrays import Array, is_traced, per_group
 
 
 def best_of_n_max_second(rewards: Any) -> Array:
@@ -29,10 +29,11 @@ def best_of_n_max_second(rewards: Any) -> Array:
     """
 
     def kernel(r: Array, xp: ModuleType) -> Array:
-        gap = from_top(r, xp)  # 0 at the winners, negative below
-        is_best = gap == 0
-        lowest = xp.min(gap, axis=-1, keepdims=True)
-        second = xp.max(xp.where(is_best, lowest, gap), axis=-1, keepdims=True)
-        return xp.where(is_best, -second, xp.zeros_like(gap))
+        ordered = xp.sort(r, axis=-1, stable=False)
+        best, second = ordered[:, -1:], ordered[:, -2:][:, :1]  # the same in a group of one
+        if is_traced(r) or bool(xp.any(second == best)):
+            below = xp.where(ordered < best, ordered, ordered[:, :1])
+            second = xp.max(below, axis=-1, keepdims=True)
+        return xp.astype(r == best, r.dtype) * (best - second)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

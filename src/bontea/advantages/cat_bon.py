@@ -6,13 +6,20 @@ weight is on the winner, so it optimises about best-of-M whatever N is. Source: 
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any
 
-from array_api_compat import device
+import numpy as np
 
-from bontea._arrays import Array, GroupTooSmallError, check_n, from_top, per_group
-from bontea.advantages._ranks import best_first, first_and_last_of_run, unsort
+from bontea._arrays import Array, GroupTooSmallError, check_n, constant, group_mean, per_group
+from bontea.advantages._ranks import (
+    NEGLIGIBLE,
+    any_ties,
+    best_first,
+    first_and_last_of_run,
+    unsort,
+)
 from bontea.advantages.grpo import z_scores
 
 CLIP = 5.0
@@ -41,16 +48,22 @@ def cat_bon(rewards: Any, *, n: float) -> Array:
         if m < 2:
             raise GroupTooSmallError("cat_bon needs at least 2 rollouts per prompt, got 1")
         z = xp.clip(z_scores(r, 0.0, xp), -CLIP, CLIP)
-        x, order = best_first(from_top(r, xp), xp)
-        # Ascending ranks: with `last` the worst rank of its run of ties, m - 1 - last are below.
-        below = (m - 1) - first_and_last_of_run(x, xp)[1]
-        log_q = xp.log(xp.astype(below + 1, r.dtype)) - xp.log(
-            xp.asarray(float(m + 1), dtype=r.dtype, device=device(r))
-        )
-        # Relative to the largest weight: q^(N-1) underflows for large N, the ratio does not.
-        log_w = (n - 1) * log_q
-        w = xp.exp(log_w - xp.max(log_w, axis=-1, keepdims=True))
-        w = w / xp.mean(w, axis=-1, keepdims=True)
-        return z * unsort(w, order, xp)
+        # By rank, best first, in units of the best: q^(N-1) underflows for large N, this does not.
+        log_w = (n - 1) * np.log1p(-np.arange(m) / m)
+        count = int((log_w > math.log(NEGLIGIBLE)).sum())
+        best, order = best_first(r, xp, count + 1)
+        if any_ties(best, xp):
+            best, order = best_first(r, xp)
+            # Tied rewards have the rank of the last of them: those from there on are not better.
+            last = first_and_last_of_run(best, xp)[1]
+            log_w = xp.take(constant(log_w, r, xp), xp.reshape(last, (-1,)), axis=0)
+            log_w = xp.reshape(log_w, r.shape)
+            w = xp.exp(log_w - log_w[:, :1])
+            w = w * xp.astype(w > NEGLIGIBLE, w.dtype)
+            w = w / group_mean(w, xp)
+        else:
+            w = np.exp(log_w[:count])
+            w = xp.broadcast_to(constant(w * (m / w.sum()), r, xp), (r.shape[0], count))
+        return z * unsort(w, order[:, : w.shape[-1]], xp, m)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

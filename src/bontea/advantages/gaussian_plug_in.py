@@ -10,20 +10,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, check_n, from_top, per_group
-from bontea.advantages.reinforce import centred
+from bontea._arrays import Array, check_n, per_group
+from bontea.advantages.grpo import deviations
 from bontea.tails.normal import expected_max
-
-
-def group_sd(x: Array, xp: ModuleType) -> Array:
-    """Standard deviation (ddof = 0) of groups `(P, m)` as `(P, 1)`, exactly 0 on constant ones.
-
-    `x` is relative to the best of its group; in units of the range squares neither overflow nor
-    vanish.
-    """
-    span = -xp.min(x, axis=-1, keepdims=True)
-    unit = xp.where(span > 0, span, xp.ones_like(span))
-    return span * xp.std(x / unit, axis=-1, keepdims=True)
 
 
 def gaussian_plug_in(rewards: Any, *, n: float) -> Array:
@@ -43,10 +32,8 @@ def gaussian_plug_in(rewards: Any, *, n: float) -> Array:
     c = expected_max(check_n(n))
 
     def kernel(r: Array, xp: ModuleType) -> Array:
-        x = from_top(r, xp)
-        sd = group_sd(x, xp)
-        a = centred(x, xp)
-        z = a / xp.where(sd > 0, sd, xp.ones_like(sd))
-        return xp.where(sd > 0, a + (c / 2) * sd * (z * z - 1), xp.zeros_like(a))
+        u, sd, unit = deviations(r, xp)
+        inverse = 1 / xp.where(sd > 0, sd, xp.ones_like(sd))
+        return unit * (u * (1 + (c / 2 * inverse) * u) - (c / 2) * sd)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

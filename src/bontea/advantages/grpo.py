@@ -6,10 +6,11 @@ Optimises the mean reward, with prompts of small spread weighted up. Source: Sha
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, GroupTooSmallError, from_top, per_group
+from bontea._arrays import Array, GroupTooSmallError, from_first, group_mean, per_group
 from bontea.advantages.reinforce import centred
 
 
@@ -25,7 +26,7 @@ def grpo(rewards: Any, *, eps: float = 1e-4) -> Array:
     rewards, ValueError for infinite rewards or eps < 0.
     Source: Shao et al. 2024 (arXiv 2402.03300).
 
-    >>> grpo([[1.0, 2.0, 3.0]], eps=0).tolist()
+    >>> grpo([[1.0, 2.0, 3.0]], eps=0).round(9).tolist()
     [[-1.0, 0.0, 1.0]]
     """
     if not eps >= 0:
@@ -37,16 +38,26 @@ def grpo(rewards: Any, *, eps: float = 1e-4) -> Array:
             raise GroupTooSmallError("grpo needs at least 2 rollouts per prompt, got 1")
         return z_scores(r, eps, xp)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)
 
 
 def z_scores(r: Array, eps: float, xp: ModuleType) -> Array:
     """`(R - mean) / (std + eps)` with ddof = 1 for groups `(P, m)`, m >= 2; 0 on constant ones."""
-    x = from_top(r, xp)
-    span = -xp.min(x, axis=-1, keepdims=True)
-    span = xp.where(span > 0, span, xp.ones_like(span))
-    # In units of the span, squares neither overflow nor vanish.
-    a = centred(x / span, xp)
-    std = xp.sqrt(xp.sum(a * a, axis=-1, keepdims=True) / (r.shape[-1] - 1)) + eps / span
-    # A constant group has a = 0 everywhere: any divisor will do there, but not 0.
-    return a / xp.where(std > 0, std, xp.ones_like(std))
+    m = r.shape[-1]
+    u, sd, unit = deviations(r, xp)
+    # A constant group has u = 0 everywhere: any divisor will do there, but not 0.
+    unit = xp.where(unit > 0, unit, xp.ones_like(unit))
+    sd = xp.where(sd > 0, sd * math.sqrt(m / (m - 1)), xp.ones_like(sd))
+    return u / (sd + eps / unit)
+
+
+def deviations(r: Array, xp: ModuleType) -> tuple[Array, Array, Array]:
+    """Deviations from the group mean as `u * unit`, and their standard deviation as `sd * unit`.
+
+    `unit` `(P, 1)` is the mean absolute deviation, in which squares neither overflow nor vanish:
+    `sd` (ddof = 0) is at least 1. On a constant group all three are 0.
+    """
+    a = centred(from_first(r), xp)
+    unit = group_mean(xp.abs(a), xp)
+    u = a / xp.where(unit > 0, unit, xp.ones_like(unit))
+    return u, xp.sqrt(group_mean(u * u, xp)), unit

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import Array, check_alpha, check_n, constant, from_top, is_traced, per_group
-from bontea.advantages._ranks import best_first, share_ties, unsort
-from bontea.advantages.reinforce import centred
+from bontea._arrays import Array, check_alpha, check_n, per_group, product
+from bontea.advantages._ranks import any_ties, best_first, share_ties, unsort
 from bontea.tails.fit import require_tail
 from bontea.tails.order_statistics import expected_scores, product_moments
 from bontea.tails.shapes import expected_max, get_tail
@@ -57,6 +56,19 @@ def linear_weights(
     weights = np.einsum("a,aij->ij", multipliers, qb)
     weights.setflags(write=False)
     return weights
+
+
+@lru_cache(maxsize=256)
+def _table(m: int, k: int, n: float, rows: str, center: bool, tail: str) -> np.ndarray:
+    """`linear_weights` for the k best rewards, `(k, ranks + 1)`, less the group mean of A.
+
+    The last column is that of every rank without coefficients (`rows="all"` has no such column).
+    """
+    weights = linear_weights(m, k, n, rows, center, tail).T
+    if rows == "tail" and k < m:
+        weights = np.column_stack([weights, np.zeros(k)])
+    mean = weights.sum(1, keepdims=True) / m if center else 0.0
+    return weights - mean
 
 
 def linear_tea(
@@ -123,17 +135,16 @@ def linear_tea(
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
         k = require_tail(m, alpha)
+        table = _table(m, k, n, rows, center, shape.name)
         # Ranks and ties are those of the rewards themselves: beside an outlier, subtracting the top
         # would round different rewards to equal ones, and coefficients jump from rank to rank.
-        r, order = best_first(r, xp)
-        a = from_top(r[:, :k], xp) @ constant(
-            linear_weights(m, k, n, rows, center, shape.name).T, r, xp
-        )
-        if a.shape[-1] < m:
-            a = xp.concat([a, xp.zeros_like(r[:, a.shape[-1] :])], axis=-1)
-        if is_traced(r) or bool(xp.any(r[:, 1:] == r[:, :-1])):
-            a = share_ties(a, r, xp)
-        a = unsort(a, order, xp)
-        return centred(a, xp) if center else a
+        best, order = best_first(r, xp, table.shape[1])
+        a = product(best[:, :k] - best[:, :1], table, xp)
+        rest = a[:, -1:]
+        if any_ties(best, xp):  # perhaps with ranks that were not looked at
+            best, order = best_first(r, xp)
+            below = xp.broadcast_to(rest, best[:, a.shape[-1] :].shape)
+            a = share_ties(xp.concat([a, below], axis=-1), best, xp)
+        return unsort(a, order, xp, m, rest)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import Array, GroupTooSmallError, check_k, constant, from_top, per_group
-from bontea.advantages._ranks import best_first, unsort
-from bontea.advantages.reinforce import centred
+from bontea._arrays import Array, GroupTooSmallError, check_k, per_group
+from bontea.advantages._ranks import RankSums
 
 
 @lru_cache(maxsize=256)
@@ -33,12 +32,23 @@ def subset_weights(m: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return own, below
 
 
-def subset_max_means(shifted: Array, k: int, xp: ModuleType) -> Array:
-    """`q_i`: mean over all k-subsets that contain i of their maximum, `(P, m) -> (P, m)`."""
-    values, order = best_first(shifted, xp)
-    own, below = (constant(w, shifted, xp) for w in subset_weights(shifted.shape[-1], k))
-    from_better = xp.cumulative_sum(values * below, axis=-1, include_initial=True)[:, :-1]
-    return unsort(own * values + from_better, order, xp)
+@lru_cache(maxsize=256)
+def _subset_sums(m: int, k: int, scale: float) -> RankSums:
+    own, below = subset_weights(m, k)
+    return RankSums(scale * own, scale * below, np.zeros(m))
+
+
+def subset_max_means(r: Array, k: int, xp: ModuleType, scale: float = 1.0) -> Array:
+    """`scale q_i`, q_i the mean over all k-subsets that contain i of their maximum, `(P, m)`."""
+    return _subset_sums(r.shape[-1], k, scale)(r, xp, level=scale)
+
+
+@lru_cache(maxsize=256)
+def _max_at_k_sums(m: int, k: int) -> RankSums:
+    own, below = subset_weights(m, k)
+    scale = k / (1 - k / m)
+    # The mean of q has weight own k/m on a rank: the chance that it is the maximum of a subset.
+    return RankSums(scale * own, scale * below, scale * k / m * own)
 
 
 def max_at_k(rewards: Any, *, k: int) -> Array:
@@ -79,6 +89,6 @@ def max_at_k(rewards: Any, *, k: int) -> Array:
                 f"max_at_k with k={k} needs at least {k + 1} rollouts per prompt, got {m}: use "
                 f"k <= {m - 1}" + ("" if m > 1 else ", which takes at least 2 rollouts")
             )
-        return centred(subset_max_means(from_top(r, xp), k, xp), xp) * (k / (1 - k / m))
+        return _max_at_k_sums(m, k)(r, xp)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

@@ -5,11 +5,21 @@ Source: Chen et al. 2025 (pass@k training).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, GroupTooSmallError, check_k, per_group, require_binary
-from bontea.advantages.max_at_k import subset_max_means
+import numpy as np
+
+from bontea._arrays import (
+    Array,
+    GroupTooSmallError,
+    check_k,
+    constant,
+    per_group,
+    require_binary,
+)
+from bontea.advantages.max_at_k import subset_weights
 
 
 def pass_at_k(rewards: Any, *, k: int) -> Array:
@@ -40,12 +50,27 @@ def pass_at_k(rewards: Any, *, k: int) -> Array:
                 f"pass_at_k with k={k} needs at least {k} rollouts per prompt, got {m}: use "
                 f"k <= {m}"
             )
-        q = 1 + subset_max_means(r - 1, k, xp)
-        v = xp.mean(q, axis=-1, keepdims=True)
-        # Rounding must not make a spread out of certainty.
-        passes = xp.sum(r, axis=-1, keepdims=True)
-        certain = (passes == 0) | (passes > m - k)
-        spread = xp.where(certain, xp.ones_like(v), v * (1 - v))
-        return xp.where(certain, xp.zeros_like(q), (q - v) / xp.sqrt(spread))
+        successes = xp.astype(xp.sum(r, axis=-1), xp.int32)
+        winner, loser = (
+            xp.take(constant(table, r, xp), successes, axis=0)[:, None]
+            for table in _advantages(m, k)
+        )
+        return loser + r * (winner - loser)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)
+
+
+@lru_cache(maxsize=256)
+def _advantages(m: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Advantage of a success and of a failure, by the number of successes in the group, 0 to m.
+
+    With s the share of successes and f that of the k-subsets containing a failure that hold no
+    success, q is 1 and 1 - f, and v = 1 - (1 - s) f.
+    """
+    s = np.arange(m + 1) / m
+    # After s m successes, the next rank is a failure, and `own` is how often it is the maximum.
+    f = np.append(subset_weights(m, k)[0], 0.0)
+    certain = (s == 0) | (f == 0)
+    v = np.where(certain, 1.0, 1 - (1 - s) * f)
+    spread = np.where(certain, 1.0, np.sqrt(v * (1 - s) * f))
+    return (1 - s) * f / spread * ~certain, -s * f / spread * ~certain

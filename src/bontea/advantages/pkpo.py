@@ -7,11 +7,13 @@ which leaves the rollout's own contribution; `max_at_k` is the centred form with
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, GroupTooSmallError, check_k, from_top, per_group
-from bontea.advantages.max_at_k import subset_max_means
+from bontea._arrays import Array, GroupTooSmallError, check_k, per_group
+from bontea.advantages._ranks import RankSums
+from bontea.advantages.max_at_k import subset_max_means, subset_weights
 
 
 def _require(m: int, k: int, name: str) -> None:
@@ -43,9 +45,17 @@ def pkpo(rewards: Any, *, k: int) -> Array:
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         _require(r.shape[-1], k, "pkpo")
-        return k * (xp.max(r, axis=-1, keepdims=True) + subset_max_means(from_top(r, xp), k, xp))
+        return subset_max_means(r, k, xp, scale=k)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)
+
+
+@lru_cache(maxsize=256)
+def _loo_sums(m: int, k: int) -> RankSums:
+    (own, below), (own_j, below_j) = subset_weights(m, k), subset_weights(m, k - 1)
+    # v = (j/M) q_i + (1 - j/M) v^(-i) over j-subsets, j = k - 1, and v = (j/M) sum own R.
+    odds = (k - 1) / (m - k + 1)
+    return RankSums(k * (own + odds * own_j), k * (below + odds * below_j), k * odds * own_j)
 
 
 def pkpo_loo(rewards: Any, *, k: int) -> Array:
@@ -55,7 +65,7 @@ def pkpo_loo(rewards: Any, *, k: int) -> Array:
 
     Mean convention: the policy gradient estimate of a prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
 
-    Unbiased for the gradient of E[max of k], 2 <= k <= M; never negative, so not centred. At k = M
+    Unbiased for the gradient of E[max of k], 2 <= k <= M; negative by rounding only, so not centred. At k = M
     the winner gets `M` times its lead over the runner-up and the others 0 (Tang et al.). A constant
     group gets zeros; equal rewards get equal advantages; NaN is a missing rollout and gets 0.
 
@@ -72,11 +82,6 @@ def pkpo_loo(rewards: Any, *, k: int) -> Array:
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
         _require(m, k, "pkpo_loo")
-        x = from_top(r, xp)
-        smaller = subset_max_means(x, k - 1, xp)
-        # v = (j/M) q_i + (1 - j/M) v^(-i) over j-subsets, j = k - 1, and v = mean(q).
-        share = (k - 1) / m
-        without = (xp.mean(smaller, axis=-1, keepdims=True) - share * smaller) / (1 - share)
-        return k * (subset_max_means(x, k, xp) - without)
+        return _loo_sums(m, k)(r, xp)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

@@ -22,17 +22,16 @@ from bontea._arrays import (
     check_alpha,
     check_k,
     check_n,
-    from_top,
     per_group,
 )
-from bontea.advantages._ranks import best_first, share_ties, sum_at, unsort
+from bontea.advantages._ranks import add_windows, best_first, share_ties, unsort
 from bontea.advantages.reinforce import centred
-from bontea.advantages.tea import SD_FLOOR, coefficient, shaped, tail_statistics
+from bontea.advantages.tea import SD_FLOOR, coefficient
 from bontea.tails.fit import require_tail
 from bontea.tails.normal import tail_size
 
 CHUNK = 2**18
-"""Orders times rollouts worked on at once: bounds memory, and stays in the cache."""
+"""Orders times rollouts worked on at once: bounds memory, and keeps it in the cache."""
 
 CROSS_FIT_SD_FLOOR = 0.05
 """Cross-fitted, a prefix's tail standard deviation is never taken below this share of the one of
@@ -172,7 +171,10 @@ def prefix_tea(
                 f"a group of {m} has room for prefix sizes {sizes} only, fewer than order={order}: "
                 "use more rollouts, a larger tail fraction, or more prefixes"
             )
-        x, source = best_first(from_top(r, xp), xp)
+        best, source = best_first(r, xp)
+        span = best[:, :1] - best[:, -1:]
+        span = xp.where(span > 0, span, xp.ones_like(span))
+        x = (best - best[:, :1]) / span  # then squares neither overflow nor vanish
         weights = prefix_weights(sizes, order)
         chunk = max(1, CHUNK // (permutations * m))
         parts = [
@@ -181,10 +183,10 @@ def prefix_tea(
             )
             for i in range(0, max(1, x.shape[0]), chunk)
         ]
-        a = unsort(share_ties(xp.concat(parts, axis=0), x, xp), source, xp)
-        return centred(a, xp) if center else a
+        a = share_ties(span * xp.concat(parts, axis=0), best, xp)
+        return unsort(centred(a, xp) if center else a, source, xp)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)
 
 
 def _chunk(
@@ -198,53 +200,100 @@ def _chunk(
     rng: np.random.Generator,
     xp: ModuleType,
 ) -> Array:
-    """The advantages of some groups, in rank order: `x` is `(P, m)`, best first."""
+    """The advantages of some groups, in rank order: `x` is `(P, m)`, best first, in [-1, 0].
+
+    The prefixes of the rotations of an order are windows on a circle of m positions, the same in
+    every group; the group's own is which reward stands where. So arrays here are by position,
+    `(positions, windows, P)`, and every operation is one on whole windows of all groups.
+    """
     groups, m = x.shape
-    positions = balanced_orders(groups, m, permutations, rng)
-    floor = -SD_FLOOR * x[:, -1:]
+    floor = xp.full_like(x[:, 0], SD_FLOOR)
     if cross_fit:
         tail = x[:, : tail_size(alpha, m)]
-        floor = xp.maximum(floor, CROSS_FIT_SD_FLOOR * tail_statistics(tail, floor, xp)[2])
-    a = xp.zeros_like(x)
-    for size, weight in zip(sizes, weights, strict=True):
-        k = tail_size(alpha, size)
-        members = _ranks_where(positions < size, size)[:, :, :k]
-        tail = _take_ranks(x, members, xp)
-        boundary, mean, sd = tail_statistics(tail, floor[:, None, :], xp)
-        if cross_fit:
-            targets = _ranks_where(positions >= size, m - size)
-            at, share = _take_ranks(x, targets, xp), size / k * m / (m - size)
-        else:
-            targets, at, share = members, tail, m / k
-        values = shaped(at, boundary, mean, sd, coefficient(n, k, size), xp)
-        width = permutations * targets.shape[-1]
-        flat = xp.reshape(values * (weight * share / permutations), (groups, width))
-        a = a + sum_at(flat, targets.reshape(groups, width), m, xp)
-    return a
+        floor = xp.maximum(floor, CROSS_FIT_SD_FLOOR * xp.std(tail, axis=-1))
+    total = xp.zeros_like(x)
+    for ranks, starts in rotations(groups, m, permutations, rng):
+        twice = np.concatenate([ranks, ranks], axis=1)  # so that no window is cut
+        circle = _take_ranks(x, twice.T, xp)
+        a = xp.zeros_like(circle)
+        for size, weight in zip(sizes, weights.tolist(), strict=True):
+            k = tail_size(alpha, size)
+            each = weight / permutations
+            if size == m:  # every window is the whole circle
+                starts, each = starts[:1], each * len(starts)
+            windows = np.stack([twice[:, i : i + size] for i in starts], axis=1)
+            kth_best = np.sort(windows, axis=-1)[:, :, k - 1]  # of small integers: fast
+            threshold = _take_ranks(x, kth_best.T, xp)
+            excess = _excess(circle, starts, size, threshold, xp)
+            mean = xp.sum(excess, axis=0) / k
+            variance = xp.sum(excess * excess, axis=0) / k - mean * mean
+            sd = xp.sqrt(xp.maximum(variance, floor * floor))
+            slope = coefficient(n, k, size) / 2 / sd
+            on = starts
+            if cross_fit:
+                on, each = starts + size, each * size / (m - size)
+                excess = _excess(circle, on, m - size, threshold, xp)
+            # With e = R - r: (R - r) + ct/(2 sd) ((R - mu)^2 - (r - mu)^2), 0 on an equal tail.
+            factor = xp.astype(mean > 0, mean.dtype) * (each * m / k)
+            values = excess * (factor * slope)
+            values += factor * (1 - 2 * slope * mean)
+            values *= excess
+            a = add_windows(a, on, values, xp)
+        a = xp.permute_dims(a[:m] + a[m:], (1, 0))
+        total = total + xp.permute_dims(_take_ranks(a, _inverse(ranks).T, xp), (1, 0))
+    return total
+
+
+def rotations(
+    groups: int, m: int, permutations: int, rng: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Random orders: which rank stands at each position, `(P, m)`, and where its rotations start.
+
+    The rotations of one random order, by equal steps, are up to m of the orders; more take another
+    one. Each rank is then in a prefix about equally often. Groups do not share orders: the same
+    ranks would be left out in all of them, and that error does not average out.
+    """
+    counts = [min(m, permutations - i) for i in range(0, permutations, m)]
+    # A random number with the rank in its last digits: sorting these is faster than rng.permuted.
+    keys = rng.random((groups, len(counts), m)) + 1.0
+    bits = keys.view(np.int64)
+    last = 2 ** m.bit_length() - 1
+    bits &= ~last
+    bits |= np.arange(m)
+    keys.sort(axis=-1)
+    ranks = (bits & last).astype(np.int16 if m < 2**15 else np.int32)
+    return [(ranks[:, i], np.arange(count) * m // count) for i, count in enumerate(counts)]
 
 
 def balanced_orders(groups: int, m: int, permutations: int, rng: np.random.Generator) -> np.ndarray:
-    """Random orders of every group, `(groups, permutations, m)`: the position of each rank.
-
-    The orders of a group are rotations of one random order by equal steps (of a fresh order after
-    every m of them), so each rank is in a prefix about equally often. Groups do not share orders:
-    the same ranks would be left out in all of them, and that error does not average out.
-    """
-    blocks = []
-    for start in range(0, permutations, m):
-        count = min(m, permutations - start)
-        shifts = np.arange(count) * m // count
-        order = rng.permuted(np.tile(np.arange(m, dtype=np.int32), (groups, 1)), axis=1)
-        blocks.append((order[:, None, :] + shifts[:, None].astype(np.int32)) % m)
-    return np.concatenate(blocks, axis=1)
+    """The orders of `rotations` one by one: position of each rank, `(groups, permutations, m)`."""
+    orders = [
+        (_inverse(ranks)[:, None, :] - starts[:, None]) % m
+        for ranks, starts in rotations(groups, m, permutations, rng)
+    ]
+    return np.concatenate(orders, axis=1)
 
 
-def _ranks_where(mask: np.ndarray, count: int) -> np.ndarray:
-    """Ranks (best first) where a `(P, permutations, m)` mask with `count` a row is true."""
-    return (np.flatnonzero(mask) % mask.shape[-1]).reshape(*mask.shape[:-1], count)
+def _inverse(orders: np.ndarray) -> np.ndarray:
+    """The inverse of each row, a permutation: `out[g, orders[g, i]] = i`."""
+    groups, m = orders.shape
+    out = np.empty(groups * m, dtype=np.int64)
+    out[(orders + np.arange(groups)[:, None] * m).ravel()] = np.tile(np.arange(m), groups)
+    return out.reshape(groups, m)
 
 
 def _take_ranks(x: Array, ranks: np.ndarray, xp: ModuleType) -> Array:
-    """Rewards `(P, m)` at ranks `(P, permutations, k)`."""
-    index = xp.asarray(ranks.reshape(len(x), -1 if len(x) else 0), device=device(x))
-    return xp.reshape(xp.take_along_axis(x, index, axis=1), ranks.shape)
+    """`x` `(P, m)` at ranks `(positions, P)`, a rank for each group."""
+    flat = ranks + np.arange(x.shape[0]) * x.shape[1]
+    index = xp.asarray(flat.ravel(), device=device(x))
+    return xp.reshape(xp.take(xp.reshape(x, (-1,)), index, axis=0), ranks.shape)
+
+
+def _excess(
+    circle: Array, starts: np.ndarray, size: int, threshold: Array, xp: ModuleType
+) -> Array:
+    """What rewards in windows `(size, windows)` exceed a threshold by; 0 if they do not."""
+    index = xp.asarray((np.arange(size)[:, None] + starts).ravel(), device=device(circle))
+    excess = xp.reshape(xp.take(circle, index, axis=0), (size, len(starts), circle.shape[1]))
+    excess -= threshold
+    return xp.maximum(excess, xp.zeros_like(threshold[:1, :1]))

@@ -10,12 +10,12 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, from_top, per_group
+from bontea._arrays import Array, from_first, group_mean, per_group
 
 
 def centred(a: Array, xp: ModuleType) -> Array:
     """`a` minus its group mean."""
-    return a - xp.mean(a, axis=-1, keepdims=True)
+    return a - group_mean(a, xp)
 
 
 def reinforce(rewards: Any) -> Array:
@@ -32,4 +32,4 @@ def reinforce(rewards: Any) -> Array:
     >>> reinforce([[1.0, 2.0, 6.0]]).tolist()
     [[-2.0, -1.0, 3.0]]
     """
-    return per_group(rewards, lambda r, xp: centred(from_top(r, xp), xp))
+    return per_group(rewards, lambda r, xp: centred(from_first(r), xp), in_blocks=True)

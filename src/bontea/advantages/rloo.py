@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, GroupTooSmallError, from_top, per_group
+from bontea._arrays import Array, GroupTooSmallError, from_first, per_group
 from bontea.advantages.reinforce import centred
 
 
@@ -26,11 +26,11 @@ def rloo(rewards: Any) -> Array:
     >>> rloo([[1.0, 2.0, 6.0]]).tolist()
     [[-3.0, -1.5, 4.5]]
     """
-    return per_group(rewards, _rloo)
+    return per_group(rewards, _rloo, in_blocks=True)
 
 
 def _rloo(r: Array, xp: ModuleType) -> Array:
     m = r.shape[-1]
     if m < 2:
         raise GroupTooSmallError("rloo needs at least 2 rollouts per prompt, got 1")
-    return centred(from_top(r, xp), xp) * (m / (m - 1))
+    return centred(from_first(r), xp) * (m / (m - 1))

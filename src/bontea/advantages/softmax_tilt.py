@@ -7,12 +7,16 @@ soft best-of-N; the match of temperature is ours.
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, check_n, from_top, per_group
-from bontea.advantages.gaussian_plug_in import group_sd
+from bontea._arrays import Array, check_n, from_top, group_mean, per_group
+from bontea.advantages.grpo import deviations
 from bontea.tails.normal import expected_max
+
+NO_OVERFLOW = 80.0
+"""Up to here, and down to minus this, the exponential is a float32 with all its digits."""
 
 
 def softmax_tilt(rewards: Any, *, n: float) -> Array:
@@ -32,9 +36,10 @@ def softmax_tilt(rewards: Any, *, n: float) -> Array:
     c = expected_max(check_n(n))
 
     def kernel(r: Array, xp: ModuleType) -> Array:
-        x = from_top(r, xp)
-        sd = group_sd(x, xp)
-        w = xp.exp(c * x / xp.where(sd > 0, sd, xp.ones_like(sd)))  # 1 at the best: no overflow
-        return xp.where(sd > 0, w / xp.mean(w, axis=-1, keepdims=True) - 1, xp.zeros_like(x))
+        u, sd, _ = deviations(r, xp)
+        if c * math.sqrt(r.shape[-1]) > NO_OVERFLOW:  # z-scores are below sqrt(m)
+            u = from_top(u, xp)
+        w = xp.exp(u * (c / xp.where(sd > 0, sd, xp.ones_like(sd))))
+        return w / group_mean(w, xp) - 1
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

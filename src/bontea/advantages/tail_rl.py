@@ -6,14 +6,23 @@ rewards it is MaxRL. Source: TailRL.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from bontea._arrays import Array, constant, from_top, per_group
-from bontea.advantages._ranks import best_first, unsort
-from bontea.advantages.reinforce import centred
+from bontea._arrays import Array, per_group
+from bontea.advantages._ranks import RankSums
+
+
+@lru_cache(maxsize=256)
+def _gap_sums(m: int) -> RankSums:
+    """Best first, rank j lies between a gap that is shared by j rollouts and one by j + 1."""
+    share = m / np.arange(1, m + 1)  # of each in the gap below rank j
+    own = np.append(0.0, share[:-1])
+    below = own - share
+    return RankSums(own, below, (own + below * np.arange(m - 1, -1, -1)) / m)
 
 
 def tail_rl(rewards: Any) -> Array:
@@ -32,10 +41,6 @@ def tail_rl(rewards: Any) -> Array:
     """
 
     def kernel(r: Array, xp: ModuleType) -> Array:
-        m = r.shape[-1]
-        x, order = best_first(from_top(r, xp), xp)
-        above = constant(np.arange(1, m) / m, r, xp)  # best first: j rollouts lie above gap j
-        drops = xp.concat([xp.zeros_like(x[:, :1]), (x[:, 1:] - x[:, :-1]) / above], axis=-1)
-        return centred(unsort(xp.cumulative_sum(drops, axis=-1), order, xp), xp)
+        return _gap_sums(r.shape[-1])(r, xp)
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

@@ -14,7 +14,7 @@ import warnings
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, check_alpha, check_n, from_top, per_group
+from bontea._arrays import Array, check_alpha, check_n, group_mean, per_group
 from bontea.advantages.reinforce import centred
 from bontea.tails.fit import require_tail
 from bontea.tails.normal import tail_coefficient
@@ -34,6 +34,30 @@ def coefficient(n: float, k: int, m: int) -> float:
             stacklevel=2,
         )
     return ct
+
+
+def tail_form(r: Array, k: int, scale: float, ct: float, xp: ModuleType) -> Array:
+    """`scale 1{R >= r} [(R - r) + ct/(2 sd) ((R - mu)^2 - (r - mu)^2)]` of groups `(P, m)`.
+
+    r, mu and sd are the threshold, mean and standard deviation of the k largest rewards. sd is at
+    least SD_FLOOR of the group's range; equal tail rewards get 0, whatever it is.
+    """
+    m = r.shape[-1]
+    ordered = xp.sort(r, axis=-1, stable=False)
+    threshold = ordered[:, m - k : m - k + 1]
+    tail = ordered[:, m - k :] - threshold
+    mean = group_mean(tail, xp)
+    span = ordered[:, -1:] - ordered[:, :1]
+    span = xp.where(span > 0, span, xp.ones_like(span))
+    # In units of the span, squares neither overflow nor vanish, whatever the unit of the rewards.
+    u = (tail - mean) / span
+    sd = xp.sqrt(group_mean(u * u, xp))
+    sd = span * xp.where(sd > SD_FLOOR, sd, xp.full_like(sd, SD_FLOOR))
+    width = sd * (2 / ct if ct else math.inf)
+    # With e = R - r: e^2/width + e (1 - 2 (mu - r)/width), which keeps its digits at e = 0.
+    excess = r - threshold
+    excess = xp.maximum(excess, xp.zeros_like(excess[:1, :1]))
+    return excess * (excess / (width / scale) + (scale - 2 * scale * (mean / width)))
 
 
 def shaped(x: Array, boundary: Array, mean: Array, sd: Array, ct: float, xp: ModuleType) -> Array:
@@ -111,11 +135,7 @@ def tea(rewards: Any, *, n: float, alpha: float = 0.25, center: bool = True) -> 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
         k = require_tail(m, alpha)
-        x = from_top(r, xp)
-        ordered = xp.sort(x, axis=-1)
-        tail = xp.flip(ordered[:, m - k :], axis=-1)
-        boundary, mean, sd = tail_statistics(tail, -SD_FLOOR * ordered[:, :1], xp)
-        a = (m / k) * shaped(x, boundary, mean, sd, coefficient(n, k, m), xp)
+        a = tail_form(r, k, m / k, coefficient(n, k, m), xp)
         return centred(a, xp) if center else a
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, GroupTooSmallError, check_alpha, per_group, to_numpy
-from bontea.tails import TailCheck, check_tail, predict_best_of_n
+from bontea.tails import TailCheck, check_tail, choose_alpha, predict_best_of_n
 from bontea.tails.fit import require_tail
 
 
@@ -21,6 +21,8 @@ def batch_metrics(rewards: Any, advantages: Any, *, n: float, alpha: float) -> d
     - `group_best`: mean over groups of the best reward.
     - `tail_mean`, `tail_std`: mean over groups of the mean and the standard deviation (ddof = 0) of
       the `k = ceil(alpha m)` best rewards.
+    - `supported_tail`: the tail fraction that `choose_alpha` allows on this batch, 0 for none; what
+      `adaptive_tea` extrapolates from.
     - `predicted_v_n`: mean over prompts of `predict_best_of_n(rewards, n, alpha=alpha)`.
     - `degenerate_groups`: share of groups whose advantages are all 0 (constant, or too small).
     - `unscorable`: share of NaN rewards.
@@ -43,6 +45,7 @@ def batch_metrics(rewards: Any, advantages: Any, *, n: float, alpha: float) -> d
     if not len(rewards):
         return metrics
     metrics["advantage_rms"] = float(np.sqrt(np.mean(advantages[scorable] ** 2)))
+    metrics["supported_tail"] = choose_alpha(rewards) or 0.0
     metrics["group_best"] = float(np.mean(np.nanmax(rewards, axis=-1)))
     try:
         tails = per_group(

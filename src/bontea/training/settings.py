@@ -36,7 +36,7 @@ class Settings:
         None, "held-out prompts; default: a seeded fifth of the prompts, at most 64, is held out"
     )
     estimator: list[str] = _setting(
-        ["grpo", "max_at_k", "tea"],
+        ["grpo", "max_at_k", "tea", "adaptive_tea"],
         "estimators to train with, each from the same start: tea, 'max_at_k(k=8)', module:function",
         many=True,
     )
