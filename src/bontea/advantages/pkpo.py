@@ -65,9 +65,10 @@ def pkpo_loo(rewards: Any, *, k: int) -> Array:
 
     Mean convention: the policy gradient estimate of a prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
 
-    Unbiased for the gradient of E[max of k], 2 <= k <= M; negative by rounding only, so not centred. At k = M
-    the winner gets `M` times its lead over the runner-up and the others 0 (Tang et al.). A constant
-    group gets zeros; equal rewards get equal advantages; NaN is a missing rollout and gets 0.
+    Unbiased for the gradient of E[max of k], 2 <= k <= M; negative by rounding only, so not
+    centred. At k = M the winner gets `M` times its lead over the runner-up and the others 0 (Tang
+    et al.). A constant group gets zeros; equal rewards get equal advantages; NaN is a missing
+    rollout and gets 0.
 
     Raises GroupTooSmallError when no group has k rewards; ValueError for k < 2 or infinite rewards.
     Source: Walder & Karkhanis 2025 (arXiv 2505.15201); Tang et al. 2025 for k = M.

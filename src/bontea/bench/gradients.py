@@ -31,7 +31,7 @@ def tasks(*, full: bool, seed: int = 0) -> list[Task]:
         if not (m == 8 and entry.label in TOO_FEW_AT_8)
     ]
     for m in MS:
-        count = groups * 16 // m // 2
+        drawn = groups * 16 // m // 2
         for entry in lineup(m):
             if entry.label in (*BODIES, "prefix_tea", "adaptive_tea") and not (
                 entry.label == "prefix_tea" and m == 9  # it needs 10
@@ -39,8 +39,8 @@ def tasks(*, full: bool, seed: int = 0) -> list[Task]:
                 out.append(
                     Task(
                         "budget",
-                        f"N=128 M={m} {entry.label} groups={count} seed={seed}",
-                        partial(_direction, entry, 128, m, "normal", count, seed),
+                        f"N=128 M={m} {entry.label} groups={drawn} seed={seed}",
+                        partial(_direction, entry, 128, m, "normal", drawn, seed),
                     )
                 )
     for law in LAWS:
