@@ -125,6 +125,7 @@ def test_statistics_see_no_location_and_no_scale():
     ("call", "words"),
     [
         (lambda r: choose_alpha(r, alphas=[0.5, 1.5]), "alpha=1.5 is not a tail fraction"),
+        (lambda r: choose_alpha(r, alphas=0.5), "alphas=0.5 must be tail fractions to try"),
         (lambda r: choose_alpha(r, tail="cauchy"), "tail='cauchy' is not known"),
         (lambda r: choose_alpha(r + np.inf), "infinite reward"),
     ],

@@ -66,6 +66,8 @@ def choose_alpha(
     >>> choose_alpha(z), choose_alpha(faked), choose_alpha(np.minimum(z, 0.5))
     (0.75, 0.5, None)
     """
+    if isinstance(alphas, (int, float, str)):
+        raise ValueError(f"alphas={alphas!r} must be tail fractions to try, such as {ALPHAS}")
     alphas = [check_alpha(alpha) for alpha in alphas]
     tail = get_tail(tail).name
 
