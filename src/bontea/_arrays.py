@@ -228,6 +228,13 @@ def group_mean(a: Array, xp: ModuleType) -> Array:
     return xp.mean(a, axis=-1, keepdims=True)
 
 
+def group_rms(a: Array, xp: ModuleType) -> Array:
+    """Root of the mean square over the last axis, kept as an axis of length 1."""
+    if is_numpy_array(a):
+        return np.sqrt(np.einsum("...i,...i->...", a, a)[..., None] / a.dtype.type(a.shape[-1]))
+    return xp.sqrt(xp.mean(a * a, axis=-1, keepdims=True))
+
+
 def constant(values: np.ndarray, like: Array, xp: ModuleType) -> Array:
     """A table computed in float64 by NumPy, as an array like `like`."""
     # A copy: cached tables are read-only, which PyTorch warns about.

@@ -124,17 +124,16 @@ class RankSums:
         x = best - best[:, :1]
         if _by_matrix(x) and self.count <= NARROW:
             out = product(x, self.matrix, xp)
+            out, rest = out[:, :-1], out[:, -1:]
         else:
             own, below, mean = (
                 constant(w[: self.count], r, xp) for w in (self.own, self.below, self.mean)
             )
-            baseline = xp.sum(x * mean, axis=-1, keepdims=True)
-            total = running_sum(x * below, xp) - baseline
-            before = xp.concat([-baseline, total], axis=-1)
-            out = xp.concat([own * x + before[:, :-1], total[:, -1:]], axis=-1)
+            total = running_sum(x * below, xp) - xp.sum(x * mean, axis=-1, keepdims=True)
+            out, rest = (own - below) * x + total, total[:, -1:]
         if level:
-            out = out + level * best[:, :1]
-        return unsort(out[:, :-1], order, xp, r.shape[-1], rest=out[:, -1:])
+            out, rest = out + level * best[:, :1], rest + level * best[:, :1]
+        return unsort(out, order, xp, r.shape[-1], rest)
 
 
 def running_sum(x: Array, xp: ModuleType) -> Array:

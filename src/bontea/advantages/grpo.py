@@ -10,7 +10,7 @@ import math
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, GroupTooSmallError, from_first, group_mean, per_group
+from bontea._arrays import Array, GroupTooSmallError, from_first, group_mean, group_rms, per_group
 from bontea.advantages.reinforce import centred
 
 
@@ -60,4 +60,4 @@ def deviations(r: Array, xp: ModuleType) -> tuple[Array, Array, Array]:
     a = centred(from_first(r), xp)
     unit = group_mean(xp.abs(a), xp)
     u = a / xp.where(unit > 0, unit, xp.ones_like(unit))
-    return u, xp.sqrt(group_mean(u * u, xp)), unit
+    return u, group_rms(u, xp), unit

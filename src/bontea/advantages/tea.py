@@ -14,7 +14,7 @@ import warnings
 from types import ModuleType
 from typing import Any
 
-from bontea._arrays import Array, check_alpha, check_n, group_mean, per_group
+from bontea._arrays import Array, check_alpha, check_n, group_mean, group_rms, per_group
 from bontea.advantages.reinforce import centred
 from bontea.tails.fit import require_tail
 from bontea.tails.normal import tail_coefficient
@@ -51,7 +51,7 @@ def tail_form(r: Array, k: int, scale: float, ct: float, xp: ModuleType) -> Arra
     span = xp.where(span > 0, span, xp.ones_like(span))
     # In units of the span, squares neither overflow nor vanish, whatever the unit of the rewards.
     u = (tail - mean) / span
-    sd = xp.sqrt(group_mean(u * u, xp))
+    sd = group_rms(u, xp)
     sd = span * xp.where(sd > SD_FLOOR, sd, xp.full_like(sd, SD_FLOOR))
     width = sd * (2 / ct if ct else math.inf)
     # With e = R - r: e^2/width + e (1 - 2 (mu - r)/width), which keeps its digits at e = 0.
@@ -77,11 +77,11 @@ def tail_statistics(tail: Array, floor: Array, xp: ModuleType) -> tuple[Array, A
     rewards are equal and at least `floor` elsewhere.
     """
     boundary, best = tail[..., -1:], tail[..., :1]
-    mean = xp.mean(tail, axis=-1, keepdims=True)
+    mean = group_mean(tail, xp)
     span = best - boundary
     # In units of the span, squares neither overflow nor vanish, whatever the unit of the rewards.
     u = (tail - mean) / xp.where(span > 0, span, xp.full_like(span, math.inf))
-    sd = span * xp.sqrt(xp.mean(u * u, axis=-1, keepdims=True))
+    sd = span * group_rms(u, xp)
     sd = xp.where(span > 0, xp.maximum(sd, floor), xp.zeros_like(sd))
     return boundary, mean, sd
 
