@@ -177,11 +177,11 @@ def calibrated_tea(rewards: Any, *, n: float, alpha: float = 0.25, center: bool 
         k = require_tail(m, alpha)
         a, b = calibration(m, k, n, center)
         x = from_top(r, xp)
-        ordered = xp.sort(x, axis=-1)
+        ordered = xp.sort(x, axis=-1, stable=False)
         tail = xp.flip(ordered[:, m - k :], axis=-1)
         boundary, mean, sd = tail_statistics(tail, -SD_FLOOR * ordered[:, :1], xp)
         # a L + b Q is a times TEA's shape with b/a for ct_N.
         out = (m / k * a) * shaped(x, boundary, mean, sd, b / a, xp)
         return centred(out, xp) if center else out
 
-    return per_group(rewards, kernel)
+    return per_group(rewards, kernel, in_blocks=True)

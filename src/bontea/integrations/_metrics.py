@@ -67,7 +67,7 @@ def batch_metrics(rewards: Any, advantages: Any, *, n: float, alpha: float) -> d
 
 def _mean_and_std_of_tail(r: Array, alpha: float, xp: ModuleType) -> Array:
     m = r.shape[-1]
-    tail = xp.sort(r, axis=-1)[:, m - require_tail(m, alpha) :]
+    tail = xp.sort(r, axis=-1, stable=False)[:, m - require_tail(m, alpha) :]
     return xp.stack([xp.mean(tail, axis=-1), xp.std(tail, axis=-1)], axis=-1)
 
 

@@ -87,7 +87,7 @@ def calibrate_tail(rewards: Any, *, alpha: float = 0.25, family: str = "lognorma
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
         k = require_tail(m, alpha)
-        best = xp.flip(xp.sort(from_top(r, xp), axis=-1), axis=-1)[:, :k]
+        best = xp.flip(xp.sort(from_top(r, xp), axis=-1, stable=False), axis=-1)[:, :k]
         spread, bend = (best @ constant(w, r, xp) for w in contrasts(m, k))
         size = xp.full_like(spread, m)
         return xp.stack([spread, bend, size], axis=-1)

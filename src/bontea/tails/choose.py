@@ -73,13 +73,13 @@ def choose_alpha(
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
-        best_first = xp.flip(xp.sort(from_top(r, xp), axis=-1), axis=-1)
+        best_first = xp.flip(xp.sort(from_top(r, xp), axis=-1, stable=False), axis=-1)
         table = constant(_statistics(m, tuple(alphas), tail), r, xp)
         worst = [best_first[:, max(tail_size(a, m), 1) - 1, None] for a in alphas]
         tied = [xp.mean(xp.astype(best_first == w, r.dtype), axis=-1, keepdims=True) for w in worst]
         return xp.concat([best_first @ table, *tied], axis=-1)
 
-    table = to_numpy(per_group(rewards, kernel, per_rollout=False, missing=np.nan))
+    table = to_numpy(per_group(rewards, kernel, per_rollout=False, missing=np.nan, in_blocks=True))
     table = table.reshape(-1, 4 * len(alphas))
     for index, alpha in enumerate(alphas):
         spread, *statistics = table[:, 3 * index : 3 * index + 3].T

@@ -170,7 +170,7 @@ def reward_kind(rewards: Any, *, alpha: float = 0.25) -> RewardKind:
 
     def tail(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
-        best = xp.flip(xp.sort(r, axis=-1), axis=-1)[:, : tail_size(alpha, m)]
+        best = xp.flip(xp.sort(r, axis=-1, stable=False), axis=-1)[:, : tail_size(alpha, m)]
         different = np.all(best[:, 1:] < best[:, :-1], axis=-1)
         clean = different & ~np.isin(best, values[atom]).any(-1)
         return np.stack([clean, np.full(len(r), m)], axis=-1).astype(float)
