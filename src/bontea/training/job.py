@@ -69,8 +69,13 @@ def run(settings: Settings, progress: JobProgress) -> list[ArmResult]:
 def load_inputs(settings: Settings) -> Inputs:
     """Load and check tokenizer, reward and prompts: cheap things first, all before training."""
     if settings.is_demo:
+        import torch
+
         from bontea import demo
 
+        # So small a model gains little from more, and waits long for them on a busy machine; and
+        # the last digits, from which runs drift apart, no longer depend on the number of cores.
+        torch.set_num_threads(1)
         model = str(demo.policy_folder())
     else:
         model = settings.model
