@@ -16,7 +16,11 @@ from bontea import ADVANTAGES, effective_n
 
 DOCS = Path(__file__).parents[1] / "docs"
 ESTIMATORS = DOCS / "estimators"
-PAGES = [DOCS / "choose-an-estimator.md", *sorted(ESTIMATORS.glob("*.md"))]
+PAGES = [
+    DOCS / "choose-an-estimator.md",
+    DOCS / "theory.md",
+    *sorted(ESTIMATORS.glob("*.md")),
+]
 SNIPPETS = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES
