@@ -37,13 +37,26 @@ from scipy.optimize import brentq
 
 import bontea
 from bontea.advantages.prefix_tea import balanced_orders, prefix_sizes, prefix_weights
-from bontea.advantages.tea import SD_FLOOR, shaped, tail_statistics
+from bontea.advantages.tea import SD_FLOOR
 from bontea.tails import tail_constants, tail_size
 
 N, ALPHA = 128, 0.25
 TRUTH = np.array([1.0, bontea.expected_max(N)])
 FISHER = np.array([1.0, math.sqrt(2)])
 failures: list[str] = []
+
+
+def shaped(x, boundary, mean, sd, ct):
+    """TEA's shape of rewards, with given tail statistics; 0 where sd is 0."""
+    x = np.maximum(x, boundary)
+    slope = (x + boundary - 2 * mean) / np.where(sd > 0, sd, np.inf)
+    return np.where(sd > 0, (x - boundary) * (1 + (ct / 2) * slope), 0)
+
+
+def tail_statistics(tail, floor=0.0):
+    """Threshold, mean and standard deviation of tail rewards, best first, `(..., k)`."""
+    sd = np.maximum(tail.std(-1, keepdims=True), floor)
+    return tail[..., -1:], tail.mean(-1, keepdims=True), sd
 
 
 def report(label: str, value: float, se: float, reference: float | None, digits: int = 3) -> None:
@@ -241,8 +254,8 @@ def by_parts(sizes, calls: int, nominal: bool, seed: int) -> tuple[np.ndarray, n
 
         def one(z, rng, k=k, share=share, ct=ct):
             r = -np.sort(-z, axis=-1)[:, :k]
-            boundary, mean, sd = tail_statistics(r, np.zeros((len(z), 1)), np)
-            return shaped(z, boundary, mean, sd, ct, np) / share
+            boundary, mean, sd = tail_statistics(r)
+            return shaped(z, boundary, mean, sd, ct) / share
 
         mean, se = Calls(one, size, calls, 2500, seed + i).mean()
         total, square = total + weight * mean, square + (weight * se) ** 2
@@ -267,9 +280,9 @@ def rank_gradient(x: np.ndarray, orders: np.ndarray, sizes: tuple[int, ...]) -> 
         order = np.broadcast_to(order, (groups, *order.shape[1:]))
         tail = x[row, order]
         floor = -SD_FLOOR * x[:, -1:, None]
-        boundary, mean, sd = tail_statistics(tail, floor, np)
+        boundary, mean, sd = tail_statistics(tail, floor)
         ct = bontea.tail_coefficient(N, k / size)
-        a = weight * (m / size) * (size / k) * shaped(tail, boundary, mean, sd, ct, np)
+        a = weight * (m / size) * (size / k) * shaped(tail, boundary, mean, sd, ct)
         for c in (0, 1):
             out[:, c] += (a * scores[c][row, order]).sum(-1).mean(-1) / m
     return out

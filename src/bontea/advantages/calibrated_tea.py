@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import Array, check_alpha, check_n, from_top, per_group
+from bontea._arrays import Array, check_alpha, check_n, per_group
 from bontea.advantages.reinforce import centred
-from bontea.advantages.tea import SD_FLOOR, shaped, tail_statistics
+from bontea.advantages.tea import tail_form
 from bontea.tails.fit import require_tail
 from bontea.tails.normal import expected_max, tail_constants
 
@@ -176,12 +176,8 @@ def calibrated_tea(rewards: Any, *, n: float, alpha: float = 0.25, center: bool 
         m = r.shape[-1]
         k = require_tail(m, alpha)
         a, b = calibration(m, k, n, center)
-        x = from_top(r, xp)
-        ordered = xp.sort(x, axis=-1, stable=False)
-        tail = xp.flip(ordered[:, m - k :], axis=-1)
-        boundary, mean, sd = tail_statistics(tail, -SD_FLOOR * ordered[:, :1], xp)
         # a L + b Q is a times TEA's shape with b/a for ct_N.
-        out = (m / k * a) * shaped(x, boundary, mean, sd, b / a, xp)
+        out = tail_form(r, k, m / k * a, b / a, xp)
         return centred(out, xp) if center else out
 
     return per_group(rewards, kernel, in_blocks=True)

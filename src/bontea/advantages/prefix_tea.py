@@ -222,7 +222,7 @@ def _chunk(
             if size == m:  # every window is the whole circle
                 starts, each = starts[:1], each * len(starts)
             windows = np.stack([twice[:, i : i + size] for i in starts], axis=1)
-            kth_best = np.sort(windows, axis=-1)[:, :, k - 1]  # of small integers: fast
+            kth_best = np.sort(windows, axis=-1)[:, :, k - 1]  # of integers: fast
             threshold = _take_ranks(x, kth_best.T, xp)
             excess = _excess(circle, starts, size, threshold, xp)
             mean = xp.sum(excess, axis=0) / k
@@ -261,7 +261,7 @@ def rotations(
     bits &= ~last
     bits |= np.arange(m)
     keys.sort(axis=-1)
-    ranks = (bits & last).astype(np.int16 if m < 2**15 else np.int32)
+    ranks = (bits & last).astype(np.int32)
     return [(ranks[:, i], np.arange(count) * m // count) for i, count in enumerate(counts)]
 
 

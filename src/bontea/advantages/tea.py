@@ -60,32 +60,6 @@ def tail_form(r: Array, k: int, scale: float, ct: float, xp: ModuleType) -> Arra
     return excess * (excess / (width / scale) + (scale - 2 * scale * (mean / width)))
 
 
-def shaped(x: Array, boundary: Array, mean: Array, sd: Array, ct: float, xp: ModuleType) -> Array:
-    """`1{x > r} [(x - r) + ct/(2 sd) ((x - mu)^2 - (r - mu)^2)]`, and 0 everywhere if sd is 0.
-
-    The difference of squares is factored: `(x - r)(x + r - 2 mu)` keeps its digits.
-    """
-    x = xp.maximum(x, boundary)
-    slope = (x + boundary - 2 * mean) / xp.where(sd > 0, sd, xp.full_like(sd, math.inf))
-    return xp.where(sd > 0, (x - boundary) * (1 + (ct / 2) * slope), xp.zeros_like(x))
-
-
-def tail_statistics(tail: Array, floor: Array, xp: ModuleType) -> tuple[Array, Array, Array]:
-    """Threshold (the worst), mean and standard deviation (ddof = 0) of tail rewards, best first.
-
-    `tail` is `(..., k)`; the results are `(..., 1)`. The standard deviation is 0 where the tail
-    rewards are equal and at least `floor` elsewhere.
-    """
-    boundary, best = tail[..., -1:], tail[..., :1]
-    mean = group_mean(tail, xp)
-    span = best - boundary
-    # In units of the span, squares neither overflow nor vanish, whatever the unit of the rewards.
-    u = (tail - mean) / xp.where(span > 0, span, xp.full_like(span, math.inf))
-    sd = span * group_rms(u, xp)
-    sd = xp.where(span > 0, xp.maximum(sd, floor), xp.zeros_like(sd))
-    return boundary, mean, sd
-
-
 def tea(rewards: Any, *, n: float, alpha: float = 0.25, center: bool = True) -> Array:
     """Tail-extrapolated advantage, `(*P, M) -> (*P, M)`, in the units of the rewards.
 
