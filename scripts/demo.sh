@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up, then train the embedded policy with GRPO, max@k and TEA and compare them.
+# Set up, then train the embedded policy with four estimators and compare them.
 # Arguments go to `bontea train`.
 set -euo pipefail
 bash "$(dirname "$0")/setup.sh"
