@@ -11,15 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import (
-    Array,
-    GroupTooSmallError,
-    check_k,
-    constant,
-    per_group,
-    require_binary,
-)
+from bontea._arrays import Array, GroupTooSmallError, check_k, per_group, require_binary
 from bontea.advantages.max_at_k import subset_weights
+from bontea.advantages.pass_at_n import by_successes
 
 
 def pass_at_k(rewards: Any, *, k: int) -> Array:
@@ -50,12 +44,7 @@ def pass_at_k(rewards: Any, *, k: int) -> Array:
                 f"pass_at_k with k={k} needs at least {k} rollouts per prompt, got {m}: use "
                 f"k <= {m}"
             )
-        successes = xp.astype(xp.sum(r, axis=-1), xp.int32)
-        winner, loser = (
-            xp.take(constant(table, r, xp), successes, axis=0)[:, None]
-            for table in _advantages(m, k)
-        )
-        return loser + r * (winner - loser)
+        return by_successes(r, *_advantages(m, k), xp)
 
     return per_group(rewards, kernel, in_blocks=True)
 
