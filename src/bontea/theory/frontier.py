@@ -12,7 +12,6 @@ near `tau = c_N'`, which makes its effective N visible.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +20,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
-from bontea.advantages import get_estimator, scale_advantages
+from bontea.advantages import scale_advantages
 from bontea.tails.normal import expected_max
+from bontea.theory.measure import checked, prepare
 from bontea.theory.style_law import StyleLaw, draw_rewards, require_positive
 
 POLICY_SD = 0.15
@@ -37,17 +37,39 @@ Sample: TypeAlias = Callable[
 
 
 @dataclass(frozen=True)
-class Frontier:
+class Shares:
     """How near the best policy an estimator trains; arrays have one entry per seed, `(S,)`."""
 
     n: float
     m: int
     share: np.ndarray
     """`V_N` of the final policy over that of the best; negative when it is worse than style 0."""
-    mean: float
-    low: float
-    high: float
-    """Mean share and its 95 % Student interval over seeds (NaN for one seed)."""
+
+    @property
+    def mean(self) -> float:
+        """Mean share over seeds."""
+        return mean_interval(self.share)[0]
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % Student interval over seeds; NaN for one seed, as `high`."""
+        return mean_interval(self.share)[1]
+
+    @property
+    def high(self) -> float:
+        return mean_interval(self.share)[2]
+
+    def __str__(self) -> str:
+        return (
+            f"N = {self.n:g}, M = {self.m}: {100 * self.mean:.1f} % of the best V_N "
+            f"({100 * self.low:.1f} to {100 * self.high:.1f}, {len(self.share)} seeds)"
+        )
+
+
+@dataclass(frozen=True)
+class Frontier(Shares):
+    """How near the best mean style an estimator trains."""
+
     tau: np.ndarray
     """Final mean style: mean over the last 50 steps."""
     tau_star: float
@@ -56,11 +78,7 @@ class Frontier:
     """tau before every step and after the last, `(steps + 1, S)`."""
 
     def __str__(self) -> str:
-        return (
-            f"N = {self.n:g}, M = {self.m}: {100 * self.mean:.1f} % of the best V_N "
-            f"({100 * self.low:.1f} to {100 * self.high:.1f}, {len(self.share)} seeds); "
-            f"final tau {self.tau.mean():.2f}, best {self.tau_star:.2f}"
-        )
+        return f"{super().__str__()}; final tau {self.tau.mean():.2f}, best {self.tau_star:.2f}"
 
 
 def policy_value(tau: float, *, n: float, sd: float = POLICY_SD) -> float:
@@ -175,7 +193,7 @@ def risk_frontier(
     )[:, :, 0]
     tau = path[1:][-LAST:].mean(0)
     share = np.array([policy_value(x, n=n) for x in tau]) / value_star
-    return Frontier(n, m, share, *mean_interval(share), tau, tau_star, value_star, path)
+    return Frontier(n, m, share, tau, tau_star, value_star, path)
 
 
 def ascend(
@@ -199,14 +217,7 @@ def ascend(
     """
     for name, count in {"seeds": seeds, "steps": steps, **sizes}.items():
         check_k(count, name)
-    function = get_estimator(estimator)
-    accepted = inspect.signature(function).parameters
-    draws = "rng" in accepted
-    params = params | ({"n": n} if "n" in accepted else {})
-    try:
-        inspect.signature(function).bind(None, **params, **({"rng": None} if draws else {}))
-    except TypeError as error:
-        raise ValueError(f"estimator {estimator!r}: {error}; it takes {list(accepted)}") from None
+    function, _ = prepare(estimator, n, params)
     streams = np.random.default_rng(rng).spawn(seeds)
     own_streams = [stream.spawn(1)[0] for stream in streams]  # for estimators that draw
 
@@ -217,14 +228,7 @@ def ascend(
         gradient = np.empty_like(first)
         for seed in range(seeds):
             rewards, pull = sample(path[step - 1, seed], streams[seed])
-            extra = {"rng": own_streams[seed]} if draws else {}
-            advantages = np.asarray(function(rewards, **params, **extra))
-            if advantages.shape != rewards.shape or not np.isfinite(advantages).all():
-                raise ValueError(
-                    f"estimator {estimator!r} must return a finite advantage per rollout; for "
-                    f"rewards of shape {rewards.shape} it returned shape {advantages.shape}, "
-                    f"{np.isfinite(advantages).sum()} of {advantages.size} finite"
-                )
+            advantages = checked(function(rewards, own_streams[seed]), rewards)
             gradient[seed] = pull(scale_advantages(advantages))
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2

@@ -213,12 +213,14 @@ def prepare(
     """The estimator as a function of rewards and a generator, and its name with its parameters.
 
     `n` and `rng` are passed on where the signature has them and nothing has set them already.
+    Raises ValueError for an unknown estimator or parameter, or one that is missing.
     """
     function = get_estimator(estimator)
     try:
-        names = set(inspect.signature(function).parameters)
+        signature = inspect.signature(function)
+        names = set(signature.parameters)
     except ValueError:  # no signature to look at
-        names = set()
+        signature, names = None, set()
     inner = function
     bound = set(params)
     while isinstance(inner, partial):
@@ -226,6 +228,11 @@ def prepare(
         inner = inner.func
     free = names - bound
     fixed = dict(params, **({"n": n} if "n" in free else {}))
+    if signature is not None:
+        try:
+            signature.bind(None, **fixed, **({"rng": None} if "rng" in free else {}))
+        except TypeError as error:
+            raise ValueError(f"estimator {estimator!r}: {error}; it takes {list(names)}") from None
     name = estimator if isinstance(estimator, str) else getattr(inner, "__name__", repr(inner))
     options = ", ".join(f"{key}={value!r}" for key, value in params.items())
 
@@ -263,7 +270,7 @@ def simulate(
     for call in range(calls):
         x = law.latent.draw(own, (batch, m))
         rewards = law.reward(x)
-        a = _checked(function(rewards, theirs), rewards)
+        a = checked(function(rewards, theirs), rewards)
         scores = law.latent.scores(x)
         s = (a * scores).mean(-1).T
         controls = _controls(x, scores, edges) - expected
@@ -282,15 +289,20 @@ def simulate(
     return Simulation(np.concatenate([s, mean[:, :6]], axis=1), calls * batch)
 
 
-def _checked(a: Any, rewards: np.ndarray) -> np.ndarray:
+def checked(a: Any, rewards: np.ndarray) -> np.ndarray:
+    """What an estimator returned for `rewards`, as floats; ValueError unless finite and alike."""
     a = np.asarray(a, dtype=float)
     if a.shape != rewards.shape:
         raise ValueError(
-            f"the estimator returned shape {a.shape} for rewards of shape {rewards.shape}: it "
-            "must give one advantage per rollout"
+            f"the estimator must give one advantage per rollout; for rewards of shape "
+            f"{rewards.shape} it returned shape {a.shape}"
         )
-    if not np.isfinite(a).all():
-        raise ValueError("the estimator returned advantages that are not finite")
+    finite = np.isfinite(a)
+    if not finite.all():
+        raise ValueError(
+            f"the estimator returned advantages that are not finite ({finite.sum()} of {a.size} "
+            "finite)"
+        )
     return a
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, check_n
-from bontea.theory.frontier import LAST, ascend, mean_interval
+from bontea.theory.frontier import LAST, Shares, ascend
 from bontea.theory.style_law import StyleLaw, draw_rewards, require_positive
 
 STYLES = tuple(float(t) for t in np.arange(41) / 10)
@@ -32,17 +32,9 @@ LEARNING_RATE = 0.05
 
 
 @dataclass(frozen=True)
-class StyleFrontier:
+class StyleFrontier(Shares):
     """How near the best policy over styles an estimator trains; S seeds, J styles."""
 
-    n: float
-    m: int
-    share: np.ndarray
-    """`V_N` of the final policy over that of the best, (S,); not clipped."""
-    mean: float
-    low: float
-    high: float
-    """Mean share and its 95 % Student interval over seeds (NaN for one seed)."""
     styles: np.ndarray
     probabilities: np.ndarray
     """Final policy, (S, J): the mean over the last 50 steps."""
@@ -57,11 +49,10 @@ class StyleFrontier:
     """Policy before every step and after the last, `(steps + 1, S, J)`."""
 
     def __str__(self) -> str:
+        mean_style = (self.probabilities @ self.styles).mean()
         return (
-            f"N = {self.n:g}, M = {self.m}: {100 * self.mean:.1f} % of the best V_N "
-            f"({100 * self.low:.1f} to {100 * self.high:.1f}, {len(self.share)} seeds); mean style "
-            f"{(self.probabilities @ self.styles).mean():.2f}, best {self.best @ self.styles:.2f}; "
-            f"entropy {self.entropy.mean():.2f}"
+            f"{super().__str__()}; mean style {mean_style:.2f}, best "
+            f"{self.best @ self.styles:.2f}; entropy {self.entropy.mean():.2f}"
         )
 
 
@@ -145,7 +136,6 @@ def style_frontier(
         n=n,
         m=m,
         share=share,
-        **dict(zip(("mean", "low", "high"), mean_interval(share), strict=True)),
         styles=law.styles,
         probabilities=final,
         entropy=-(final * np.log(np.maximum(final, 1e-300))).sum(-1),
