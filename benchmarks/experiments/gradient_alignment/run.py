@@ -133,9 +133,6 @@ def board(m: int, n: float) -> dict:
         if np.ceil(alpha * m) >= 3:
             table[f"linear_tea alpha={alpha}"] = partial(bontea.linear_tea, n=n, alpha=alpha)
     table["linear_tea alpha=1 all rows"] = partial(bontea.linear_tea, n=n, alpha=1.0, rows="all")
-    if np.ceil(0.25 * m) < 3:
-        for name in ("tea", "linear_tea", "calibrated_tea"):
-            table.pop(name)
     table["adaptive_tea"] = in_batches(partial(bontea.adaptive_tea, n=n))
     return table
 

@@ -26,14 +26,8 @@ def tasks(*, full: bool, seed: int = 0) -> list[Task]:
         for table, policy in POLICIES.items()
         for n, m in settings
         for entry in lineup(m)
-        if (full or entry.estimator != "prefix_tea") and (m > 8 or not _needs_nine(entry))
+        if full or entry.estimator != "prefix_tea"
     ]
-
-
-def _needs_nine(entry: Entry) -> bool:
-    """A tail of a quarter of 8 rollouts has 2, and 3 are needed."""
-    tail = entry.estimator in ("tea", "prefix_tea", "calibrated_tea", "linear_tea")
-    return tail and "alpha" not in entry.params
 
 
 def _train(

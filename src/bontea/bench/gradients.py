@@ -28,14 +28,11 @@ def tasks(*, full: bool, seed: int = 0) -> list[Task]:
         )
         for n, m in settings
         for entry in lineup(m)
-        if not (m == 8 and entry.label in TOO_FEW_AT_8)
     ]
     for m in MS:
         drawn = groups * 16 // m // 2
         for entry in lineup(m):
-            if entry.label in (*BODIES, "prefix_tea", "adaptive_tea") and not (
-                entry.label == "prefix_tea" and m == 9  # it needs 10
-            ):
+            if entry.label in (*BODIES, "prefix_tea", "adaptive_tea"):
                 out.append(
                     Task(
                         "budget",
@@ -67,9 +64,6 @@ def tasks(*, full: bool, seed: int = 0) -> list[Task]:
             )
     return out
 
-
-TOO_FEW_AT_8 = {"tea", "prefix_tea", "calibrated_tea", "linear_tea"}
-"""A quarter of 8 rollouts is 2, and a tail needs 3."""
 
 SLOPES: list[tuple[str, str, tuple[int, ...], dict[str, Any], bool]] = [
     ("tea", "tea", (64, 128, 256, 512), {}, True),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+LEAST = {"tea": 9, "prefix_tea": 10, "calibrated_tea": 9, "linear_tea": 9}
+"""Rollouts that a tail of a quarter takes: 3 in it, of the first prefix for `prefix_tea`."""
+
 
 class Entry(NamedTuple):
     """One row of a table."""
@@ -14,7 +17,7 @@ class Entry(NamedTuple):
 
 
 def lineup(m: int) -> list[Entry]:
-    """Every estimator for real rewards, with k and tail fractions that fit M rollouts.
+    """Every estimator for real rewards, with k that fits M rollouts, if its tail does.
 
     `pkpo` and `pkpo_loo` look at all M, `max_at_k` at most at M - 1. `max_rl`, `pass_at_k`,
     `pass_at_n` and `inference_aware` need other rewards and are left out; `rloo` has the direction
@@ -43,4 +46,4 @@ def lineup(m: int) -> list[Entry]:
         ("linear_tea alpha=.5", "linear_tea", {"alpha": 0.5}),
         ("adaptive_tea", "adaptive_tea", {}),
     ]
-    return [Entry(*row) for row in rows]
+    return [Entry(*row) for row in rows if m >= LEAST.get(row[0], 1)]

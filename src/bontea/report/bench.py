@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 Rows = list[dict[str, Any]]
@@ -63,6 +64,14 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.4g}" if abs(value) >= 1000 else f"{value:.{digits}f}"
 
 
+def _by_estimator(rows: Rows, key: Callable[[dict[str, Any]], Any]) -> dict[str, dict[Any, Any]]:
+    """The rows of every estimator, in the order they came, by the column each stands in."""
+    cells: dict[str, dict[Any, Any]] = {}
+    for row in rows:
+        cells.setdefault(row["estimator"], {})[key(row)] = row
+    return cells
+
+
 def _settings(rows: Rows) -> list[tuple[int, int]]:
     return list(dict.fromkeys((row["N"], row["M"]) for row in rows))
 
@@ -87,8 +96,7 @@ def _direction(table: Any, rows: Rows) -> Any:
 def _budgets(table: Any, rows: Rows) -> Any:
     sizes = sorted({row["M"] for row in rows})
     _columns(table, ["estimator", *(f"M={m}" for m in sizes)])
-    for name in dict.fromkeys(row["estimator"] for row in rows):
-        cells = {row["M"]: row for row in rows if row["estimator"] == name}
+    for name, cells in _by_estimator(rows, lambda row: row["M"]).items():
         table.add_row(
             name,
             *(
@@ -124,8 +132,7 @@ def _budget(value: float | None) -> str:
 def _slopes(table: Any, rows: Rows) -> Any:
     sizes = sorted({row["M"] for row in rows})
     _columns(table, ["estimator", *(f"bias, M={m}" for m in sizes), "bias slope", "variance slope"])
-    for name in dict.fromkeys(row["estimator"] for row in rows):
-        cells = {row["M"]: row for row in rows if row["estimator"] == name}
+    for name, cells in _by_estimator(rows, lambda row: row["M"]).items():
         one = next(iter(cells.values()))
         table.add_row(
             name,
@@ -143,8 +150,7 @@ def _slopes(table: Any, rows: Rows) -> Any:
 def _shares(table: Any, rows: Rows) -> Any:
     settings = _settings(rows)
     _columns(table, ["estimator", *(f"N={n} M={m}" for n, m in settings)])
-    for name in dict.fromkeys(row["estimator"] for row in rows):
-        cells = {(row["N"], row["M"]): row for row in rows if row["estimator"] == name}
+    for name, cells in _by_estimator(rows, lambda row: (row["N"], row["M"])).items():
         table.add_row(
             name,
             *(
@@ -160,8 +166,7 @@ def _shares(table: Any, rows: Rows) -> Any:
 def _speed(table: Any, rows: Rows) -> Any:
     keys = list(dict.fromkeys((row["library"], row["M"]) for row in rows))
     _columns(table, ["estimator", *(f"{library} M={m}" for library, m in keys)])
-    for name in dict.fromkeys(row["estimator"] for row in rows):
-        cells = {(r["library"], r["M"]): r for r in rows if r["estimator"] == name}
+    for name, cells in _by_estimator(rows, lambda row: (row["library"], row["M"])).items():
         table.add_row(
             name,
             *(
