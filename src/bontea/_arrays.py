@@ -213,6 +213,12 @@ def from_top(rewards: Array, xp: ModuleType) -> Array:
     return rewards - xp.max(rewards, axis=-1, keepdims=True)
 
 
+def best_from_top(rewards: Array, xp: ModuleType) -> Array:
+    """`from_top`, the best reward of each group first."""
+    # An array API sort is stable by default, which takes NumPy ten times as long.
+    return xp.flip(xp.sort(from_top(rewards, xp), axis=-1, stable=False), axis=-1)
+
+
 def from_first(rewards: Array) -> Array:
     """Rewards `(P, m)` minus the first of their group: cheaper than `from_top`, and as exact.
 

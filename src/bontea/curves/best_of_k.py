@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import Array, GroupTooSmallError, check_k, constant, per_group
+from bontea._arrays import Array, GroupTooSmallError, best_from_top, check_k, constant, per_group
 
 
 def best_of_k(rewards: Any, k: int | Sequence[int]) -> Array:
@@ -45,7 +45,7 @@ def best_of_k(rewards: Any, k: int | Sequence[int]) -> Array:
         weights = np.stack([_weights(m, value) for value in grid], axis=-1)
         # Relative to the best reward: exact on constant groups, and no digits lost to an offset.
         top = xp.max(r, axis=-1, keepdims=True)
-        best_first = xp.flip(xp.sort(r - top, axis=-1), axis=-1)
+        best_first = best_from_top(r, xp)
         return top + best_first @ constant(weights, r, xp)
 
     out = per_group(rewards, kernel, per_rollout=False, missing=float("nan"))

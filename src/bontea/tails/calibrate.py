@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import Array, check_alpha, constant, from_top, per_group, to_numpy
+from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
 from bontea.tails.fit import require_tail
 from bontea.tails.order_statistics import expected_scores
 from bontea.tails.shapes import LIMITS
@@ -87,7 +87,7 @@ def calibrate_tail(rewards: Any, *, alpha: float = 0.25, family: str = "lognorma
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
         k = require_tail(m, alpha)
-        best = xp.flip(xp.sort(from_top(r, xp), axis=-1, stable=False), axis=-1)[:, :k]
+        best = best_from_top(r, xp)[:, :k]
         spread, bend = (best @ constant(w, r, xp) for w in contrasts(m, k))
         size = xp.full_like(spread, m)
         return xp.stack([spread, bend, size], axis=-1)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import Array, check_alpha, constant, from_top, per_group, to_numpy
+from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
 from bontea.tails.calibrate import contrasts
 from bontea.tails.fit import line_weights
 from bontea.tails.normal import tail_size
@@ -73,7 +73,7 @@ def choose_alpha(
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
-        best_first = xp.flip(xp.sort(from_top(r, xp), axis=-1, stable=False), axis=-1)
+        best_first = best_from_top(r, xp)
         table = constant(_statistics(m, tuple(alphas), tail), r, xp)
         worst = [best_first[:, max(tail_size(a, m), 1) - 1, None] for a in alphas]
         tied = [xp.mean(xp.astype(best_first == w, r.dtype), axis=-1, keepdims=True) for w in worst]

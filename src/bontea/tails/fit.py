@@ -18,10 +18,10 @@ import numpy as np
 from bontea._arrays import (
     Array,
     GroupTooSmallError,
+    best_from_top,
     check_alpha,
     check_n,
     constant,
-    from_top,
     per_group,
     to_numpy,
 )
@@ -106,7 +106,7 @@ def predict_best_of_n(
         k = require_tail(m, alpha)
         weights = line_weights(m, range(k), expected_max(n, tail), tail)
         top = xp.max(r, axis=-1)
-        best_first = xp.flip(xp.sort(from_top(r, xp), axis=-1, stable=False), axis=-1)[:, :k]
+        best_first = best_from_top(r, xp)[:, :k]
         return top + best_first @ constant(weights, r, xp)
 
     return per_group(rewards, kernel, per_rollout=False, missing=float("nan"))
@@ -155,7 +155,7 @@ def fit_tail(rewards: Any, *, alpha: float = 0.25, tail: str = "normal") -> Tail
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
         k = require_tail(m, alpha)
-        best_first = xp.flip(xp.sort(from_top(r, xp), axis=-1, stable=False), axis=-1)[:, :k]
+        best_first = best_from_top(r, xp)[:, :k]
         at_zero, at_one = (line_weights(m, range(k), at, tail) for at in (0.0, 1.0))
         location = best_first @ constant(at_zero, r, xp)
         scale = best_first @ constant(at_one - at_zero, r, xp)
@@ -226,12 +226,9 @@ def check_tail(rewards: Any, *, alpha: float = 0.25, tail: str = "normal") -> Ta
         k = require_tail(m, alpha)
         weights = line_weights(m, range(1, k), expected_scores(m, tail)[-1], tail)
         top = xp.max(r, axis=-1)
-        shifted = from_top(r, xp)
-        rest = xp.flip(xp.sort(shifted, axis=-1, stable=False), axis=-1)[:, 1:k] @ constant(
-            weights, r, xp
-        )
-        spread = xp.min(shifted, axis=-1)
-        return xp.stack([top, rest, spread], axis=-1)
+        best_first = best_from_top(r, xp)
+        rest = best_first[:, 1:k] @ constant(weights, r, xp)
+        return xp.stack([top, rest, best_first[:, -1]], axis=-1)
 
     rows = to_numpy(per_group(rewards, kernel, per_rollout=False, missing=float("nan")))
     top, rest, spread = rows.reshape(-1, 3).T
