@@ -11,6 +11,7 @@ from tests.statistics import assert_mean
 
 from bontea.tails.beta_binomial import (
     WIDTH,
+    beta_influence,
     expected_pass_at_n,
     fit_beta,
     log_rising,
@@ -195,3 +196,25 @@ def test_bad_arguments(function):
             function(8, 1, bad)
     with pytest.raises(ValueError, match="deployment budget"):
         function(0.5, 1, 1)
+
+
+def test_influence_is_the_spread_of_the_fit():
+    """Sandwich errors of log a and log b against the fits of many batches."""
+    rng, fits, stated = np.random.default_rng(11), [], []
+    for _ in range(60):
+        trials = np.full(300, 16)
+        successes = rng.binomial(trials, rng.beta(0.5, 2, size=300))
+        a, b = fit_beta(successes, trials)
+        fits.append(np.log([a, b]))
+        stated.append((beta_influence(successes, trials, a, b) ** 2).sum(0))
+    assert np.allclose(np.sqrt(np.mean(stated, 0)) / np.std(fits, axis=0, ddof=1), 1, atol=0.3)
+
+
+def test_influence_sums_to_the_penalty():
+    """At the maximum the scores sum to the slope of the penalty, log(a, b) / 4."""
+    successes, trials = np.array([0, 3, 1, 0, 7, 2]), np.array([8, 8, 4, 8, 8, 8])
+    a, b = fit_beta(successes, trials)
+    moved = beta_influence(successes, trials, a, b).sum(0)
+    assert abs(moved).max() < 0.5
+    again = [fit_beta(np.tile(successes, k), np.tile(trials, k)) for k in (1, 4)]
+    assert np.abs(np.log(again[1]) - np.log(again[0])).max() < 1  # a weak penalty

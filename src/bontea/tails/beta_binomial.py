@@ -41,7 +41,7 @@ def _series(y: np.ndarray) -> np.ndarray:
     return (1 / 12 - u * (1 / 360 - u * (1 / 1260 - u / 1680))) / y
 
 
-def _log_all_fail(n: Any, a: Any, b: Any) -> np.ndarray:
+def log_all_fail(n: Any, a: Any, b: Any) -> np.ndarray:
     """`log E[(1-p)^n] = log B(a, b+n)/B(a, b)`, which is symmetric in a and n."""
     small, large = np.minimum(a, n), np.maximum(a, n)
     return log_rising(b, small) - log_rising(b + large, small)
@@ -61,7 +61,7 @@ def expected_pass_at_n(n: float, a: float, b: float) -> float:
     0.75
     """
     a, b = check_beta(a, b)
-    return float(-np.expm1(_log_all_fail(check_n(n), a, b)))
+    return float(-np.expm1(log_all_fail(check_n(n), a, b)))
 
 
 def posterior_weight(n: float, a: float, b: float) -> float:
@@ -82,7 +82,7 @@ def posterior_weight(n: float, a: float, b: float) -> float:
 
 def posterior_weights(n: float, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """`posterior_weight` for arrays of a and b, unchecked."""
-    return n * np.exp(_log_all_fail(n - 1, a, b))
+    return n * np.exp(log_all_fail(n - 1, a, b))
 
 
 def fit_beta(successes: Any, trials: Any) -> tuple[float, float]:
@@ -136,6 +136,27 @@ def fit_beta(successes: Any, trials: Any) -> tuple[float, float]:
     best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-13})
     a, b = np.exp(best.x)
     return float(a), float(b)
+
+
+def beta_influence(successes: np.ndarray, trials: np.ndarray, a: float, b: float) -> np.ndarray:
+    """How much each prompt moved `(log a, log b)` of `fit_beta`, `(P, 2)`.
+
+    The score of the prompt's beta-binomial likelihood times the inverse of the Hessian of the
+    penalised sum, by central differences: the sum over prompts of its outer products is the
+    sandwich covariance of the fit.
+    """
+    s, f, step = successes, trials - successes, 1e-3
+
+    def fit(log_move: np.ndarray) -> np.ndarray:
+        x, y = np.array([a, b]) * np.exp(log_move)
+        return log_rising(x, s) + log_rising(y, f) - log_rising(x + y, trials)
+
+    moves = np.eye(2) * step
+    score = np.stack([fit(m) - fit(-m) for m in moves], axis=-1) / (2 * step)
+    hessian = np.array(
+        [[(fit(m + k) - fit(m - k) - fit(k - m) + fit(-m - k)).sum() for k in moves] for m in moves]
+    ) / (4 * step**2)
+    return score @ np.linalg.inv(np.eye(2) / WIDTH**2 - hessian)
 
 
 def _table(successes: Any, trials: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ groups.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
 from bontea.tails.fit import require_tail
-from bontea.tails.order_statistics import expected_scores
+from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import LIMITS
 
 
@@ -36,6 +36,8 @@ class TailShape:
     """Prompts with a spread and enough rewards."""
     limited: bool
     """Whether the estimate is at the limit of the family."""
+    influence: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    """(P,) how much each prompt moved the estimate, its Newton step; 0 for prompts left out."""
 
     def __str__(self) -> str:
         family = self.tail.partition("(")[0]
@@ -93,7 +95,8 @@ def calibrate_tail(rewards: Any, *, alpha: float = 0.25, family: str = "lognorma
         return xp.stack([spread, bend, size], axis=-1)
 
     table = to_numpy(per_group(rewards, kernel, per_rollout=False, missing=np.nan)).reshape(-1, 3)
-    table = table[np.isfinite(table).all(-1) & (table[:, 0] > 0)]
+    use = np.isfinite(table).all(-1) & (table[:, 0] > 0)
+    table = table[use]
     prompts = len(table)
     if prompts < 2:
         raise ValueError(
@@ -113,14 +116,16 @@ def calibrate_tail(rewards: Any, *, alpha: float = 0.25, family: str = "lognorma
     slope = (equation(min(g + step, high)).sum() - equation(max(g - step, low)).sum()) / (
         min(g + step, high) - max(g - step, low)
     )
-    influence = equation(g) / slope  # one Newton step for each prompt left out
-    error = float(np.sqrt(prompts / (prompts - 1) * ((influence - influence.mean()) ** 2).sum()))
-    return TailShape(f"{family}({g:.4g})", g, error, prompts, limited)
+    step_of = equation(g) / slope  # one Newton step for each prompt left out
+    error = float(np.sqrt(prompts / (prompts - 1) * ((step_of - step_of.mean()) ** 2).sum()))
+    influence = np.zeros(len(use))
+    influence[use] = -(step_of - step_of.mean())
+    return TailShape(f"{family}({g:.4g})", g, error, prompts, limited, influence)
 
 
 def contrasts(m: int, k: int, tail: str = "normal") -> tuple[np.ndarray, np.ndarray]:
     """Weights on the k best of m rewards, best first: their spread, and their bend off a tail."""
-    score = expected_scores(m, tail)[::-1][:k]
+    score = best_scores(m, k, tail)
     spread = score - score.mean()
     bend = spread**2 - (spread**2).mean()
     return spread, bend - spread * (bend @ spread) / (spread @ spread)
@@ -129,7 +134,7 @@ def contrasts(m: int, k: int, tail: str = "normal") -> tuple[np.ndarray, np.ndar
 def _bend(m: int, k: int, tail: str) -> float:
     """Expected bend over expected spread in a tail."""
     spread, bend = contrasts(m, k)
-    expected = expected_scores(m, tail)[::-1][:k]
+    expected = best_scores(m, k, tail)
     return float(bend @ expected / (spread @ expected))
 
 

@@ -25,7 +25,7 @@ from bontea._arrays import Array, best_from_top, check_alpha, constant, per_grou
 from bontea.tails.calibrate import contrasts
 from bontea.tails.fit import line_weights
 from bontea.tails.normal import tail_size
-from bontea.tails.order_statistics import expected_scores
+from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import get_tail
 
 ALPHAS = (0.75, 0.5, 0.25)
@@ -109,6 +109,6 @@ def _statistics(m: int, alphas: tuple[float, ...], tail: str) -> np.ndarray:
         spread, bend = contrasts(m, k, tail)
         table[:k, index, 0], table[:k, index, 2] = spread, bend
         table[0, index, 1] = 1
-        line = line_weights(m, range(1, k), expected_scores(m, tail)[-1], tail)
+        line = line_weights(m, range(1, k), best_scores(m, 1, tail)[0], tail)
         table[1:k, index, 1] = -line
     return table.reshape(m, -1)

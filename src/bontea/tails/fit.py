@@ -26,7 +26,7 @@ from bontea._arrays import (
     to_numpy,
 )
 from bontea.tails.normal import tail_size
-from bontea.tails.order_statistics import expected_scores
+from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import expected_max, get_tail
 
 
@@ -55,7 +55,7 @@ def line_weights(m: int, top: range, at: float, tail: str = "normal") -> np.ndar
 
     Least squares of rewards on expected scores: `1/k + (at - mean z) (z_j - mean z) / S_zz`.
     """
-    z = expected_scores(m, tail)[::-1][list(top)]
+    z = best_scores(m, top.stop, tail)[top.start :]
     centred = z - z.mean()
     return 1 / len(z) + (at - z.mean()) * centred / (centred @ centred)
 
@@ -224,7 +224,7 @@ def check_tail(rewards: Any, *, alpha: float = 0.25, tail: str = "normal") -> Ta
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
         k = require_tail(m, alpha)
-        weights = line_weights(m, range(1, k), expected_scores(m, tail)[-1], tail)
+        weights = line_weights(m, range(1, k), best_scores(m, 1, tail)[0], tail)
         top = xp.max(r, axis=-1)
         best_first = best_from_top(r, xp)
         rest = best_first[:, 1:k] @ constant(weights, r, xp)

@@ -11,6 +11,8 @@ import numpy as np
 from bontea.tails.shapes import get_tail
 
 _NODES = 96
+_ALL_RANKS = 512
+"""Groups up to this size have all their expected scores computed at once."""
 _GRADED = 10
 """Gaps of fewer ranks than this are integrated over the gap, on panels graded towards 0."""
 
@@ -41,6 +43,26 @@ def expected_scores(m: int, tail: str = "normal") -> np.ndarray:
     if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
         raise ValueError(f"m={m!r} must be a whole number of at least 1")
     return _expected_scores(int(m), get_tail(tail).name)
+
+
+def best_scores(m: int, k: int, tail: str = "normal") -> np.ndarray:
+    """The k best of `expected_scores(m, tail)`, best first; quick for k far below m.
+
+    >>> best_scores(3, 2).round(6).tolist()
+    [0.846284, 0.0]
+    """
+    if m <= _ALL_RANKS:
+        return expected_scores(m, tail)[::-1][:k]
+    return _best_scores(int(m), int(k), get_tail(tail).name)
+
+
+@lru_cache(maxsize=512)
+def _best_scores(m: int, k: int, tail: str) -> np.ndarray:
+    x, density = _grid(m)
+    z = get_tail(tail).value(x)
+    scores = np.array([z @ density(rank) for rank in range(k)])
+    scores.setflags(write=False)
+    return scores
 
 
 class Moments(NamedTuple):

@@ -1,0 +1,274 @@
+"""Rewards of many prompts in memory: groups of any size, with what is known about each.
+
+One flat array of rewards, the rollouts of a prompt next to each other, and the offsets where each
+prompt begins: ten million rewards are 80 MB, whatever the largest group is. Every function of the
+library that takes a `(P, M)` array takes a `Rollouts` as well (it turns into one, shorter groups
+ending in NaN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from array_api_compat import is_array_api_obj
+
+from bontea._arrays import to_numpy
+
+
+@dataclass(frozen=True, eq=False)
+class Rollouts:
+    """Rewards of P prompts, R rollouts in all."""
+
+    rewards: np.ndarray
+    """(R,) float64, NaN for a rollout that could not be scored."""
+    offsets: np.ndarray
+    """(P + 1,) int64: prompt p has `rewards[offsets[p]:offsets[p + 1]]`."""
+    prompts: np.ndarray
+    """(P,) objects of str, all different: the prompt's id, or its text where the file has no id."""
+    texts: np.ndarray | None = None
+    """(P,) objects of str: the prompt as text (a chat as JSON), where the file has it."""
+    strata: np.ndarray | None = None
+    """(P,) objects of str: the stratum of each prompt, where the file has strata."""
+    lengths: np.ndarray | None = None
+    """(R,) float64: characters of each completion, NaN where there is none."""
+    rows: np.ndarray | None = None
+    """(R,) int64: the row of the source each reward comes from, from 0."""
+    model: str | None = None
+    source: str | None = None
+    """The file, where there is one."""
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(P,) rollouts of each prompt, unscorable ones included."""
+        return np.diff(self.offsets)
+
+    def group(self, p: int) -> np.ndarray:
+        """The rewards of one prompt."""
+        p = range(len(self))[p]
+        return self.rewards[self.offsets[p] : self.offsets[p + 1]]
+
+    def table(self) -> np.ndarray:
+        """(P, M) rewards, M the largest group; shorter groups end in NaN."""
+        counts = self.counts
+        out = np.full((len(self), int(counts.max(initial=0))), np.nan)
+        out[np.arange(out.shape[1]) < counts[:, None]] = self.rewards
+        return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.table() if dtype is None else self.table().astype(dtype)
+
+    def select(self, prompts: Any) -> Rollouts:
+        """Some of the prompts: a `(P,)` mask, or indices in the order wanted, each once."""
+        which = np.asarray(prompts)
+        if which.dtype == bool:
+            if which.shape != (len(self),):
+                raise ValueError(
+                    f"a mask of shape {which.shape} must be ({len(self)},): one value for each "
+                    "prompt"
+                )
+        elif which.ndim != 1 or (which.size and which.dtype.kind not in "iu"):
+            raise ValueError(
+                f"prompts are selected by a mask or a list of indices, not by {prompts!r}"
+            )
+        try:
+            which = np.arange(len(self))[which if which.size else []]
+        except IndexError as error:
+            raise ValueError(f"{error}: there are {len(self)} prompts") from None
+        if len(which) == 0:
+            raise ValueError("no prompt is selected: at least one is needed")
+        if len(np.unique(which)) < len(which):
+            raise ValueError(
+                "a prompt is selected twice, but names of prompts must differ: to resample prompts "
+                "use the (P, M) array"
+            )
+        return self._keep(which, self.counts[which])
+
+    def first(self, m: int) -> Rollouts:
+        """The first m rollouts of every prompt; shorter groups stay as they are."""
+        if m < 1:
+            raise ValueError(f"m={m} must be at least 1: a group cannot be empty")
+        return self._keep(np.arange(len(self)), np.minimum(self.counts, m))
+
+    def _keep(self, which: np.ndarray, counts: np.ndarray) -> Rollouts:
+        """The first `counts` rollouts of the prompts `which`."""
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+        flat = np.repeat(self.offsets[which], counts) + inside
+        return replace(
+            self,
+            rewards=self.rewards[flat],
+            offsets=offsets,
+            prompts=self.prompts[which],
+            texts=None if self.texts is None else self.texts[which],
+            strata=None if self.strata is None else self.strata[which],
+            lengths=None if self.lengths is None else self.lengths[flat],
+            rows=None if self.rows is None else self.rows[flat],
+        )
+
+    def __str__(self) -> str:
+        """What there is, in one line."""
+        least, most = f"{self.counts.min():,}", f"{self.counts.max():,}"
+        total, unscorable = len(self.rewards), np.isnan(self.rewards).sum()
+        return (
+            f"{len(self):,} prompt{'s' * (len(self) != 1)}, "
+            f"{total:,} rollout{'s' * (total != 1)} "
+            f"({least if least == most else f'{least} to {most}'} a prompt), "
+            + (
+                f"{100 * unscorable / total:.2g} % of them unscorable"
+                if unscorable
+                else "all scored"
+            )
+            + (f", model {self.model}" if self.model else "")
+            + (f", from {self.source}" if self.source else "")
+        )
+
+
+def from_groups(
+    groups: Any,
+    *,
+    prompts: Iterable[Any] | None = None,
+    strata: Iterable[Any] | None = None,
+    model: str | None = None,
+) -> Rollouts:
+    """`Rollouts` from rewards in memory.
+
+    Parameters
+    ----------
+    groups
+        A list of P lists (or arrays) of any lengths, or a `(P, M)` array; None and NaN are
+        unscorable rollouts. That includes the NaN at the end of a row of an array: for groups of
+        different sizes give lists. A `Rollouts` is returned as it is.
+    prompts
+        P names, all different; default: "0", "1", ...
+    strata
+        P labels.
+
+    Raises ValueError for no groups, an empty group, names that are not P or not different, and
+    rewards that are text or infinite (naming prompt and position).
+
+    >>> print(from_groups([[1, 0, None], [0.5]], prompts=["easy", "hard"]))
+    2 prompts, 4 rollouts (1 to 3 a prompt), 25 % of them unscorable
+    """
+    if isinstance(groups, Rollouts):
+        if prompts is not None or strata is not None or model is not None:
+            raise ValueError(
+                "these Rollouts have their names already: change them with dataclasses.replace"
+            )
+        return groups
+    array = _array(groups)
+    rows = _lists(groups) if array is None else array
+    names = _labels(range(len(rows)) if prompts is None else prompts, "prompts", len(rows))
+    seen: dict[str, int] = {}
+    for p, name in enumerate(names):
+        if seen.setdefault(name, p) != p:
+            raise ValueError(
+                f"prompts {seen[name]} and {p} are both called {name!r}: give each prompt one "
+                "group, under a name of its own"
+            )
+    if array is None:
+        rewards = [_rewards(row, _place(p, names)) for p, row in enumerate(rows)]
+        flat, counts = np.concatenate(rewards), np.array([len(row) for row in rewards])
+    else:
+        flat, counts = array.flatten(), np.full(len(array), array.shape[1])
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    for i in np.flatnonzero(np.isinf(flat))[:1]:
+        p = int(np.searchsorted(offsets, i, side="right")) - 1
+        raise ValueError(
+            f"{_place(p, names)}, rollout {i - offsets[p]}: the reward is {flat[i]}; clip it, or "
+            "give None for a rollout that could not be scored"
+        )
+    return Rollouts(
+        rewards=flat,
+        offsets=offsets,
+        prompts=names,
+        strata=None if strata is None else _labels(strata, "strata", len(rows)),
+        model=model,
+    )
+
+
+def as_objects(values: Iterable[str]) -> np.ndarray:
+    """Text as an array of objects; in NumPy's own kind all are as long as the longest."""
+    values = list(values)
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return out
+
+
+def _labels(values: Iterable[Any], what: str, p: int) -> np.ndarray:
+    labels = as_objects(str(value) for value in values)
+    if len(labels) != p:
+        raise ValueError(f"{len(labels)} {what} for {p} groups: give one for each group")
+    return labels
+
+
+def _place(p: int, names: np.ndarray) -> str:
+    return f"prompt {p}" if names[p] == str(p) else f"prompt {p} ({names[p]!r})"
+
+
+def _array(groups: Any) -> np.ndarray | None:
+    """A `(P, M)` array of numbers as it is in NumPy; None for lists."""
+    if isinstance(groups, (list, tuple)):
+        return None
+    if not is_array_api_obj(groups):
+        raise ValueError(
+            f"groups of type {type(groups).__name__} are neither a list of lists nor a (P, M) array"
+        )
+    if groups.ndim != 2 or 0 in groups.shape:
+        raise ValueError(
+            f"groups of shape {tuple(groups.shape)} must be (P, M), one row of rewards for each "
+            "prompt, and not empty"
+        )
+    return None if _is_text(groups) else to_numpy(groups)
+
+
+def _lists(groups: Any) -> list[Any]:
+    if len(groups) == 0:
+        raise ValueError("there are no groups: give the rewards of at least one prompt")
+    for p, row in enumerate(groups):
+        if isinstance(row, (str, bytes, dict)) or not np.iterable(row):
+            raise ValueError(
+                f"group {p} is {row!r}, not a list of rewards: give one list for each prompt, "
+                "[[...]] for a single one"
+            )
+    return list(groups)
+
+
+def _rewards(row: Any, where: str) -> np.ndarray:
+    """The rewards of one group in float64; ValueError naming the first that is none."""
+    if len(row) == 0:
+        raise ValueError(f"{where} has no rollouts: leave it out, or give None for unscorable ones")
+    values = _numbers(row)
+    if values is None:
+        values = np.full(len(row), np.nan)
+        for j, value in enumerate(row):
+            try:
+                if isinstance(value, (str, bytes)):
+                    raise TypeError
+                values[j] = np.nan if value is None else float(value)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{where}, rollout {j}: {value!r} is not a number; a reward is a number, or "
+                    "None for a rollout that could not be scored"
+                ) from None
+    return values
+
+
+def _numbers(row: Any) -> np.ndarray | None:
+    """A row that is all real numbers, at once; None for one to be looked at value by value."""
+    if is_array_api_obj(row) and not _is_text(row):
+        return to_numpy(row) if row.ndim == 1 else None
+    try:
+        values = np.asarray(row)
+    except (ValueError, TypeError):
+        return None
+    return values.astype(float) if values.dtype.kind in "fiub" and values.ndim == 1 else None
+
+
+def _is_text(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype.kind not in "fiub"
