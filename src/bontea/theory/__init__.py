@@ -6,6 +6,8 @@
 - `measure`: `effective_n`, the budget that an estimator really optimises, its cosine to the truth
   and its signal-to-noise.
 - `slopes`: `bias_slope`, how fast bias and variance fall with the number of rollouts.
+- `plan`: estimator, M and N for a budget (`plan_rows`, `recommend`, `pilot`, `success`,
+  `deployment` are its parts).
 - `frontier`, `styles`: `risk_frontier` and `style_frontier`, how near the best policy an estimator
   trains, where the best policy is known; `style_law`: the exact value of a policy over styles.
 
@@ -28,6 +30,7 @@ from bontea.theory.laws import (
     with_atoms,
 )
 from bontea.theory.measure import Alignment, effective_n
+from bontea.theory.plan import Plan, plan
 from bontea.theory.slopes import BiasSlope, PowerLaw, bias_slope
 from bontea.theory.style_law import StyleLaw
 from bontea.theory.styles import StyleFrontier, style_frontier
@@ -39,6 +42,7 @@ __all__ = [
     "Frontier",
     "Gradient",
     "Law",
+    "Plan",
     "PowerLaw",
     "Shape",
     "StyleFrontier",
@@ -54,6 +58,7 @@ __all__ = [
     "get_law",
     "gradient",
     "mixture",
+    "plan",
     "policy_value",
     "risk_frontier",
     "rounded",

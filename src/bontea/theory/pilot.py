@@ -1,0 +1,220 @@
+"""The reward law of a pilot: rewards of many prompts, each with a location and scale of its own.
+
+*Continuous rewards* are pooled after standardising each prompt by its own mean and standard
+deviation, and the pool is an empirical law on a normal latent. Dividing by a standard deviation
+that holds the reward itself shortens every tail (of M rewards none can be more than `(M-1)/sqrt(M)`
+from the mean); leaving the reward out lengthens it, to a Student t with M - 2 degrees of freedom
+if rewards are normal. So that law is mapped back:
+
+    t_i = (R_i - mean) / (s_(-i) sqrt(1 - 1/M)),   s_(-i)^2 = [sum (R - mean)^2
+                                                       - (R_i - mean)^2 M/(M-1)] / (M-2),
+    z_i = Phi^-1(T_(M-2)(t_i)),                    T the distribution function of Student's t
+
+which makes normal rewards standard normal at every M, and changes no order within a prompt. For
+other laws it is a compromise that vanishes as M grows. The mean and standard deviation of all
+rewards are used, not a line through the tail: what estimators see of the body depends on the body,
+and a line through few rewards is noisier.
+
+*0/1 rewards* are described by the Beta law of the success rates (`fit_beta`).
+
+The pilot is a sample. `Pilot.resamples` holds the laws of pilots with the prompts drawn again (with
+replacement), from which `plan` takes how sure its figures are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bontea._arrays import to_numpy
+from bontea.tails.beta_binomial import fit_beta
+from bontea.tails.kind import RewardKind, reward_kind
+from bontea.theory.laws import Law, discrete
+from bontea.theory.success import SuccessRates
+
+LEAST_ROLLOUTS = 4
+"""Rewards that a prompt needs to be standardised."""
+FEW_ROLLOUTS = 8
+"""Below this many a prompt the shape of the law is mostly that of the standardising, normal."""
+RESAMPLES = 10
+FAR = 10
+"""A law of J pooled rewards is trusted up to N = J / FAR, and refused beyond J."""
+_HEAD, _BLOCKS = 2000, 4000
+"""Larger pools keep so many of their best rewards, and so many blocks of the others."""
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """A reward law estimated from rewards, and what is to be said about it."""
+
+    law: Law | SuccessRates
+    resamples: tuple[Law | SuccessRates, ...]
+    kind: RewardKind
+    prompts: int
+    """Prompts the law rests on."""
+    rewards: int
+    """Rewards the law rests on."""
+    spread: float
+    """Mean standard deviation of the rewards of a prompt, in reward units."""
+    notes: tuple[str, ...]
+    """What limits it, a sentence each."""
+
+    def require(self, n: float) -> tuple[str, ...]:
+        """Notes about a budget; ValueError for one that the pilot says nothing about."""
+        if isinstance(self.law, SuccessRates):
+            return ()
+        if n > self.rewards:
+            raise ValueError(
+                f"n={n:g} is beyond the {self.rewards:,} rewards of the pilot: the best of {n:g} "
+                f"lies where none was seen. Draw at least {n:g} rewards over all prompts, better "
+                f"{FAR * n:g}, or plan on a named law, such as the normal"
+            )
+        if n > self.rewards / FAR:
+            return (
+                f"N = {n:g} is more than a tenth of the {self.rewards:,} rewards of the pilot: the "
+                f"tail that decides rests on a few of them; {FAR * n:g} rewards would do",
+            )
+        return ()
+
+
+def pilot_law(
+    rewards: Any, *, resamples: int = RESAMPLES, rng: np.random.Generator | int | None = 0
+) -> Pilot:
+    """The law of pilot rewards `(P, M)`, NaN for a missing one, as in the module docstring.
+
+    Prompts with fewer than 4 rewards, or whose rewards are all equal, say nothing about the shape
+    and are left out (of 0/1 rewards every prompt counts). Raises ValueError for infinite rewards,
+    rewards that never differ, two values other than 0 and 1, or when no prompt is left.
+
+    >>> pilot = pilot_law(np.random.default_rng(0).normal(3, 5, size=(200, 16)))
+    >>> upper_tenth, median = pilot.law.reward(pilot.law.latent.isf(np.array([0.1, 0.5])))
+    >>> round(float(upper_tenth), 1), round(pilot.spread, 1)  # 1.28 in units of about 5
+    (1.3, 4.9)
+    """
+    table = to_numpy(rewards)
+    if table.ndim != 2:
+        raise ValueError(
+            f"pilot rewards of shape {table.shape} must be (P, M): a row of rewards per prompt"
+        )
+    kind = reward_kind(table)
+    if kind.name == "constant":
+        raise ValueError(
+            f"every reward of the pilot is {kind.lowest:g}: nothing can be planned until rewards "
+            "differ; check the reward, or use prompts on which some rollouts do better"
+        )
+    generator = np.random.default_rng(rng)
+    if kind.name == "binary":
+        return _success_rates(table, kind, resamples, generator)
+    return _pooled(table, kind, resamples, generator)
+
+
+def _success_rates(
+    table: np.ndarray, kind: RewardKind, resamples: int, rng: np.random.Generator
+) -> Pilot:
+    if (kind.lowest, kind.highest) != (0.0, 1.0):
+        raise ValueError(
+            f"the rewards of the pilot take two values, {kind.lowest:g} and {kind.highest:g}: "
+            "write 0 and 1 for them, as pass_at_n needs it"
+        )
+    there = np.isfinite(table)
+    table, there = table[there.any(1)], there[there.any(1)]
+    successes, trials = np.nansum(table, axis=1), there.sum(1)
+    laws = []
+    for who in [np.arange(len(table)), *_draws(len(table), resamples, rng)]:
+        laws.append(SuccessRates(*fit_beta(successes[who], trials[who])))
+    return Pilot(
+        law=laws[0],
+        resamples=tuple(laws[1:]),
+        kind=kind,
+        prompts=len(table),
+        rewards=int(trials.sum()),
+        spread=laws[0].spread,
+        notes=_few_prompts(len(table)),
+    )
+
+
+def _pooled(table: np.ndarray, kind: RewardKind, resamples: int, rng: np.random.Generator) -> Pilot:
+    scores, spreads = [], []
+    for row in table:
+        group = row[np.isfinite(row)]
+        if len(group) >= LEAST_ROLLOUTS and np.ptp(group) > 0:
+            scores.append(normal_scores(group[None])[0])
+            spreads.append(group.std(ddof=1))
+    if not scores:
+        most = int(np.isfinite(table).sum(1).max())
+        raise ValueError(
+            f"no prompt of the pilot has {LEAST_ROLLOUTS} rewards that differ (the largest has "
+            f"{most}): draw at least {LEAST_ROLLOUTS} rollouts of a prompt, better 16"
+        )
+    notes = list(_few_prompts(len(scores)))
+    size = float(np.median([len(z) for z in scores]))
+    if size < FEW_ROLLOUTS:
+        notes.append(
+            f"with {size:g} rollouts of a prompt the shape of the law is mostly that of the "
+            "standardising, which is normal: 16 or more tell"
+        )
+    used = np.isfinite(table).any(1).sum()
+    if len(scores) < used:
+        notes.append(
+            f"{used - len(scores)} of {used} prompts have fewer than {LEAST_ROLLOUTS} rewards, or "
+            "equal ones, and are left out"
+        )
+    if kind.name != "continuous":
+        notes.append(
+            f"the rewards are {kind.name}, which pooling hides: only estimators without a tail "
+            f"model are compared; {kind.advice}"
+        )
+    laws = []
+    for who in [range(len(scores)), *_draws(len(scores), resamples, rng)]:
+        laws.append(_empirical(np.concatenate([scores[p] for p in who])))
+    return Pilot(
+        law=laws[0],
+        resamples=tuple(laws[1:]),
+        kind=kind,
+        prompts=len(scores),
+        rewards=sum(map(len, scores)),
+        spread=float(np.mean(spreads)),
+        notes=tuple(notes),
+    )
+
+
+def normal_scores(rewards: np.ndarray) -> np.ndarray:
+    """The z of the module docstring for groups `(P, M)`, M >= 3, none of them constant."""
+    from scipy.special import ndtri, stdtr
+
+    m = rewards.shape[-1]
+    away = rewards - rewards.mean(-1, keepdims=True)
+    total = np.square(away).sum(-1, keepdims=True)
+    # An only reward that differs has nothing to be compared with: it counts as far out.
+    others = np.maximum(total - np.square(away) * m / (m - 1), 1e-9 * total) / (m - 2)
+    t = away / np.sqrt(others * (1 - 1 / m))
+    return -np.sign(t) * ndtri(stdtr(m - 2, -np.abs(t)))
+
+
+def _empirical(z: np.ndarray) -> Law:
+    """The empirical law of the pool; a large one keeps its best, and the means of blocks below."""
+    z = np.sort(z)
+    share = np.full(len(z), 1 / len(z))
+    if len(z) > _HEAD + _BLOCKS:
+        blocks = np.array_split(z[:-_HEAD], _BLOCKS)
+        share = np.append([len(block) for block in blocks], np.ones(_HEAD)) / len(z)
+        z = np.append([block.mean() for block in blocks], z[-_HEAD:])
+    return discrete(z, share, name="pilot")
+
+
+def _draws(count: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Prompts drawn again; of one prompt there is nothing to draw."""
+    return rng.integers(count, size=(resamples if count > 1 else 0, count))
+
+
+def _few_prompts(count: int) -> tuple[str, ...]:
+    if count == 1:
+        return (
+            "the pilot has one prompt, which says nothing about others: +- leaves out how prompts "
+            "differ; use 16 or more",
+        )
+    if count < 8:
+        return (f"the pilot has {count} prompts: +- over so few is rough; use 16 or more",)
+    return ()
