@@ -1,5 +1,6 @@
 """best_of_k against brute force over subsets, and exact fractions for large groups."""
 
+import sys
 from fractions import Fraction
 from itertools import combinations
 from math import comb
@@ -10,6 +11,7 @@ from tests.libraries import LIBRARIES, back, is_a, make
 from tests.statistics import assert_mean
 
 from bontea import GroupTooSmallError, best_of_k, expected_max
+from bontea.curves.best_of_k import best_of_k_by_prompt, best_of_k_weights
 
 REWARDS = np.stack(
     [
@@ -40,9 +42,10 @@ def test_pass_at_k():
         np.testing.assert_allclose(best_of_k(rewards, range(1, 11))[0], expected, atol=1e-14)
 
 
-@pytest.mark.parametrize("k", [1, 3, 1024, 2048, 4095, 4096])
-def test_large_group_against_fractions(k):
-    m = 4096
+@pytest.mark.parametrize("m", [4096, 10_000])
+@pytest.mark.parametrize("share", [0, 0.0005, 0.25, 0.5, 0.9997, 1])
+def test_large_group_against_fractions(m, share):
+    k = max(1, int(share * m))
     for rank in (1, 2, 5, 100, m - k + 1):  # one winner at that rank among equals is not seen ...
         rewards = np.zeros((1, m))
         rewards[0, :rank] = 1.0  # ... rank winners are: 1 - C(m - rank, k) / C(m, k)
@@ -60,6 +63,38 @@ def test_grid_is_one_column_each():
         np.testing.assert_allclose(got[..., i].ravel(), best_of_k(REWARDS, k))
     assert best_of_k(REWARDS, [3]).shape == (4, 1)
     assert best_of_k(REWARDS, np.int64(3)).shape == (4,)
+
+
+def test_groups_one_after_the_other():
+    """Of any sizes, in any order, and a column for each k."""
+    rng = np.random.default_rng(0)
+    counts = rng.integers(3, 9, size=50)
+    groups = [rng.normal(size=count) for count in counts]
+    got = best_of_k_by_prompt(np.concatenate(groups), counts, [3, 1, 2])
+    np.testing.assert_allclose(got, [best_of_k(group, [3, 1, 2]) for group in groups])
+
+
+@pytest.mark.parametrize("limit", [1, 20, 10**9])
+def test_parts_of_a_grid_change_nothing(monkeypatch, limit):
+    """Very many k are done some at a time; so are prompts."""
+    module = sys.modules[best_of_k.__module__]
+    rewards = np.random.default_rng(0).normal(size=(9, 30))
+    expected = best_of_k(rewards, range(1, 31))
+    monkeypatch.setattr(module, "MOST_WEIGHTS", limit)
+    monkeypatch.setattr(module, "BLOCK", limit)
+    np.testing.assert_allclose(best_of_k(rewards, range(1, 31)), expected, rtol=1e-13)
+    counts = np.full(9, 30)
+    got = best_of_k_by_prompt(rewards.ravel(), counts, range(1, 31))
+    np.testing.assert_allclose(got, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("m", [1, 2, 7, 40])
+def test_weights_are_a_distribution_over_ranks(m):
+    weights = best_of_k_weights(m, tuple(range(1, m + 1)))
+    np.testing.assert_allclose(weights.sum(0), 1)
+    for k in range(1, m + 1):
+        expected = [comb(m - j, k - 1) / comb(m, k) for j in range(1, m + 1)]
+        np.testing.assert_allclose(weights[:, k - 1], expected[: len(weights)], atol=1e-30)
 
 
 def test_nan_is_missing():

@@ -2,10 +2,23 @@
 
 - `best_of_k`: the unbiased value of each prompt from its M rewards, k <= M.
 - `curve`: the mean over prompts for a grid of k, with intervals by resampling prompts.
-- `compare`: two models on the same prompts, paired.
+- `compare`: two models on the same prompts, paired: the difference, how often one wins, and where
+  the order flips.
+- `extrapolate`: N beyond the rewards there are, from the tail of all prompts.
+- `intervals`: how intervals are made, with and without strata.
 """
 
 from bontea.curves.best_of_k import best_of_k
-from bontea.curves.curve import Comparison, Curve, compare, curve
+from bontea.curves.compare import Comparison, compare
+from bontea.curves.curve import Curve, curve
+from bontea.curves.extrapolate import Extrapolation, extrapolate
 
-__all__ = ["Comparison", "Curve", "best_of_k", "compare", "curve"]
+__all__ = [
+    "Comparison",
+    "Curve",
+    "Extrapolation",
+    "best_of_k",
+    "compare",
+    "curve",
+    "extrapolate",
+]

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from bontea.curves import Curve
+import numpy as np
+
+from bontea.curves import Curve, Extrapolation
+
+MOST_TICKS = 12
 
 
 def plot_curves(
-    curves: dict[str, Curve],
+    curves: Mapping[str, Curve],
     ax: Any = None,
     *,
     deploy_n: float | None = None,
     rollouts: int | None = None,
+    extrapolations: Mapping[str, Extrapolation] | None = None,
 ) -> tuple[Any, Any]:
     """Mean best-of-k against k (log axis), one line a model, with its interval as a band.
 
-    `deploy_n` and `rollouts` mark N and M on the axis. Returns `(fig, ax)`.
+    `extrapolations`, by the names of `curves`, go on beyond the sample: dashed, with a hatched and
+    lighter band; a refused one adds nothing. `deploy_n` and `rollouts` mark N and M on the axis.
+    Returns `(fig, ax)`.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullLocator, ScalarFormatter
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
     if ax is None:
         fig = Figure(figsize=(7, 4.4))
@@ -28,17 +37,28 @@ def plot_curves(
         fig = ax.figure
     # Okabe-Ito: told apart by people who do not see red and green; the start stays grey.
     colours = iter(["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000"])
+    ks: set[float] = set()
+    dashed = False
     for name, curve in curves.items():
         colour = "#777777" if name == "start" else next(colours, "#000000")
-        ax.plot(curve.ks, curve.value, marker="o", markersize=3.5, color=colour, label=name)
+        marker = "o" if len(curve.ks) <= MOST_TICKS else None
+        ax.plot(curve.ks, curve.value, marker=marker, markersize=3.5, color=colour, label=name)
         ax.fill_between(curve.ks, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
+        ks |= set(curve.ks.tolist())
+        beyond = (extrapolations or {}).get(name)
+        if beyond is not None and np.isfinite(beyond.value).any():
+            ks |= set(_draw_beyond(ax, curve, beyond, colour))
+            dashed = True
+    ticks = sorted(ks)
+    if len(ticks) > MOST_TICKS:
+        ticks = [float(2**i) for i in range(64) if ticks[0] <= 2**i <= ticks[-1]]
     ax.set_xscale("log", base=2)
-    ks = sorted({int(k) for curve in curves.values() for k in curve.ks})
-    ax.set_xticks(ks)
+    # Of many doublings every second or third, so that the labels do not touch.
+    ax.xaxis.set_major_locator(FixedLocator(ticks[:: 1 + (len(ticks) - 1) // MOST_TICKS]))
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_locator(NullLocator())
     for value, text in ((rollouts, "M, rollouts in training"), (deploy_n, "N, deployed")):
-        if value is not None and ks[0] <= value <= ks[-1]:
+        if value is not None and min(ks) <= value <= max(ks):
             ax.axvline(value, color="#999999", linewidth=0.8, linestyle=":")
             ax.annotate(
                 text,
@@ -50,10 +70,33 @@ def plot_curves(
                 fontsize=7,
                 color="#666666",
             )
-    level = next(iter(curves.values())).confidence_level
-    ax.set_xlabel("k: responses drawn per held-out prompt, the best one kept")
-    ax.set_ylabel(f"reward of the best of k (mean, {level:.0%} interval)")
+    shown = list(curves.values())
+    what = "pass@k" if all(c.pass_at_k for c in shown) else "reward of the best of k"
+    ax.set_xlabel("k: responses drawn per prompt, the best one kept")
+    ax.set_ylabel(f"{what} (mean, {shown[0].confidence_level:.0%} interval)")
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, loc="upper left")
+    handles, _ = ax.get_legend_handles_labels()
+    if dashed:
+        handles.append(Line2D([], [], color="#777777", linestyle="--", label="extrapolated"))
+    ax.legend(handles=handles, frameon=False, loc="upper left")
     return fig, ax
+
+
+def _draw_beyond(ax: Any, curve: Curve, beyond: Extrapolation, colour: str) -> list[float]:
+    """The extrapolated part, joined to the last point of the curve; returns its N."""
+    far = beyond.ns > curve.ks[-1]
+    ns, value, low, high = (
+        np.append(last, part[far])
+        for last, part in (
+            (curve.ks[-1], beyond.ns),
+            (curve.value[-1], beyond.value),
+            (curve.low[-1], beyond.low),
+            (curve.high[-1], beyond.high),
+        )
+    )
+    ax.plot(ns, value, linestyle="--", color=colour)
+    band = ax.fill_between(ns, low, high, facecolor=colour, alpha=0.07, linewidth=0)
+    band.set_hatch("////")
+    band.set_edgecolor((*band.get_facecolor()[0][:3], 0.25))
+    return ns[1:].tolist()
