@@ -6,7 +6,9 @@ Axis letters: P prompts, M rollouts of a prompt (always the last axis), N the de
   `ADVANTAGES` (map: `bontea.advantages`). Flat batches: `advantages_for`, `scale_advantages`.
 - Tails: `expected_max`, `tail_coefficient`, `predict_best_of_n`, `fit_tail`, `check_tail`,
   `calibrate_tail`, `choose_alpha`; `reward_kind` for rewards that have none.
-- Curves: `best_of_k`, `curve`, `compare`.
+- Curves: `best_of_k`, `curve`, `compare`; `extrapolate` beyond the sample.
+- Rollouts: `read_rollouts` from files, `from_groups` from lists.
+- Before training: `diagnose`, what a file of rewards supports; `plan`, what M and which estimator.
 - Theory: `effective_n`, what an estimator really optimises; the rest is in `bontea.theory`.
 
 Trainers live in `bontea.integrations`, the command line in `bontea.cli`. This module loads NumPy
@@ -40,7 +42,9 @@ from bontea.advantages import (
     tail_rl,
     tea,
 )
-from bontea.curves import Comparison, Curve, best_of_k, compare, curve
+from bontea.curves import Comparison, Curve, Extrapolation, best_of_k, compare, curve, extrapolate
+from bontea.diagnosis import Diagnosis, diagnose
+from bontea.rollouts import Rollouts, from_groups, read_rollouts
 from bontea.tails import (
     calibrate_tail,
     check_tail,
@@ -51,7 +55,7 @@ from bontea.tails import (
     reward_kind,
     tail_coefficient,
 )
-from bontea.theory import effective_n
+from bontea.theory import Plan, effective_n, plan
 
 __version__ = "0.1.0"
 
@@ -59,7 +63,11 @@ __all__ = [
     "ADVANTAGES",
     "Comparison",
     "Curve",
+    "Diagnosis",
+    "Extrapolation",
     "GroupTooSmallError",
+    "Plan",
+    "Rollouts",
     "adaptive_tea",
     "advantages_for",
     "best_of_k",
@@ -72,9 +80,12 @@ __all__ = [
     "choose_alpha",
     "compare",
     "curve",
+    "diagnose",
     "effective_n",
     "expected_max",
+    "extrapolate",
     "fit_tail",
+    "from_groups",
     "gaussian_plug_in",
     "grpo",
     "inference_aware",
@@ -85,8 +96,10 @@ __all__ = [
     "pass_at_n",
     "pkpo",
     "pkpo_loo",
+    "plan",
     "predict_best_of_n",
     "prefix_tea",
+    "read_rollouts",
     "reinforce",
     "reward_kind",
     "rloo",

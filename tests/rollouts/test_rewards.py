@@ -37,6 +37,22 @@ def test_what_a_reward_must_not_return(values, message):
         score(constant(values), ["p", "p"], ["a", "b"], {})
 
 
+def test_errors_of_a_reward_are_named():
+    def broken(prompts, completions, **_):
+        return {}["answer"]
+
+    with pytest.raises(RuntimeError, match="reward 'broken' raised KeyError: 'answer'"):
+        score(broken, ["p"], ["a"], {})
+
+    def missing(prompts, completions, **_):
+        raise ImportError("pip install it")
+
+    with pytest.raises(ImportError, match="pip install it"):
+        score(missing, ["p"], ["a"], {})
+    with pytest.raises(ValueError, match=r"column 'completions'.*rename"):
+        score(constant([1.0]), ["p"], ["a"], {"completions": ["c"]})
+
+
 def test_function_by_name(tmp_path, monkeypatch):
     (tmp_path / "my_reward_module.py").write_text("def f(prompts, completions, **_): return [1.0]")
     monkeypatch.chdir(tmp_path)

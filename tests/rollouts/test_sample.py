@@ -1,12 +1,15 @@
 """Sampling: reproducible, resumable, and independent of which prompts are drawn together."""
 
+import json
+
 import numpy as np
 import pytest
 
 pytest.importorskip("transformers")
 
 from bontea import demo
-from bontea.rollouts.sample import sample_rollouts
+from bontea.rollouts.sample import chunks, sample_rollouts
+from bontea.rollouts.table import RolloutFile
 
 
 class Killed(Exception):
@@ -79,3 +82,38 @@ def test_more_rollouts_continue_the_file(policy, tmp_path):
     more = draw(policy, tmp_path / "a.jsonl", rollouts=8).table(3, 8)
     np.testing.assert_array_equal(more[:, :4], small)
     assert np.isnan(more).sum() < 24
+
+
+def test_a_file_that_grows_is_the_same_however_it_was_killed(policy, tmp_path):
+    """From 6 to 9, with chunks of 4: 0-3, 4-5, then 6-8; no seed serves two chunks."""
+    assert list(chunks(9, 4, [6])) == [range(0, 4), range(4, 6), range(6, 9)]
+    assert list(chunks(9, 4)) == [range(0, 4), range(4, 8), range(8, 9)]
+    assert list(chunks(3, 4, [])) == [range(0, 3)]
+    draw(policy, tmp_path / "a.jsonl", rollouts=6)
+    first = (tmp_path / "a.jsonl").read_text()
+    draw(policy, tmp_path / "a.jsonl", rollouts=9, earlier=[6])
+    whole = (tmp_path / "a.jsonl").read_text()
+    assert whole.startswith(first)
+    (tmp_path / "b.jsonl").write_text("".join(first.splitlines(True)[:5]))  # cut in 4-5
+    draw(policy, tmp_path / "b.jsonl", rollouts=9, earlier=[6])
+    assert sorted(whole.splitlines()) == sorted((tmp_path / "b.jsonl").read_text().splitlines())
+    rows = [json.loads(line) for line in whole.splitlines()]
+    for i in range(3):
+        assert len({row["completion"] for row in rows if row["prompt_id"] == i}) == 9
+
+
+def test_rows_say_model_and_stratum_where_there_are_any(policy, tmp_path):
+    prompts = demo.held_out_prompts()
+    rows = {
+        0: {"prompt": prompts[0], "stratum": 3},
+        1: {"prompt": prompts[1], "stratum": None},
+        2: {"prompt": prompts[2]},
+    }
+    file = RolloutFile(tmp_path / "a.jsonl")
+    assert draw(policy, file, rows, rollouts=1, name="demo") is file
+    written = [json.loads(line) for line in file.path.read_text().splitlines()]
+    assert [(row["model"], row.get("stratum")) for row in written] == [
+        ("demo", "3"), ("demo", None), ("demo", None),
+    ]  # fmt: skip
+    draw(policy, tmp_path / "b.jsonl", rollouts=1)
+    assert all("model" not in json.loads(x) for x in (tmp_path / "b.jsonl").open())

@@ -1,11 +1,14 @@
 """The rollout file: append-only, and whole again after a kill."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from bontea.rollouts.table import RolloutFile
+from bontea.rollouts.table import RolloutFile, locked, read_parquet, write_parquet, write_text
 
 
 def row(i, j, reward=0.5, completion="c"):
@@ -48,3 +51,61 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
     path.write_text(json.dumps(row(0, 0)) + "\n{oops\n" + json.dumps(row(0, 1)) + "\n")
     with pytest.raises(ValueError, match=r"r\.jsonl, line 2"):
         RolloutFile(path)
+
+
+def test_a_row_of_others_is_not_thrown_away(tmp_path):
+    """Only what a kill can leave is dropped: a line without an end."""
+    path = tmp_path / "r.jsonl"
+    text = json.dumps({"prompt": "a", "reward": 1}) + "\n"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"line 1: no field 'prompt_id'"):
+        RolloutFile(path)
+    assert path.read_text() == text
+
+
+def test_one_process_at_a_time(tmp_path):
+    path = tmp_path / "r.jsonl"
+    take = (
+        "import sys, pathlib; from bontea.rollouts.table import locked\n"
+        "with locked(pathlib.Path(sys.argv[1])): print('taken', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", take, str(path)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "taken\n"
+    with pytest.raises(OSError, match=rf"another process \({other.pid}\)"), locked(path):
+        pass
+    other.kill()  # leaves its lock file, but not the lock
+    other.communicate()
+    assert (tmp_path / "r.jsonl.lock").exists()
+    with locked(path):
+        assert (tmp_path / "r.jsonl.lock").read_text() == str(os.getpid())
+        refused = subprocess.run(command, input="", capture_output=True, text=True)
+        assert str(os.getpid()) in refused.stderr
+    assert os.listdir(tmp_path) == []
+    with locked(path):
+        pass
+
+
+def test_parquet_and_back(tmp_path):
+    polars = pytest.importorskip("polars")
+    source, target, back = (tmp_path / n for n in ("r.jsonl", "r.parquet", "back.jsonl"))
+    chat = [{"role": "user", "content": "hi\u2028\n"}]
+    rows = [
+        {"prompt_id": i, "rollout": j, "reward": reward, "prompt": chat, "completion": "2026-01-01"}
+        for i, j, reward in [(1, 1, 0.1 + 0.2), (1, 0, None), (0, 0, -1e-300), (0, 1, None)]
+    ]
+    RolloutFile(source).append([rows[1], rows[3]])  # no number among the first
+    RolloutFile(source).append(rows)
+    write_parquet(source, target)
+    expected = sorted(rows, key=lambda row: (row["prompt_id"], row["rollout"]))
+    assert polars.read_parquet(target).to_dicts() == expected
+    read_parquet(target, back)
+    assert [json.loads(line) for line in back.read_text().split("\n")[:-1]] == expected
+    np.testing.assert_array_equal(RolloutFile(back).table(2, 2), RolloutFile(source).table(2, 2))
+
+
+def test_a_small_file_is_written_whole(tmp_path):
+    write_text(tmp_path / "a", "one")
+    write_text(tmp_path / "a", "two\u00e9")
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "two\u00e9"
+    assert os.listdir(tmp_path) == ["a"]

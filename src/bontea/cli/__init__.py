@@ -11,9 +11,17 @@ import os
 import sys
 
 import bontea
-from bontea.cli import bench, ls, train
+from bontea.cli import bench, curve, diagnose, ls, plan, sample, train
 
-COMMANDS = {"train": train, "bench": bench, "ls": ls}
+COMMANDS = {
+    "train": train,
+    "sample": sample,
+    "curve": curve,
+    "diagnose": diagnose,
+    "plan": plan,
+    "bench": bench,
+    "ls": ls,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

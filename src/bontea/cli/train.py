@@ -66,7 +66,7 @@ def add_setting(parser: argparse.ArgumentParser, field: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    _quiet()
+    quiet_libraries()
     started = time.time()
     given = {f.name: getattr(args, f.name) for f in fields(Settings) if f.name in args}
     if "trl" in given:
@@ -184,7 +184,7 @@ def _pairs(texts: list[str]) -> dict[str, Any]:
     return pairs
 
 
-def _quiet() -> None:
+def quiet_libraries() -> None:
     """Keep libraries from talking over the progress bar; warnings of ours still show."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

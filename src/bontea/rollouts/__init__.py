@@ -3,10 +3,12 @@
 - `prompts`: rows with a `prompt` column from JSONL, CSV, Parquet or a hub dataset.
 - `rewards`: a reward function from `module:function` or a sequence-classification model.
 - `table`: the append-only rollout file, one JSON row per rollout.
-- `read`: the rewards of such a file, prompts by rollouts.
+- `read`: rollout files, JSONL or Parquet, as groups of rewards.
+- `groups`: rewards of many prompts in memory, groups of any size.
 - `sample`: draw and score rollouts of a transformers model, resumable.
 """
 
-from bontea.rollouts.read import read_rewards
+from bontea.rollouts.groups import Rollouts, from_groups
+from bontea.rollouts.read import read_completions, read_models, read_rollouts
 
-__all__ = ["read_rewards"]
+__all__ = ["Rollouts", "from_groups", "read_completions", "read_models", "read_rollouts"]

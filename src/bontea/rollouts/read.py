@@ -1,49 +1,244 @@
-"""Rewards from a file of rollouts: what calibration and diagnosis start from."""
+"""Rollout files, JSONL or Parquet, as groups of rewards.
+
+One row is one rollout. Rows of a prompt need not be next to each other, and groups may be of any
+size. What stays in memory is a few numbers a rollout and each prompt once; completions are read for
+their length, and again, by `read_completions`, for the few that are shown.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bontea.rollouts import _jsonl, _parquet
+from bontea.rollouts._batch import PARQUET, check_path
+from bontea.rollouts.groups import Rollouts, as_objects
 
-def read_rewards(path: str | Path) -> np.ndarray:
-    """The rewards in a JSONL file of rollouts, `(P, M)`; prompts with fewer than M end in NaN.
+if TYPE_CHECKING:
+    from bontea.rollouts._batch import Batch
 
-    One object a line, with `reward` (a number, or null: unscorable, NaN) and `prompt_id` or
-    `prompt`; other fields are ignored. Prompts come in the order of their first row. The file is
-    only read; a last line that a killed run cut off is left out.
+UNNUMBERED = np.iinfo(np.int64).max
+"""Where a row has no `rollout`: behind those that have one, in the order of the file."""
 
-    Raises FileNotFoundError, IsADirectoryError, or ValueError naming the line: not JSON, no prompt,
-    a reward that is not a number, or no rows at all.
+
+def read_rollouts(path: str | Path, *, model: str | None = None) -> Rollouts:
+    """The rewards in a file of rollouts, grouped by prompt.
+
+    Parameters
+    ----------
+    path
+        JSONL (`.jsonl`, `.ndjson`, also `.gz`) or Parquet. A row has `reward` (a number, true or
+        false; null or NaN: unscorable) and `prompt_id` (a number or text) or `prompt` (text or a
+        chat), and may have `completion`, `rollout`, `stratum` and `model`; other fields are
+        ignored. docs/rollout-files.md has the whole format.
+    model
+        The rows of this model only; needed when the file has several.
+
+    Prompts come in the order of their first row, the rollouts of a prompt in the order of
+    `rollout`, or else of the file. A last line that a killed run left unfinished is left out.
+
+    Raises FileNotFoundError, IsADirectoryError, or ValueError naming the rows and what to change: a
+    row that is not one, an infinite reward, the same rollout twice, a prompt with two texts or
+    strata, several models, no rows at all.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: name a JSONL file of rollouts")
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is not there")
-    groups: dict[object, list[float]] = {}
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            key = row["prompt_id"] if "prompt_id" in row else json.dumps(row["prompt"])
-            reward = float("nan") if row["reward"] is None else row["reward"]
-            if isinstance(reward, (str, bool)) or not isinstance(reward, (int, float)):
-                raise ValueError(f"reward {reward!r} is not a number")
-        except (ValueError, TypeError, KeyError) as error:
-            if number == len(lines) and not line.endswith("\n"):
-                break  # cut off when the run that wrote it was killed
-            problem = f"no field {error}" if isinstance(error, KeyError) else str(error)
+    path = check_path(path)
+    known = _Known(path)
+    start = 0
+    for batch in _format(path).batches(path):
+        known.add(batch, start, model)
+        start += batch.frame.height
+    return known.rollouts(model)
+
+
+def read_models(path: str | Path) -> list[str]:
+    """The models in a file of rollouts, in the order of their first rows; none if it names none.
+
+    Rows without a model, in a file where others have one, count as a model named "".
+    """
+    path = check_path(path)
+    found: dict[str, None] = {}
+    for batch in _format(path).batches(path, ("model",)):
+        found |= dict.fromkeys(batch.frame["model"].fill_null("").unique(maintain_order=True))
+    return [] if set(found) <= {""} else list(found)
+
+
+def read_completions(path: str | Path, rows: Iterable[int]) -> list[str | None]:
+    """The completions in some rows of a file (`Rollouts.rows`), None where a row has none.
+
+    >>> read_completions(rollouts.source, rollouts.rows[:3])  # doctest: +SKIP
+    """
+    path, wanted = check_path(path), [int(row) for row in rows]
+    for row in wanted:
+        if row < 0:
+            raise ValueError(f"row {row} must be at least 0: rows are counted from the first")
+    found = _format(path).completions(path, wanted)
+    for row in wanted:
+        if row not in found:
             raise ValueError(
-                f"{path}, line {number}: {problem}; a row is a JSON object with reward and "
-                "prompt_id or prompt"
-            ) from None
-        groups.setdefault(key, []).append(float(reward))
-    if not groups:
-        raise ValueError(f"{path} holds no rollouts")
-    most = max(map(len, groups.values()))
-    return np.array([group + [np.nan] * (most - len(group)) for group in groups.values()])
+                f"{path} has no row {row} (counted from 0): has it changed since it was read?"
+            )
+    return [found[row] for row in wanted]
+
+
+def _format(path: Path) -> ModuleType:
+    return _parquet if path.name.lower().endswith(PARQUET) else _jsonl
+
+
+class _Known:
+    """What has been read of a file so far: each prompt once, and a few numbers of each rollout."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.models: set[str] = set()
+        self.prompts: dict[str, int] = {}
+        """The number of each prompt, in the order of first rows."""
+        self.texts: dict[int, tuple[str, int]] = {}
+        """By number: the text of the prompt, and the first row that has it."""
+        self.strata: dict[int, tuple[str, int]] = {}
+        self.seen: dict[tuple[str | None, ...], int] = {}
+        """By what a prompt looks like in a batch: its number."""
+        self.columns: dict[str, list[np.ndarray]] = {
+            name: [] for name in ("prompt", "rollout", "rewards", "lengths", "rows")
+        }
+
+    def add(self, batch: Batch, start: int, model: str | None) -> None:
+        """Take in a batch whose first row is row `start` of the file."""
+        import polars as pl
+
+        frame = batch.frame.with_columns(pl.col("model").fill_null("")).with_row_index("row")
+        self.models.update(frame["model"].unique())
+        if model is not None:
+            frame = frame.filter(pl.col("model") == model)
+        elif len(self.models) > 1:
+            raise ValueError(
+                f"{self.path} holds rollouts of {self._models()}: read one of them with model="
+            )
+        prompts = (
+            frame.with_row_index("at")
+            .group_by("prompt_id", "prompt", "stratum", maintain_order=True)
+            .agg("at", pl.len().alias("count"), pl.col("row").first())
+        )
+        numbers = [
+            self._number((prompt_id, prompt, stratum), batch, row, start)
+            for prompt_id, prompt, stratum, row in prompts.drop("at", "count").iter_rows()
+        ]
+        prompt = np.empty(len(frame), dtype=np.int32)
+        prompt[prompts["at"].explode().to_numpy()] = np.repeat(
+            np.array(numbers, dtype=np.int32), prompts["count"].to_numpy()
+        )
+        nothing = float("nan")
+        for name, values in (
+            ("prompt", prompt),
+            ("rollout", frame["rollout"].fill_null(UNNUMBERED).to_numpy()),
+            ("rewards", frame["reward"].fill_null(nothing).to_numpy()),
+            ("lengths", frame["completion"].fill_null(nothing).to_numpy()),
+            ("rows", frame["row"].to_numpy().astype(np.int64) + start),
+        ):
+            self.columns[name].append(values)
+
+    def _number(self, looks: tuple[str | None, ...], batch: Batch, row: int, start: int) -> int:
+        """The number of the prompt in a row of a batch; a new one if need be."""
+        if looks in self.seen:
+            return self.seen[looks]
+        prompt_id, prompt, stratum = looks
+        text = None if prompt is None else as_text(batch.original(row, "prompt"))
+        label = None if stratum is None else as_text(batch.original(row, "stratum"))
+        name = text if prompt_id is None else as_text(batch.original(row, "prompt_id"))
+        assert name is not None  # rows without both are refused where they are read
+        number = self.prompts.setdefault(name, len(self.prompts))
+        for known, value, problem in (
+            (self.texts, text, "has two texts; give each a prompt_id of its own"),
+            (self.strata, label, "has two strata; it can be in one only"),
+        ):
+            if not value:
+                continue
+            first, its_row = known.setdefault(number, (value, start + row))
+            if first != value:
+                raise ValueError(
+                    f"{self.path}, {self._places(its_row, start + row)} ({first[:60]!r}, "
+                    f"{value[:60]!r}): prompt {name[:60]!r} {problem}"
+                )
+        self.seen[looks] = number
+        return number
+
+    def rollouts(self, model: str | None) -> Rollouts:
+        """All of it, by prompt."""
+        if not self.prompts:
+            if self.models:
+                raise ValueError(
+                    f"{self.path} holds no rollouts of model {model!r}, but of {self._models()}"
+                )
+            raise ValueError(f"{self.path} holds no rollouts")
+        columns = {name: np.concatenate(self.columns.pop(name)) for name in [*self.columns]}
+        prompt, rollout = columns.pop("prompt"), columns.pop("rollout")
+        same = prompt[1:] == prompt[:-1]
+        if not ((prompt[1:] > prompt[:-1]) | (same & (rollout[1:] >= rollout[:-1]))).all():
+            order = np.lexsort((rollout, prompt))  # stable: equal ones in the order of the file
+            prompt, rollout = prompt[order], rollout[order]
+            columns = {name: columns.pop(name)[order] for name in [*columns]}
+            same = prompt[1:] == prompt[:-1]
+        twice = np.flatnonzero(same & (rollout[1:] == rollout[:-1]) & (rollout[1:] != UNNUMBERED))
+        names = as_objects(self.prompts)
+        if len(twice):
+            i = twice[0]
+            raise ValueError(
+                f"{self.path}, {self._places(*columns['rows'][i : i + 2].tolist())}: both are "
+                f"rollout {rollout[i]} of prompt {names[prompt[i]][:60]!r}; remove one, or the "
+                "field rollout from all rows"
+            )
+        (found,) = self.models if model is None else {model}
+        lengths = columns["lengths"]
+        return Rollouts(
+            rewards=columns["rewards"],
+            offsets=np.concatenate([[0], np.cumsum(np.bincount(prompt))]),
+            prompts=names,
+            texts=self._of_prompts(self.texts),
+            strata=self._of_prompts(self.strata),
+            lengths=None if np.isnan(lengths).all() else lengths,
+            rows=columns["rows"],
+            model=found or None,
+            source=str(self.path),
+        )
+
+    def _of_prompts(self, known: dict[int, tuple[str, int]]) -> np.ndarray | None:
+        if not known:
+            return None
+        return as_objects(known.get(number, ("", 0))[0] for number in range(len(self.prompts)))
+
+    def _places(self, a: int, b: int) -> str:
+        """Two rows as a user finds them: "lines 3 and 17"."""
+        (what, first), (_, second) = (_format(self.path).place(self.path, r) for r in (a, b))
+        return f"{what}s {first} and {second}"
+
+    def _models(self) -> str:
+        """The models of the file, in a sentence."""
+        names = read_models(self.path)
+        if not names:
+            return "a model without a name (leave model out)"
+        listed = ", ".join(map(repr, names[:5])) + ", ..." * (len(names) > 5)
+        return f"{len(names)} model{'s' * (len(names) > 1)} ({listed})"
+
+
+def as_text(value: Any) -> str:
+    """A prompt or its id as a name: text as it is, anything else as JSON in one spelling.
+
+    >>> as_text([{"role": "user", "name": None, "content": "hi"}])
+    '[{"content": "hi", "role": "user"}]'
+    """
+    if not isinstance(value, str):
+        value = json.dumps(_without_none(value), ensure_ascii=False, sort_keys=True)
+    return value.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be printed
+
+
+def _without_none(value: Any) -> Any:
+    """Parquet gives every turn of a chat the fields of all turns."""
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

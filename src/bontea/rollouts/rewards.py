@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from bontea.rollouts.service import BadAnswer, Service
+
 Reward: TypeAlias = Callable[..., Sequence[float | None]]
 
 
-def load_reward(spec: str, *, trust_remote_code: bool = False) -> Reward:
-    """A reward function from `"module:function"`, or a sequence-classification model by name.
+def load_reward(spec: str, *, trust_remote_code: bool = False, **service: Any) -> Reward:
+    """A reward function from `"module:function"`, a URL, or a sequence-classification model.
 
     A model is a local folder or hub name whose first logit is the reward. Modules are looked up on
-    the Python path and in the working folder. Raises ValueError saying what could not be loaded.
+    the Python path and in the working folder. `service` is for URLs: `key_name`, the environment
+    variable with the key, `timeout` and `retries`. Raises ValueError saying what could not be
+    loaded.
     """
+    if spec.startswith(("http://", "https://")):
+        options: dict[str, Any] = {"key_name": None, **service}
+        return HttpReward(Service("--reward", spec, "--reward-key-env", **options))
     module, colon, name = spec.partition(":")
     if colon and not Path(spec).exists():
         sys.path.insert(0, str(Path.cwd()))
@@ -98,16 +107,65 @@ class ClassifierReward:
         return str(self.tokenizer.apply_chat_template(prompt + completion, tokenize=False))
 
 
+class HttpReward:
+    """A reward that a server computes.
+
+    POST `{"prompts": [...], "completions": [...], "COLUMN": [...]}`, as the arguments of a reward
+    function, is answered with `{"rewards": [number or null, ...]}`, one for each completion.
+    """
+
+    def __init__(self, service: Service):
+        options = service.client_options()
+
+        import openai
+
+        self.service = service
+        self.client = openai.OpenAI(**options)
+        self.__name__ = service.url
+
+    def __call__(
+        self, prompts: list[Any], completions: list[Any], **columns: Any
+    ) -> list[float | None]:
+        body = {"prompts": prompts, "completions": completions, **columns}
+        for attempt in itertools.count():
+            try:
+                answer: Any = self.client.post(
+                    self.service.url,
+                    body=body,
+                    options=self.service.request_options(),
+                    cast_to=object,
+                )
+                if not isinstance(answer, dict) or not isinstance(answer.get("rewards"), list):
+                    raise BadAnswer('not {"rewards": [...]}')
+                return answer["rewards"]
+            except Exception as error:
+                failure = error
+            # Out here, so that what the server said is in no traceback of what is raised.
+            time.sleep(self.service.wait(failure, attempt))
+        raise AssertionError("unreachable")
+
+
 def score(
     reward: Reward, prompts: list[Any], completions: list[Any], columns: dict[str, list[Any]]
 ) -> np.ndarray:
     """Rewards of completions as float64, NaN where the function gave None; checked.
 
     Raises ValueError naming the reward function when it returns the wrong number of values,
-    something that is not a number, or an infinite one.
+    something that is not a number, or an infinite one, and RuntimeError when it raises an error.
     """
     name = getattr(reward, "__name__", type(reward).__name__)
-    values = reward(prompts=prompts, completions=completions, **columns)
+    for taken in ("prompts", "completions"):
+        if taken in columns:
+            raise ValueError(
+                f"the prompts have a column {taken!r}, which is what a reward function calls its "
+                "own argument: rename the column"
+            )
+    try:
+        values = reward(prompts=prompts, completions=completions, **columns)
+    except (OSError, ImportError):
+        raise  # a server or a package, and what to do about it
+    except Exception as error:
+        raise RuntimeError(f"reward {name!r} raised {type(error).__name__}: {error}") from error
     try:
         count = len(values)
     except TypeError:

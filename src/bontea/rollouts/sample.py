@@ -1,13 +1,15 @@
 """Draw and score rollouts of a transformers model: batched, seeded per chunk, resumable.
 
-A chunk is up to `batch_size` rollouts of one prompt, drawn from a seed of its own: a run that is
-killed and resumed draws the same completions as an unbroken one, and pays for no chunk twice.
+A chunk is up to `batch_size` rollouts of one prompt, drawn from a seed of its own, (seed, prompt,
+first rollout): a run that is killed and resumed draws the same completions as an unbroken one, and
+pays for no chunk twice. A file that grows gets new chunks after its old ones, which end where they
+ended: no seed is used for two different chunks.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,59 +25,84 @@ def sample_rollouts(
     tokenizer: Any,
     rows: dict[int, Row],
     reward: Reward,
-    path: Path,
+    file: RolloutFile | Path,
     *,
     rollouts: int,
     max_new_tokens: int,
     temperature: float = 1.0,
     batch_size: int = 256,
     seed: int = 0,
+    earlier: Sequence[int] = (),
+    name: str | None = None,
     on_chunk: Callable[[int], None] | None = None,
 ) -> RolloutFile:
-    """Bring the rollout file at `path` to `rollouts` scored rollouts of every prompt.
+    """Bring a rollout file to `rollouts` scored rollouts of every prompt.
 
     `rows` are the prompts by number, with any columns the reward function takes; what is drawn
-    depends on the number, not on the other prompts. `on_chunk` gets the number of
-    rollouts each chunk adds, those found in the file first; an exception it raises ends the run
-    with everything drawn so far on disk.
+    depends on the number, not on the other prompts. `earlier` are the numbers of rollouts, rising,
+    that were asked for in this file before; `name` becomes the column `model`. `on_chunk` gets the
+    number of rollouts each chunk adds, those found in the file first; an exception it raises ends
+    the run with everything drawn so far on disk.
     """
     import torch
 
-    file = RolloutFile(path)
+    file = file if isinstance(file, RolloutFile) else RolloutFile(file)
     model.eval()
     for prompt_id, row in rows.items():
-        for start in range(0, rollouts, batch_size):
-            wanted = range(start, min(start + batch_size, rollouts))
+        for wanted in chunks(rollouts, batch_size, earlier):
             if not all((prompt_id, j) in file.rewards for j in wanted):
                 with torch.random.fork_rng(devices=_cuda_devices(model)):
-                    torch.manual_seed(_seed(seed, prompt_id, start))
+                    torch.manual_seed(seed_of(seed, prompt_id, wanted.start))
                     texts = _generate(
                         model, tokenizer, row["prompt"], len(wanted), max_new_tokens, temperature
                     )
-                file.append(_score_rows(reward, row, prompt_id, wanted, texts))
+                drawn = [(prompt_id, j, text) for j, text in zip(wanted, texts, strict=True)]
+                file.append(score_rows(reward, rows, drawn, name))
             if on_chunk:
                 on_chunk(len(wanted))
     return file
 
 
-def _score_rows(
-    reward: Reward, row: Row, prompt_id: int, wanted: range, texts: list[str]
+def chunks(rollouts: int, batch_size: int, earlier: Sequence[int] = ()) -> Iterator[range]:
+    """The chunks of one prompt: none reaches across a number that was asked for before."""
+    start = 0
+    for stop in (*earlier, rollouts):
+        while start < stop:
+            end = min(start + batch_size, stop)
+            yield range(start, end)
+            start = end
+
+
+def score_rows(
+    reward: Reward, rows: dict[int, Row], drawn: list[tuple[int, int, str]], name: str | None = None
 ) -> list[Row]:
-    prompt, count = row["prompt"], len(texts)
-    chat = not isinstance(prompt, str)
-    completions = [[{"role": "assistant", "content": t}] for t in texts] if chat else texts
-    columns = {name: [value] * count for name, value in row.items() if name != "prompt"}
-    rewards = score(reward, [prompt] * count, completions, columns)
-    return [
-        {
-            "prompt_id": prompt_id,
+    """Score `(prompt_id, rollout, text)` in one call of the reward; the rows of the file."""
+    prompts = [rows[i]["prompt"] for i, _, _ in drawn]
+    completions = [
+        text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]
+        for prompt, (_, _, text) in zip(prompts, drawn, strict=True)
+    ]
+    columns = {
+        column: [rows[i].get(column) for i, _, _ in drawn]
+        for column in rows[drawn[0][0]]
+        if column != "prompt"
+    }
+    out = []
+    rewards = score(reward, prompts, completions, columns)
+    for (i, j, text), value in zip(drawn, rewards, strict=True):
+        row: Row = {
+            "prompt_id": i,
             "rollout": j,
             "reward": None if np.isnan(value) else float(value),
-            "prompt": prompt,
+            "prompt": rows[i]["prompt"],
             "completion": text,
         }
-        for j, value, text in zip(wanted, rewards, texts, strict=True)
-    ]
+        if name is not None:
+            row["model"] = name
+        if rows[i].get("stratum") is not None:
+            row["stratum"] = str(rows[i]["stratum"])
+        out.append(row)
+    return out
 
 
 def _generate(
@@ -109,7 +136,8 @@ def _generate(
     return tokenizer.batch_decode(new, skip_special_tokens=True)
 
 
-def _seed(*parts: int) -> int:
+def seed_of(*parts: int) -> int:
+    """A seed of 56 bits from any numbers."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return int.from_bytes(digest[:7], "little")
 

@@ -3,16 +3,19 @@
     {"prompt_id": 3, "rollout": 17, "reward": 0.82, "prompt": "...", "completion": "..."}
 
 `reward` is null for a completion that could not be scored. A killed run leaves at most one broken
-line at the end, which is dropped when the file is opened again.
+line at the end, which is dropped when the file is opened again. One process writes it at a time
+(`locked`); `write_parquet` turns a finished one into Parquet.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -23,9 +26,13 @@ class RolloutFile:
     def __init__(self, path: Path):
         self.path = path
         self.rewards: dict[tuple[int, int], float] = {}
-        self.completions: dict[int, set[str]] = {}
+        self.completions: dict[int, set[int]] = {}
+        """The hashes of the completions of each prompt: texts would fill the memory."""
         if path.exists():
             self._read()
+
+    def __len__(self) -> int:
+        return len(self.rewards)
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows that are not there yet, and see them onto the disk."""
@@ -58,19 +65,118 @@ class RolloutFile:
     def _index(self, row: dict[str, Any]) -> None:
         reward = row["reward"]
         self.rewards[row["prompt_id"], row["rollout"]] = np.nan if reward is None else reward
-        self.completions.setdefault(row["prompt_id"], set()).add(str(row.get("completion")))
+        self.completions.setdefault(row["prompt_id"], set()).add(hash(str(row.get("completion"))))
 
     def _read(self) -> None:
         with self.path.open("rb+") as file:
             good = 0
             for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    break  # the last line, cut off when the run was killed
                 try:
-                    if not line.endswith(b"\n"):
-                        raise ValueError("unfinished line")
                     self._index(json.loads(line))
                 except (ValueError, KeyError, TypeError) as error:
-                    if file.read(1):
-                        raise ValueError(f"{self.path}, line {number}: {error}") from None
-                    break  # the last line, cut off when the run was killed
+                    problem = f"no field {error}" if isinstance(error, KeyError) else str(error)
+                    raise ValueError(
+                        f"{self.path}, line {number}: {problem}; this is not a row that was "
+                        "written here: remove the line to go on"
+                    ) from None
                 good += len(line)
             file.truncate(good)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every other process from writing `path` meanwhile, by a lock on `path.lock`.
+
+    The system gives the lock back when a process dies, however it dies. Raises OSError naming the
+    process that has it.
+    """
+    lock = path.with_name(path.name + ".lock")
+    while True:
+        try:
+            file = lock.open("a+")
+            if path.exists():
+                path.open("ab").close()
+        except OSError as error:
+            raise OSError(
+                f"{path} cannot be written ({error.strerror}): choose another --output"
+            ) from None
+        if not _take(file):
+            file.seek(0)
+            process = file.read().strip() or "unknown"
+            file.close()
+            raise OSError(
+                f"{path} is being written by another process ({process}): wait until it ends, or "
+                "choose another --output"
+            )
+        if _is_at(file, lock):
+            break
+        file.close()  # its last holder removed it after we opened it
+    try:
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps an open file; the next process takes it over
+            lock.unlink()
+        file.close()
+
+
+def _take(file: IO[str]) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(1 << 30)  # a locked byte cannot be read, and the process id is to be read
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass  # a file system without locks: better unguarded than not at all
+    return True
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole: a killed process leaves the old one or the new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    _replace(temporary, path)
+
+
+def write_parquet(source: Path, target: Path) -> None:
+    """The rows of a rollout file as Parquet, by prompt and rollout; whole or not at all."""
+    import polars as pl
+
+    temporary = target.with_name(target.name + ".tmp")
+    # The first rows may all be unscorable: types are found in all of them.
+    rows = pl.scan_ndjson(source, infer_schema_length=None, schema_overrides={"reward": pl.Float64})
+    rows.sort("prompt_id", "rollout").sink_parquet(temporary)
+    _replace(temporary, target)
+
+
+def read_parquet(source: Path, target: Path) -> None:
+    """The way back: the rows of a Parquet file as a rollout file that can be appended to."""
+    import polars as pl
+
+    temporary = target.with_name(target.name + ".tmp")
+    pl.scan_parquet(source).sink_ndjson(temporary)
+    _replace(temporary, target)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import bontea
 from bontea import GroupTooSmallError
+from bontea.rollouts import model as models
 from bontea.training.arms import Arm
 from bontea.training.progress import JobProgress, Stopped
 from bontea.training.settings import Settings
@@ -115,23 +116,14 @@ def _wind_prompts_forward(trainer: Any, checkpoint: Path) -> None:
 def load_model(settings: Settings, path: str) -> Any:
     """A model for sampling, on the device of this process."""
     import torch
-    from accelerate import PartialState
-    from transformers import AutoModelForCausalLM
 
-    options: dict[str, Any] = {
-        # Weights trained in float32 under bfloat16 autocast are sampled in bfloat16 as well.
-        "dtype": torch.bfloat16
-        if torch.cuda.is_available() and settings.dtype == "float32"
-        else getattr(torch, str(settings.dtype)),
-        "trust_remote_code": settings.trust_remote_code,
-    }
-    if (Path(path) / "adapter_config.json").exists():
-        from peft import AutoPeftModelForCausalLM
-
-        model = AutoPeftModelForCausalLM.from_pretrained(path, **options)
-    else:
-        model = AutoModelForCausalLM.from_pretrained(path, **options)
-    return model.to(PartialState().device).eval()
+    # Weights trained in float32 under bfloat16 autocast are sampled in bfloat16 as well.
+    mixed = torch.cuda.is_available() and settings.dtype == "float32"
+    return models.load_model(
+        path,
+        dtype="bfloat16" if mixed else str(settings.dtype),
+        trust_remote_code=settings.trust_remote_code,
+    )
 
 
 def disk_need(settings: Settings, model: str) -> float:

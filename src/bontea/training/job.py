@@ -20,14 +20,15 @@ import random
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import bontea
+from bontea.rollouts import rewards
+from bontea.rollouts.model import load_tokenizer
 from bontea.rollouts.prompts import Row, load_prompts
-from bontea.rollouts.rewards import Reward, load_reward
+from bontea.rollouts.rewards import Reward
 from bontea.rollouts.sample import sample_rollouts
 from bontea.training import arm as arm_module
 from bontea.training.progress import JobProgress
@@ -80,18 +81,22 @@ def load_inputs(settings: Settings) -> Inputs:
     else:
         model = settings.model
     train_rows, held_out = _load_rows(settings)
-    tokenizer = _load_tokenizer(model, settings)
-    if not isinstance(train_rows[0]["prompt"], str) and tokenizer.chat_template is None:
-        raise ValueError(
-            f"the prompts are chats, but the tokenizer of {settings.model} has no chat template: "
-            "use plain text prompts, or an instruction-tuned model"
-        )
-    if str(settings.reward).startswith("bontea.demo.reward:"):
-        from bontea.demo.reward import encoder_folder
-
-        encoder_folder()  # says how to install the weights if they are not there
+    tokenizer = load_tokenizer(
+        model,
+        chats=not isinstance(train_rows[0]["prompt"], str),
+        trust_remote_code=settings.trust_remote_code,
+    )
     reward = load_reward(str(settings.reward), trust_remote_code=settings.trust_remote_code)
     return Inputs(model, tokenizer, reward, train_rows, held_out)
+
+
+def load_reward(spec: str, **options: Any) -> Reward:
+    """`rewards.load_reward`, which says early when the weights of the demo's reward are missing."""
+    if spec.startswith("bontea.demo.reward:"):
+        from bontea.demo.reward import encoder_folder
+
+        encoder_folder()  # says how to install them
+    return rewards.load_reward(spec, **options)
 
 
 def _load_rows(settings: Settings) -> tuple[list[Row], list[Row]]:
@@ -116,33 +121,6 @@ def _load_rows(settings: Settings) -> tuple[list[Row], list[Row]]:
         held_out = [rows[i] for i in order[:cut]]
         rows = [rows[i] for i in sorted(order[cut:])]
     return rows, held_out
-
-
-def _load_tokenizer(model: str, settings: Settings) -> Any:
-    from transformers import AutoTokenizer
-
-    path = Path(model)
-    if not path.exists() and model.startswith((".", "/", "~")):
-        raise FileNotFoundError(f"model {model} is not there: give a hub name or a model folder")
-    if path.is_dir() and not (path / "config.json").exists():
-        raise ValueError(f"model {model} has no config.json: it is not a model folder")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            model, padding_side="left", trust_remote_code=settings.trust_remote_code
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"model {model} has no tokenizer that can be loaded ({str(error).splitlines()[0]}): "
-            "save one into the folder with tokenizer.save_pretrained, or check the name"
-        ) from None
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise ValueError(
-            f"model {model} has no tokenizer files: save its tokenizer into the folder with "
-            "tokenizer.save_pretrained"
-        )
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
 
 
 def prepare_folder(settings: Settings, inputs: Inputs) -> None:

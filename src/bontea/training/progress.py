@@ -33,12 +33,15 @@ class JobProgress:
         self._started = self._last_line = 0.0
 
     @contextmanager
-    def phase(self, title: str, total: int) -> Iterator[None]:
-        """Show one bar for `total` units of work; raises Stopped if that was asked before."""
+    def phase(self, title: str, total: int, done: int = 0) -> Iterator[None]:
+        """Show one bar for `total` units of work, `done` of which an earlier run did.
+
+        Raises Stopped if that was asked before.
+        """
         from rich import progress as rich_progress
 
         self.check()
-        self._title, self._done, self._total = title, 0, total
+        self._title, self._done, self._total = title, done, total
         self._started = self._last_line = time.monotonic()
         if not self.console.is_terminal:
             yield
@@ -54,7 +57,7 @@ class JobProgress:
             rich_progress.TextColumn("{task.fields[note]}"),
         )
         with rich_progress.Progress(*columns, console=self.console) as self._bar:
-            self._task = self._bar.add_task(title, total=total, note="")
+            self._task = self._bar.add_task(title, total=total, completed=done, note="")
             try:
                 yield
             finally:

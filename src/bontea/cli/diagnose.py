@@ -1,0 +1,105 @@
+"""`bontea diagnose`: what a file of rewards says before you train on it.
+
+Is there a tail, is it normal, heavy, light or at a ceiling, do prompts give a gradient, is the
+reward about length, and what would estimators optimise on these rewards? A page on stdout, each
+number beside what is expected or harmless, and one recommendation at the end. Takes some seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bontea.diagnosis import Diagnosis
+
+EXAMPLES = """examples:
+  bontea diagnose rollouts.jsonl --deploy-n 128
+      can these rewards be extrapolated to best-of-128, and which estimator fits?
+  bontea diagnose rollouts.parquet --deploy-n 512 --rollouts 32 --png qq.png --json > diagnosis.json
+      for training with 32 rollouts a prompt; figures, and every number for a machine
+"""
+
+
+def add_parser(subparsers: Any, name: str) -> None:
+    parser = subparsers.add_parser(
+        name,
+        help="look at rewards before training on them",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("file", type=Path, help="rollouts, JSONL or Parquet; best 64 prompts with 64 each")
+    add("--deploy-n", type=float, default=128, metavar="N", help="responses drawn when deployed")
+    add(
+        "--rollouts",
+        type=int,
+        metavar="M",
+        help="rollouts of a prompt in training (default: the smaller of 16 and the median group)",
+    )
+    add("--model", help="the model in the file to diagnose, if it holds several")
+    add("--png", type=Path, metavar="FILE", help="draw the QQ and the end of the tail")
+    add("--seed", type=int, default=0, help="seed of everything random")
+    add("--json", action="store_true", help="every number as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from bontea.diagnosis import diagnose
+    from bontea.rollouts import read_rollouts
+
+    if args.seed < 0:
+        raise ValueError(f"--seed {args.seed} must be 0 or more")
+    if not 1 <= args.deploy_n < float("inf"):
+        raise ValueError(
+            f"--deploy-n {args.deploy_n:g} must be at least 1: how many responses are drawn of a "
+            "prompt when the model is used, such as 128"
+        )
+    if args.rollouts is not None and args.rollouts < 1:
+        raise ValueError(f"--rollouts {args.rollouts} must be at least 1, such as 16")
+    if args.png is not None and args.png.suffix.lower() != ".png":
+        raise ValueError(f"--png {args.png} must be the name of a .png file")
+    if args.png is not None and not args.png.parent.is_dir():
+        raise ValueError(f"--png {args.png}: there is no folder {args.png.parent}")
+    rollouts = read_rollouts(args.file, model=args.model)
+    try:
+        found = diagnose(rollouts, n=args.deploy_n, m=args.rollouts, rng=args.seed)
+    except ValueError as error:
+        raise ValueError(f"{args.file}: {error}") from None
+    if args.png is not None:
+        _draw(found, args.png)
+    if args.json:
+        print(json.dumps(as_json(found, args), allow_nan=False))
+    else:
+        print(found)
+    return 0
+
+
+def as_json(found: Diagnosis, args: argparse.Namespace) -> dict[str, Any]:
+    """The diagnosis and how it was made; NaN and infinities are null."""
+    import bontea
+
+    return {
+        "version": bontea.__version__,
+        "command": list(sys.argv),
+        "seed": args.seed,
+        "file": str(args.file),
+        "model": args.model,
+        **found.to_dict(),
+        "page": str(found),
+    }
+
+
+def _draw(found: Diagnosis, path: Path) -> None:
+    if found.qq is None:
+        why = found.skipped.get("qq", "two values have no quantiles to compare")
+        print(f"no figure: {why}", file=sys.stderr)
+        return
+    from bontea.report.diagnosis import plot_diagnosis
+
+    fig, _ = plot_diagnosis(found)
+    fig.savefig(path, dpi=150)
+    print(f"wrote {path}", file=sys.stderr)

@@ -1,0 +1,79 @@
+"""Prompts that teach nothing: equal rewards, tails with nothing to tell apart, missing rewards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bontea.diagnosis.groups import Groups
+from bontea.diagnosis.reading import Reading, percent
+from bontea.tails.normal import tail_size
+
+HARMLESS = 0.1
+HOPELESS = 0.9
+
+
+@dataclass(frozen=True)
+class SignalFinding:
+    """Shares of prompts without a gradient. Bands are harmless."""
+
+    prompts: int
+    """Prompts with at least one reward."""
+    most: int
+    """Rewards of the largest."""
+    equal: Reading
+    """Share of the prompts whose rewards are all equal, or that have only one."""
+    few: Reading
+    """Share of the prompts with fewer than 3 different rewards in the tail, these included."""
+    unscorable: Reading
+    """Share of the rollouts without a reward."""
+    unscored: int
+    """Prompts without a single reward."""
+    tails: bool
+    """Whether `few` matters: not with 0/1 rewards."""
+
+    @property
+    def mark(self) -> str:
+        if self.equal.value > HOPELESS:
+            return "stop"
+        inside = self.equal.inside and self.unscorable.inside
+        return "ok" if inside and (self.few.inside or not self.tails) else "look"
+
+    def __str__(self) -> str:
+        text = (
+            f"{percent(self.equal.value)} of {self.prompts:,} prompts have equal rewards and give "
+            "no gradient; "
+        )
+        if self.tails:
+            text += f"{percent(self.few.value)} have fewer than 3 different rewards in their tail; "
+        text += (
+            f"{percent(self.unscorable.value)} of the rollouts have no reward (each harmless up to "
+            f"{percent(HARMLESS)})."
+        )
+        if self.unscored:
+            text += f" {self.unscored:,} prompts have no reward at all and are left out."
+        if not self.equal.inside:
+            text += " Use prompts on which some rollouts do better than others."
+        return text
+
+
+def find_signal(groups: Groups, alpha: float, *, tails: bool) -> SignalFinding:
+    """Count what gives no gradient; the tail is the `max(3, ceil(alpha m))` best rewards."""
+    rewards = groups.scored
+    counts = np.isfinite(rewards).sum(axis=1)
+    best = -np.sort(-rewards, axis=1)
+    sizes = np.array([max(3, tail_size(alpha, m)) for m in range(1, rewards.shape[1] + 1)])
+    inside = np.arange(1, best.shape[1]) < np.minimum(sizes[counts - 1], counts)[:, None]
+    distinct = 1 + ((best[:, 1:] < best[:, :-1]) & inside).sum(axis=1)
+    equal = np.nanmax(rewards, axis=1) == np.nanmin(rewards, axis=1)
+    missing = 1 - int(groups.counts.sum()) / groups.rollouts
+    return SignalFinding(
+        prompts=len(rewards),
+        most=int(counts.max()),
+        equal=Reading(float(equal.mean()), (0, HARMLESS)),
+        few=Reading(float((distinct < 3).mean()), (0, HARMLESS)),
+        unscorable=Reading(float(missing), (0, HARMLESS)),
+        unscored=len(groups.rewards) - len(rewards),
+        tails=tails,
+    )

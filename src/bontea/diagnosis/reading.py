@@ -1,0 +1,71 @@
+"""A number and what to compare it with, and how findings are written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+NAN_PAIR = (math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A measured number with its 95 % interval, and the band it is compared with."""
+
+    value: float
+    band: tuple[float, float]
+    """What is expected or harmless; the finding says which."""
+    interval: tuple[float, float] = NAN_PAIR
+    """Of the value; NaN where none is computed."""
+
+    @property
+    def inside(self) -> bool:
+        """Whether the value lies in the band; False for NaN."""
+        return self.band[0] <= self.value <= self.band[1]
+
+
+def percent(share: float) -> str:
+    """`"12.5 %"`.
+
+    >>> percent(0.125), percent(0), percent(1)
+    ('12.5 %', '0 %', '100 %')
+    """
+    return f"{100 * share:.3g} %"
+
+
+def whole(n: float) -> str:
+    """`"1,000,000"`, or `"1e+12"` where that is shorter.
+
+    >>> whole(2000.0), whole(1e300)
+    ('2,000', '1e+300')
+    """
+    return f"{n:,.0f}" if n < 1e12 else f"{n:g}"
+
+
+def limits(pair: tuple[float, float], digits: int = 2) -> str:
+    """`"[0.10, 0.20]"`."""
+    return f"[{pair[0]:.{digits}f}, {pair[1]:.{digits}f}]"
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, arrays and tuples as what JSON knows; NaN and infinities become None.
+
+    >>> plain(Reading(0.5, (0, math.inf)))
+    {'value': 0.5, 'band': [0, None], 'interval': [None, None]}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.repr}
+    if isinstance(value, dict):
+        return {"none" if k is None else str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

@@ -1,0 +1,40 @@
+"""A batch: successive rows of a rollout file, in the same few columns whatever the file is like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FIELDS = ("prompt_id", "prompt", "reward", "completion", "rollout", "stratum", "model")
+PARQUET = (".parquet",)
+JSONL = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+
+
+@dataclass(frozen=True)
+class Batch:
+    frame: pl.DataFrame
+    """The fields asked for: `reward` Float64 (null: unscorable), `rollout` Int64, `completion` its
+    length in characters as Float64, the others String; null where there is none. Prompts are equal
+    where they are equal in the file, but a chat may be spelled in any way: see `original`."""
+    original: Callable[[int, str], Any]
+    """`original(row of this batch, field)`: what the file has there, as Python reads it."""
+
+
+def check_path(path: str | Path) -> Path:
+    """The path of a file that may hold rollouts."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name a JSONL or Parquet file of rollouts")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there")
+    if not path.name.lower().endswith(PARQUET + JSONL):
+        raise ValueError(
+            f"{path}: the name of a file of rollouts ends in {', '.join(JSONL + PARQUET)}; rename "
+            "or convert it"
+        )
+    return path

@@ -1,0 +1,218 @@
+"""Rows of a JSONL file of rollouts, in batches that fit the memory.
+
+The file is read in pieces that end with a line, and Polars parses each with the types that are
+wanted, so nothing is inferred from the first rows. What Polars does not tell is found out here:
+which line is bad and why, and whether a reward is null or not there. A piece that it refuses (a
+broken line, true among numbers) is taken line by line.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from bontea.rollouts._batch import FIELDS, Batch
+
+if TYPE_CHECKING:
+    import polars as pl
+
+PIECE = 1 << 23
+"""Bytes of a piece; the line it ends in is read to its end."""
+BOM = b"\xef\xbb\xbf"
+NAN = re.compile(rb'NaN(?:(?<=[^\\]": NaN)|(?<=[^\\]":NaN))')
+"""A field that is NaN. Inside a text the quotation mark would come after a backslash."""
+
+
+class Piece:
+    """Whole lines of a file, the first of them number `first`."""
+
+    def __init__(self, data: bytes, first: int):
+        self.data, self.first = data, first
+
+    @cached_property
+    def rows(self) -> list[tuple[int, bytes]]:
+        """The lines that are not blank, each with its number."""
+        lines = enumerate(self.data.split(b"\n"), self.first)
+        return [(number, line) for number, line in lines if line.strip()]
+
+    def original(self, row: int, field: str) -> Any:
+        return json.loads(self.rows[row][1])[field]
+
+
+def batches(path: Path, fields: Sequence[str] = FIELDS) -> Iterator[Batch]:
+    """The rows of the file. Raises ValueError naming the first line that is not one."""
+    for piece in _pieces(path):
+        yield Batch(_parse(piece, path, fields), piece.original)
+
+
+def place(path: Path, row: int) -> tuple[str, int]:
+    """Where a user finds a row: blank lines are no rows, but they are lines."""
+    for piece in _pieces(path):
+        if row < len(piece.rows):
+            return "line", piece.rows[row][0]
+        row -= len(piece.rows)
+    raise IndexError(row)
+
+
+def completions(path: Path, rows: Sequence[int]) -> dict[int, str | None]:
+    """The completions of those rows that the file has."""
+    found: dict[int, str | None] = {}
+    wanted, start = sorted(set(rows)), 0
+    for piece in _pieces(path):
+        while len(found) < len(wanted) and wanted[len(found)] < start + len(piece.rows):
+            row = wanted[len(found)]
+            number, line = piece.rows[row - start]
+            value = _checked(line, path, number)["completion"]
+            found[row] = None if value is None else _text(value)
+        if len(found) == len(wanted):
+            break
+        start += len(piece.rows)
+    return found
+
+
+def _pieces(path: Path) -> Iterator[Piece]:
+    """The file without what a killed run left unfinished at its end."""
+    number, start = 1, True
+    with _open(path) as file:
+        while data := _read(file, path):
+            if start and data.startswith(BOM):
+                data = data[len(BOM) :]
+            start = False
+            if not data.endswith(b"\n"):  # the last line
+                head, end, tail = data.rpartition(b"\n")
+                try:
+                    json.loads(tail)
+                except (ValueError, RecursionError):
+                    data = head + end
+            yield Piece(data, number)
+            number += data.count(b"\n")
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _read(file: IO[bytes], path: Path) -> bytes:
+    try:
+        return file.read(PIECE) + file.readline()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is not a whole gzip file ({error}): write it again") from None
+
+
+def _parse(piece: Piece, path: Path, fields: Sequence[str]) -> pl.DataFrame:
+    import polars as pl
+
+    frame = _fast(piece.data, fields)
+    if frame is None:
+        data = NAN.sub(b"null", piece.data)
+        frame = _fast(data, fields) if data != piece.data else None
+    if frame is None:
+        return _by_line(piece, path, fields)
+    if "reward" in fields:
+        # Polars has null for what is null and for what is not there.
+        no_prompt = pl.col("prompt_id").is_null() & pl.col("prompt").is_null()
+        for row in frame.select(pl.arg_where(pl.col("reward").is_null() | no_prompt)).to_series():
+            _checked(piece.rows[row][1], path, piece.rows[row][0])
+        frame = frame.with_columns(pl.col("reward").cast(pl.Float64))
+    if "completion" in fields:
+        frame = frame.with_columns(pl.col("completion").str.len_chars().cast(pl.Float64))
+    return frame
+
+
+def _fast(data: bytes, fields: Sequence[str]) -> pl.DataFrame | None:
+    """The fields by Polars alone; None where it refuses a value."""
+    import polars as pl
+
+    for reward in (pl.Float64, pl.Boolean):  # a verifier writes true and false
+        types = {"reward": reward, "rollout": pl.Int64}
+        try:
+            return pl.read_ndjson(
+                data, schema={name: types.get(name, pl.String) for name in fields}
+            )
+        except pl.exceptions.PolarsError:
+            continue
+    return None
+
+
+def _by_line(piece: Piece, path: Path, fields: Sequence[str]) -> pl.DataFrame:
+    """The same by Python's reader, which takes more and says what it does not take."""
+    import polars as pl
+
+    rows = [_checked(line, path, number) for number, line in piece.rows]
+    columns: dict[str, pl.Series] = {}
+    for name in fields:
+        values = [row[name] for row in rows]
+        kind: Any = {"reward": pl.Float64, "rollout": pl.Int64}.get(name, pl.String)
+        if name == "completion":
+            values, kind = [None if v is None else float(len(_text(v))) for v in values], pl.Float64
+        elif kind == pl.String:
+            # Half a surrogate pair is no text to Polars.
+            values = [
+                None if v is None else _text(v).encode("utf-8", "replace").decode() for v in values
+            ]
+        columns[name] = pl.Series(name, values, kind)
+    return pl.DataFrame(columns)
+
+
+def _checked(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    """The fields of a line; ValueError saying what is wrong with it."""
+    try:
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise ValueError(f"{str(row)[:60]!r} is not an object")
+        # NaN, which pandas writes for nothing, is the only value unequal to itself.
+        fields = {name: None if (v := row.get(name)) != v else v for name in FIELDS}
+        if fields["prompt_id"] is None and fields["prompt"] is None:
+            raise ValueError("no prompt_id and no prompt")
+        if "reward" not in row:
+            raise ValueError("no reward (null is a rollout that could not be scored)")
+        fields["reward"] = _reward(fields["reward"])
+        fields["rollout"] = _rollout(fields["rollout"])
+    except (ValueError, RecursionError) as error:
+        problem = str(error)
+        if isinstance(error, json.JSONDecodeError):
+            problem = f"not JSON ({error.msg} at character {error.pos + 1})"
+        elif isinstance(error, RecursionError):
+            problem = "nested too deeply"
+        raise ValueError(
+            f"{path}, line {number}: {problem}; a row is a JSON object with reward and prompt_id "
+            "or prompt"
+        ) from None
+    return fields
+
+
+def _reward(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)):
+        raise ValueError(f"reward {str(value)[:60]!r} is not a number")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer that no float holds
+        number = math.inf
+    if math.isinf(number):
+        raise ValueError(f"reward {str(value)[:60]} is infinite: clip it, or write null")
+    return number
+
+
+def _rollout(value: Any) -> int | None:
+    if value is None:
+        return None
+    number = not isinstance(value, bool) and isinstance(value, (int, float))
+    if not (number and abs(value) < 1 << 63 and value == int(value)):
+        raise ValueError(f"rollout {str(value)[:60]!r} is not an integer")
+    return int(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else _encode(value)

@@ -1,0 +1,291 @@
+"""Draw rollouts from an OpenAI-compatible server, and score and write them as they arrive.
+
+    workers --(queue)--> writer --> reward in a thread --> file
+
+One request a rollout, with a seed of its own from (seed, prompt, rollout): what is missing from the
+file is what is asked for, in any order. Completions are scored in batches, one batch at a time,
+while requests go on; at most two batches wait, so that a kill loses little that was paid for.
+
+A chat goes to `chat/completions`; a text does so as one user turn, or with `completions` to
+`completions` as it is. Sampling is asked to be plain: `top_p` 1, no penalties; filters that a
+server adds by itself (`top_k`, `min_p`) are its own business. An answer without any text is an
+empty completion, and is scored like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bontea.rollouts.prompts import Row
+from bontea.rollouts.rewards import Reward
+from bontea.rollouts.sample import score_rows, seed_of
+from bontea.rollouts.service import HOPELESS, BadAnswer, EndpointError, Service, retry_after
+from bontea.rollouts.table import RolloutFile
+
+ENOUGH_FAILURES = 10
+"""So many requests in a row that fail after all retries mean a dead server."""
+GRACE = 10.0
+"""Seconds that requests in flight have to end after a stop was asked for."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How completions are drawn."""
+
+    temperature: float = 1.0
+    max_new_tokens: int = 512
+    seed: int = 0
+    completions: bool = False
+    concurrency: int = 16
+    requests_per_minute: float | None = None
+
+
+def sample_endpoint(
+    service: Service,
+    sampling: Sampling,
+    rows: dict[int, Row],
+    reward: Reward,
+    file: RolloutFile,
+    *,
+    rollouts: int,
+    batch_size: int = 64,
+    on_rows: Callable[[int], None] = lambda count: None,
+    on_trouble: Callable[[str], None] = lambda text: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Bring a rollout file to `rollouts` scored rollouts of every prompt.
+
+    `rows` are the prompts by number; `on_rows` gets the number of rows written each time, and
+    `on_trouble` what requests are retried for, once in a while. When `should_stop` turns true no
+    request is begun any more, those in flight have ten seconds, and what arrived is written.
+
+    Raises EndpointError when the server is dead or refuses every request, and at the end if some
+    requests failed for good; ValueError or RuntimeError when the reward fails. Whatever arrived
+    before has been scored and written then, unless it is the reward that failed.
+    """
+    run = _Run(service, sampling, rows, reward, file, batch_size, on_rows, on_trouble, should_stop)
+    asyncio.run(run.all(run.missing(rollouts)))
+
+
+class _Stopping(Exception):
+    """A worker ends because a stop was asked for."""
+
+
+class _Run:
+    """One call of `sample_endpoint`."""
+
+    def __init__(
+        self,
+        service: Service,
+        sampling: Sampling,
+        rows: dict[int, Row],
+        reward: Reward,
+        file: RolloutFile,
+        batch_size: int,
+        on_rows: Callable[[int], None],
+        on_trouble: Callable[[str], None],
+        should_stop: Callable[[], bool],
+    ):
+        self.service, self.sampling, self.rows = service, sampling, rows
+        self.reward, self.file, self.batch_size = reward, file, batch_size
+        self.on_rows, self.on_trouble, self.should_stop = on_rows, on_trouble, should_stop
+        self.options = service.client_options()
+        self.pace = _Pace(sampling.requests_per_minute)
+        self.succeeded = self.failed = self.failed_in_row = 0
+        self.last_error: EndpointError | None = None
+        self.last_said = -float("inf")
+
+    def missing(self, rollouts: int) -> Iterator[tuple[int, int]]:
+        """The rollouts to ask for, prompt by prompt: servers keep the prompt's prefix."""
+        for i in self.rows:
+            for j in range(rollouts):
+                if (i, j) not in self.file.rewards:
+                    yield i, j
+
+    async def all(self, missing: Iterator[tuple[int, int]]) -> None:
+        import openai
+
+        self.stopping = asyncio.Event()
+        self.arrived: asyncio.Queue[Any] = asyncio.Queue()
+        self.room = asyncio.Semaphore(2 * self.batch_size)
+        async with openai.AsyncOpenAI(**self.options) as self.client:
+            workers = [
+                asyncio.create_task(self._work(missing)) for _ in range(self.sampling.concurrency)
+            ]
+            writer = asyncio.create_task(self._write())
+            try:
+                error = await self._watch(workers, writer)
+                self.arrived.put_nowait(None)  # the end
+                await writer
+            finally:
+                for task in (*workers, writer):
+                    task.cancel()
+                await asyncio.gather(*workers, writer, return_exceptions=True)
+        if error:
+            raise error
+        if self.last_error and not self.stopping.is_set():
+            raise EndpointError(
+                f"{self.failed:,} requests failed for good while others did not; the last one: "
+                f"{self.last_error}"
+            )
+
+    async def _watch(
+        self, workers: list[asyncio.Task[None]], writer: asyncio.Task[None]
+    ) -> BaseException | None:
+        """Wait for the workers; the first error among them, after which the others are ended."""
+        running, deadline = set(workers), float("inf")
+        while running:
+            done, _ = await asyncio.wait(
+                {*running, writer}, timeout=0.2, return_when=asyncio.FIRST_COMPLETED
+            )
+            running -= done
+            errors = (task.exception() for task in done)
+            error = next((error for error in errors if error), None)
+            if not self.stopping.is_set() and self.should_stop():
+                self.stopping.set()
+                deadline = time.monotonic() + GRACE
+            if error or writer in done or time.monotonic() > deadline:
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+                return error
+        return None
+
+    async def _work(self, missing: Iterator[tuple[int, int]]) -> None:
+        for i, j in missing:
+            failure = None
+            try:
+                text = await self._draw(i, j)
+            except _Stopping:
+                return
+            except EndpointError as error:
+                failure = error
+            if failure:
+                self._count_failure(failure, i)
+                continue
+            self.succeeded, self.failed_in_row = self.succeeded + 1, 0
+            await self.room.acquire()
+            self.arrived.put_nowait((i, j, text))
+
+    def _count_failure(self, error: EndpointError, prompt: int) -> None:
+        if error.status in HOPELESS:
+            raise error
+        if error.status is not None:
+            error = EndpointError(f"{error} (prompt {prompt})", error.status)
+        if not self.succeeded:
+            raise error
+        self.failed, self.failed_in_row = self.failed + 1, self.failed_in_row + 1
+        self.last_error = error
+        if self.failed_in_row >= ENOUGH_FAILURES:
+            raise EndpointError(f"{ENOUGH_FAILURES} requests in a row failed for good: {error}")
+
+    async def _draw(self, i: int, j: int) -> str:
+        for attempt in itertools.count():
+            await self._pause(self.pace.next_slot())
+            try:
+                return await asyncio.wait_for(self._ask(i, j), self.service.timeout)
+            except Exception as error:
+                failure = error
+            # Out here, so that what the server said is in no traceback of what is raised.
+            wait = self.service.wait(failure, attempt)
+            reason = self.service.reason(failure)
+            if retry_after(failure):
+                self.pace.hold(wait)  # it means all of us
+            if time.monotonic() - self.last_said > 10:
+                self.last_said = time.monotonic()
+                self.on_trouble(f"{reason}; asking again in {wait:.1f} s")
+            await self._pause(wait)
+        raise AssertionError("unreachable")
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep; raise _Stopping if a stop was asked for before or meanwhile."""
+        if seconds > 0 and not self.stopping.is_set():
+            try:
+                await asyncio.wait_for(self.stopping.wait(), seconds)
+            except (asyncio.TimeoutError, TimeoutError):
+                return
+        if self.stopping.is_set():
+            raise _Stopping
+
+    async def _ask(self, i: int, j: int) -> str:
+        prompt, sampling = self.rows[i]["prompt"], self.sampling
+        body: dict[str, Any] = {
+            "model": self.service.model,
+            "max_tokens": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": 1.0,
+            # 31 bits, which every server takes; no two rollouts of a prompt share a seed.
+            "seed": (seed_of(sampling.seed, i) + j) % 2**31,
+        }
+        if sampling.completions:
+            path, body["prompt"] = "/completions", prompt
+        else:
+            path = "/chat/completions"
+            body["messages"] = (
+                [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+            )
+        options = self.service.request_options()
+        return text_of(await self.client.post(path, body=body, options=options, cast_to=object))
+
+    async def _write(self) -> None:
+        ended = False
+        while not ended:
+            batch = [await self.arrived.get()]
+            while len(batch) < self.batch_size and not self.arrived.empty():
+                batch.append(self.arrived.get_nowait())
+            if batch[-1] is None:
+                ended = True
+                batch.pop()
+            for _ in batch:
+                self.room.release()
+            if batch:
+                await asyncio.to_thread(self._score, batch)
+                self.on_rows(len(batch))
+
+    def _score(self, batch: list[tuple[int, int, str]]) -> None:
+        self.file.append(score_rows(self.reward, self.rows, batch, self.service.model))
+
+
+class _Pace:
+    """When the next request may begin: evenly spaced, and not before the server said."""
+
+    def __init__(self, per_minute: float | None):
+        self.gap = 60 / per_minute if per_minute else 0.0
+        self.free_at = 0.0
+
+    def next_slot(self) -> float:
+        """Seconds from now to the next free moment, which is taken by this call."""
+        now = time.monotonic()
+        slot = max(now, self.free_at)
+        self.free_at = slot + self.gap
+        return slot - now
+
+    def hold(self, seconds: float) -> None:
+        """Let no request begin for so long."""
+        self.free_at = max(self.free_at, time.monotonic() + seconds)
+
+
+def text_of(answer: Any) -> str:
+    """The text in an answer of either interface; "" for no choice and for null content.
+
+    Raises BadAnswer when it is no such answer.
+    """
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list):
+        raise BadAnswer(f"no list of choices: {str(answer)[:100]!r}")
+    if not choices:
+        return ""
+    choice = choices[0]
+    if not isinstance(choice, dict) or not ("message" in choice or "text" in choice):
+        raise BadAnswer(f"a choice without message or text: {str(choice)[:100]!r}")
+    message = choice.get("message")
+    text = message.get("content") if isinstance(message, dict) else choice.get("text")
+    if not isinstance(text, (str, type(None))):
+        raise BadAnswer(f"content that is no text: {str(text)[:100]!r}")
+    # Half a surrogate pair, which JSON can carry, cannot be written as UTF-8.
+    return (text or "").encode("utf-8", "replace").decode("utf-8")

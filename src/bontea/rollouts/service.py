@@ -1,0 +1,230 @@
+"""A server that is asked over HTTP: when to ask again, how long to wait, what to say in the end.
+
+Attempt a = 0, 1, ... is followed by a wait of `first_wait 2^a` seconds, at most 30, of which a
+random quarter is left out so that parallel requests do not come back together. The server's
+Retry-After wins. Asked again is what may be better next time: no connection, no answer in time, an
+answer that is cut off or is not what was asked for, and the statuses 408, 409, 429 and 5xx.
+
+Keys come from the environment and go into a header, nowhere else: whatever a server says is
+searched for the key before it is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import importlib.util
+import json
+import os
+import random
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+LONGEST_BACKOFF = 30.0
+LONGEST_RETRY_AFTER = 600.0
+AGAIN = {408, 409, 429}
+"""Statuses that may be better next time, as every 5xx may."""
+HOPELESS = {401, 403, 404, 405}
+"""Statuses that every other request would get as well."""
+
+
+class EndpointError(OSError):
+    """A request that failed for good, with the status of the last answer, if there was one."""
+
+    def __init__(self, message: str, status: int | None = None):
+        super().__init__(message)
+        self.status = status
+
+
+class BadAnswer(Exception):
+    """The server answered with something else than what it was asked for."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server, the key it takes, and how patient to be with it."""
+
+    flag: str
+    """The option that named it: --endpoint or --reward."""
+    url: str
+    key_flag: str
+    key_name: str | None
+    """The environment variable that may hold its key."""
+    model: str = ""
+    timeout: float = 300.0
+    retries: int = 6
+    first_wait: float = 0.5
+    key: str | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_url(self.flag, self.url)
+        object.__setattr__(self, "key", read_key(self.key_flag, self.key_name))
+
+    def client_options(self) -> dict[str, Any]:
+        """Arguments of the openai package's clients, which retry nothing: `wait` decides that."""
+        if importlib.util.find_spec("openai") is None:
+            raise ImportError(
+                f'{self.flag} {self.url} needs a package: pip install "bontea[endpoint]"'
+            )
+        return {
+            "base_url": self.url,
+            "api_key": "sent with each request",
+            "timeout": self.timeout,
+            "max_retries": 0,
+        }
+
+    def request_options(self) -> Any:
+        """Options of each request: the key, or nothing in its place."""
+        from openai import Omit
+
+        return {"headers": {"Authorization": f"Bearer {self.key}" if self.key else Omit()}}
+
+    def wait(self, error: Exception, attempt: int) -> float:
+        """Seconds to wait after attempt number `attempt` (from 0) before the next one.
+
+        Raises EndpointError, in words of ours only, when there is no point or no retry left.
+        """
+        import openai
+
+        after = retry_after(error)
+        status = error.status_code if isinstance(error, openai.APIStatusError) else None
+        reason = self.reason(error)
+        if status is not None and not (status in AGAIN or status >= 500):
+            raise EndpointError(self._refusal(status, reason), status)
+        if after is not None and after > LONGEST_RETRY_AFTER:
+            raise EndpointError(
+                f"{self.flag} {self.url}: {reason}, and to come back in {after:.0f} s",
+                status,
+            )
+        if attempt >= self.retries:
+            raise EndpointError(
+                f"{self.flag} {self.url} failed {attempt + 1} times, the last time with {reason}"
+                + self._advice(error),
+                status,
+            )
+        if after:
+            return after
+        wait = min(self.first_wait * 2.0 ** min(attempt, 30), LONGEST_BACKOFF)
+        return wait * random.uniform(0.75, 1.0)
+
+    def reason(self, error: Exception) -> str:
+        """What went wrong with one attempt, without the key."""
+        import openai
+
+        if isinstance(error, openai.APIStatusError):
+            return f"status {error.status_code} ({self._clean(_detail(error))})"
+        if isinstance(error, (openai.APITimeoutError, asyncio.TimeoutError, TimeoutError)):
+            return f"no answer within {self.timeout:g} s (--timeout)"
+        if isinstance(error, openai.APIConnectionError):
+            return f"no connection ({self._clean(str(error.__cause__ or error))})"
+        if isinstance(error, (BadAnswer, openai.APIResponseValidationError)):
+            return f"an unexpected answer ({self._clean(str(error))})"
+        if isinstance(error, json.JSONDecodeError):
+            return f"an answer that is no JSON, or cut off ({error})"
+        raise error
+
+    def _advice(self, error: Exception) -> str:
+        import openai
+
+        if isinstance(error, openai.APIConnectionError):
+            return ": see if it runs"
+        if isinstance(error, BadAnswer) and self.flag == "--endpoint":
+            return ": check --endpoint, which usually ends in /v1"
+        return ""
+
+    def _refusal(self, status: int, reason: str) -> str:
+        start = f"{self.flag} {self.url} answers with {reason}: "
+        if status == 401 and self.key is None:
+            return start + (
+                f"it wants a key, and the environment variable {self.key_name} is not set: set it, "
+                f"or name another with {self.key_flag}"
+                if self.key_name
+                else f"it wants a key: name the variable that holds it with {self.key_flag}"
+            )
+        if status in (401, 403):
+            whose = f"the key in {self.key_name}" if self.key else "a request without a key"
+            return (
+                start
+                + f"it does not accept {whose}"
+                + (f" for model {self.model!r}" if self.model else "")
+            )
+        if status in (404, 405) and self.flag == "--endpoint":
+            return start + (
+                f"there is no such path, or no model {self.model!r}: check --model, and "
+                "--endpoint, which usually ends in /v1"
+            )
+        return start + "it refuses this request, and would again"
+
+    def _clean(self, text: str) -> str:
+        """Text of the server's on one line, without the key, at most 300 characters."""
+        if self.key:
+            for form in {self.key, json.dumps(self.key)[1:-1], repr(self.key)[1:-1]}:
+                text = text.replace(form, "***")
+        text = " ".join(text.split())
+        return text if len(text) <= 300 else text[:300] + "..."
+
+
+def read_key(flag: str, name: str | None) -> str | None:
+    """The key in an environment variable; None if it is not set. Never says what it is."""
+    if name is None:
+        return None
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(
+            f"{flag} takes the name of an environment variable that holds the key, never the key"
+        )
+    key = os.environ.get(name, "").strip()
+    bad = next((i for i, letter in enumerate(key) if not "!" <= letter <= "~"), None)
+    if bad is not None:
+        raise ValueError(
+            f"the key in {name} has a character that a header cannot carry, at place {bad + 1}"
+        )
+    return key or None
+
+
+def _check_url(flag: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, secret = parts.hostname, parts.username or parts.password
+    except ValueError:
+        raise ValueError(f"{flag} {url!r} is not a URL: write http://HOST:PORT/...") from None
+    if secret:
+        raise ValueError(
+            f"{flag} has a name or password before the host, which would end up in files: keep it "
+            "in an environment variable"
+        )
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"{flag} {url!r} must begin with http:// or https:// and a host")
+    if parts.query or parts.fragment:
+        raise ValueError(
+            f"{flag} must end before the '?' or '#': what follows could be a key, and would end up "
+            "in files"
+        )
+
+
+def retry_after(error: Exception) -> float | None:
+    """Seconds a server asks us to stay away: `retry-after-ms`, or `retry-after`, also a date."""
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * unit)
+        except (KeyError, ValueError):
+            pass
+    try:
+        date = email.utils.parsedate_to_datetime(headers["retry-after"])
+        return max(0.0, date.timestamp() - time.time())
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _detail(error: Any) -> str:
+    """What the server says itself, wherever it puts it."""
+    body = error.body
+    while isinstance(body, dict):
+        inner = next((body[k] for k in ("error", "message", "detail") if body.get(k)), None)
+        if inner is None:
+            break
+        body = inner
+    return str(body or error.response.text or error.response.reason_phrase)

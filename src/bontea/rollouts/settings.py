@@ -1,0 +1,185 @@
+"""What a rollout file is drawn with, kept beside it, so that nothing else is ever added to it.
+
+`OUTPUT.settings.json` holds the settings, the version, the seed, the command line, a fingerprint
+of the prompts, and the numbers of rollouts that were asked for, in order. It never holds a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import bontea
+from bontea.rollouts.prompts import Row
+from bontea.rollouts.table import write_text
+
+DEMO = "demo"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def _fixed(default: Any, help: str) -> Any:
+    """A setting that every row of a file shares."""
+    return field(default=default, metadata={"help": help, "fixed": True})
+
+
+def _free(default: Any, help: str) -> Any:
+    """A setting that another run of the same file may change."""
+    return field(default=default, metadata={"help": help, "fixed": False})
+
+
+@dataclass
+class SampleSettings:
+    """What `bontea sample` was asked for. `None` means: chosen from the other settings."""
+
+    model: str = _fixed(
+        DEMO, "hub name or local folder; with --endpoint, the name of the model there"
+    )
+    prompts: str | None = _fixed(None, "prompts: JSONL, CSV, Parquet, or hub dataset")
+    reward: str | None = _fixed(
+        None,
+        "module:function, a sequence-classification model (hub name, folder), or the URL of a "
+        "server that computes rewards",
+    )
+    rollouts: int = _free(64, "rollouts per prompt; may grow when a file is resumed")
+    output: str = _free("rollouts.jsonl", "file to write, .jsonl or .parquet")
+    temperature: float = _fixed(1.0, "sampling temperature")
+    max_new_tokens: int | None = _fixed(None, "longest completion; default 32 (demo), 512")
+    seed: int = _fixed(0, "seed of everything random")
+    prompt_column: str = _fixed("prompt", "column that holds the prompt (text or chat)")
+    prompts_split: str = _fixed("train", "split, for a hub dataset")
+    batch_size: int | None = _fixed(
+        None,
+        "rollouts drawn at once, default 32 (demo 256); with --endpoint scored at once, at most 64",
+    )
+    dtype: str | None = _fixed(
+        None, f"weights of the model: {', '.join(DTYPES)}; default float32, on a GPU auto"
+    )
+    trust_remote_code: bool = _free(False, "run code that comes with a hub model")
+    endpoint: str | None = _fixed(
+        None, "base URL of an OpenAI-compatible server, such as http://localhost:8000/v1"
+    )
+    completions: bool = _fixed(
+        False, "send text prompts as they are to the completions interface, not as a user turn"
+    )
+    api_key_env: str | None = _free(
+        None, "environment variable with the key of the endpoint (default: OPENAI_API_KEY)"
+    )
+    reward_key_env: str | None = _free(
+        None, "environment variable with the key of a reward URL (default: no key)"
+    )
+    concurrency: int = _free(16, "requests to the endpoint at a time")
+    requests_per_minute: float | None = _free(None, "at most so many requests a minute")
+    timeout: float = _free(300.0, "seconds a server has for one answer")
+    retries: int = _free(6, "how often a failed request is made again")
+
+    def check(self) -> None:
+        """Raise ValueError on what can be known to be wrong before anything is loaded."""
+        for name, least in {
+            "rollouts": 1,
+            "max_new_tokens": 1,
+            "batch_size": 1,
+            "concurrency": 1,
+            "retries": 0,
+            "seed": 0,
+        }.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{_flag(name)} {value} must be at least {least}")
+        for name in ("temperature", "timeout", "requests_per_minute"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{_flag(name)} {value:g} must be a number above 0")
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise ValueError(f"--dtype {self.dtype!r} must be one of {', '.join(DTYPES)}")
+        if self.endpoint is None:
+            for name in ("completions", "api_key_env"):
+                if getattr(self, name):
+                    raise ValueError(f"{_flag(name)} goes with --endpoint URL, which is missing")
+        elif self.model == DEMO:
+            raise ValueError("--endpoint needs --model NAME, the name of the model on that server")
+        elif self.dtype is not None:
+            raise ValueError("--dtype is up to the server with --endpoint: leave it out")
+        if self.model != DEMO and (self.reward is None or self.prompts is None):
+            missing = "--reward" if self.reward is None else "--prompts"
+            raise ValueError(
+                f"--model {self.model} needs {missing} as well: the embedded reward and prompts "
+                "only make sense for the embedded policy"
+            )
+
+
+@dataclass(frozen=True)
+class Record:
+    """What stands beside a rollout file."""
+
+    settings: SampleSettings
+    prompts: str
+    """Fingerprint of the prompts."""
+    asked: list[int]
+    """Numbers of rollouts that were asked for, rising, the present one last."""
+    version: str = bontea.__version__
+    command: list[str] = field(default_factory=lambda: list(sys.argv))
+
+    def save(self, path: Path) -> None:
+        values = {
+            "version": self.version,
+            "seed": self.settings.seed,
+            "command": self.command,
+            "settings": asdict(self.settings),
+            "prompts_sha256": self.prompts,
+            "asked": self.asked,
+        }
+        write_text(path, json.dumps(values, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Record:
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                SampleSettings(**values["settings"]),
+                values["prompts_sha256"],
+                values["asked"],
+                values["version"],
+                values["command"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} cannot be read ({error}): the rollouts beside it cannot be added to; "
+                "choose another --output"
+            ) from None
+
+    def resumed(self, given: dict[str, Any], output: Path) -> SampleSettings:
+        """These settings, `given` ones on top; ValueError if that would mix two kinds of rows."""
+        fixed = {setting.name for setting in fields(SampleSettings) if setting.metadata["fixed"]}
+        if self.settings.endpoint:
+            fixed.remove("batch_size")  # no more than a matter of speed there
+        for name in sorted(fixed & given.keys()):
+            old = getattr(self.settings, name)
+            if given[name] != old:
+                raise ValueError(
+                    f"{output} was begun with {name}={old!r}, not {given[name]!r}: resume it "
+                    f"without {_flag(name)}, or choose another --output"
+                )
+        settings = SampleSettings(**{**asdict(self.settings), **given})
+        if settings.rollouts < self.asked[-1]:
+            raise ValueError(
+                f"{output} was begun with rollouts={self.asked[-1]}, not {settings.rollouts}: the "
+                "number can only grow"
+            )
+        return settings
+
+
+def settings_path(output: Path) -> Path:
+    return output.with_name(output.name + ".settings.json")
+
+
+def fingerprint(rows: list[Row]) -> str:
+    """A hash of prompts and columns, in their order."""
+    return hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
