@@ -19,6 +19,9 @@ ESTIMATORS = DOCS / "estimators"
 PAGES = [
     DOCS / "choose-an-estimator.md",
     DOCS / "theory.md",
+    DOCS / "guide" / "2-tails.md",
+    DOCS / "guide" / "3-planning.md",
+    DOCS / "guide" / "6-extrapolation.md",
     *sorted(ESTIMATORS.glob("*.md")),
 ]
 SNIPPETS = [

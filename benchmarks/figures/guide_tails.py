@@ -18,8 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bontea import expected_max, fit_tail
-from bontea.diagnosis import diagnose
+from bontea import diagnose, expected_max, fit_tail
 from bontea.report.diagnosis import BLUE, GREY, VERMILION, plot_qq
 from bontea.tails import expected_scores
 from bontea.theory import get_law, value
