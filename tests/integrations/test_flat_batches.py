@@ -141,7 +141,7 @@ def test_all_padding():
 
 
 def test_later_batches_do_not_raise():
-    """A group size or a reward that cannot work stops the first batch; after that it gives zeros."""
+    """A group size or a reward that cannot work stops the first batch; later ones get zeros."""
     small = ([1.0, 2.0], ["a", "a"])
     with pytest.raises(ValueError, match="largest group of the first batch"):
         step(raw("tea"), *small)

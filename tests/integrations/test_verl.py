@@ -1,4 +1,4 @@
-"""verl: through its own dispatch and its real trainer step, on the CPU. Run by `.ci/adapters verl`."""
+"""verl: its own dispatch and its real trainer step, on the CPU; run by `.ci/adapters verl`."""
 
 import os
 import subprocess
@@ -277,4 +277,4 @@ def test_half_precision_and_no_config():
     expected = bontea.scale_advantages(core(rounded, uids, "tea", n=128))
     assert out.batch["advantages"].dtype == torch.float32
     np.testing.assert_allclose(per_rollout(out), expected, atol=1e-6)
-    assert adapter.register()  # a second time is harmless
+    adapter.register()  # a second time is harmless

@@ -135,9 +135,8 @@ class FlatAdvantages:
         self.metrics = _counts(zeroed) | {"groups": len(rows), "rollouts": len(values)}
         n, alpha = self.settings.n, self.settings.alpha
         self.metrics |= batch_metrics(block, raw, n=n, alpha=alpha)
-        self.metrics["unscorable"] = zeroed["unscorable"] / len(
-            values
-        )  # not the ends of short rows
+        # Not the padded ends of smaller groups:
+        self.metrics["unscorable"] = zeroed["unscorable"] / len(values)
         return scaled.ravel()[place]
 
     def _estimate(self, block: np.ndarray) -> np.ndarray:

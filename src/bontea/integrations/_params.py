@@ -54,11 +54,14 @@ class EstimatorCall:
     takes_missing: ClassVar[bool] = True
 
     def __call__(self, rewards: Any, *, rng: Any = None) -> Array:
-        params = {**self.params, "rng": rng} if self.takes_rng else self.params
+        params = dict(self.params)
+        if self.takes_rng:
+            params["rng"] = rng
 
         def kernel(r: Array, xp: ModuleType) -> Array:
-            more = {} if self.k_up_to is None else {"k": default_k(self.k_up_to, r.shape[-1])}
-            return self._checked(self.function(r, **params | more), r, xp)
+            if self.k_up_to is not None:
+                params["k"] = default_k(self.k_up_to, r.shape[-1])
+            return self._checked(self.function(r, **params), r, xp)
 
         # A k that depends on the size needs groups of one size.
         if self.k_up_to is not None or not takes_missing(self.function):

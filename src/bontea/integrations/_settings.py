@@ -32,7 +32,7 @@ class Settings:
     alpha: float = 0.25
     """Tail fraction, for estimators that have one."""
     scale: str = "batch"
-    """Divide by the root-mean-square of the batch, of each group, or not at all (`scale_advantages`)."""
+    """`scale_advantages`: by the root-mean-square of the batch, of each group, or not at all."""
     seed: int = 0
     """Of estimators that are random."""
     params: Mapping[str, Any] = field(default_factory=dict)

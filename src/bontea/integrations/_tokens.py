@@ -1,9 +1,73 @@
-"""Between one number for each rollout and the `(B, T)` tensors of frameworks that train on tokens."""
+"""Between a number for each rollout and the `(B, T)` tensors of frameworks that train on tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import torch
+
+from bontea.advantages import ADVANTAGES
+from bontea.integrations._flat import FlatAdvantages
+from bontea.integrations._settings import read_settings, section
+
+PREFIX = "bontea_"
+
+
+class TokenEstimator:
+    """What the registries of verl and SkyRL hold, `(token rewards, mask, ids) -> (A, returns)`.
+
+    Both results are `(B, T)` and the same, as for the frameworks' estimators without a critic.
+
+    `name` is the estimator, None to take it from the config; `where` the place of its settings
+    below the framework's section for algorithms, which comes as `config`.
+    """
+
+    def __init__(self, name: str | None, where: str):
+        self.name, self.where = name, where
+        self._flat: FlatAdvantages | None = None
+
+    def prepare(self, config: Any, m: int | None = None) -> FlatAdvantages:
+        """Read the settings; ValueError for what cannot work (with groups of m, if it is known)."""
+        found = section(config, "bontea")
+        settings = read_settings(found, where=self.where, estimator=self.name)
+        if self._flat is None or self._flat.settings != settings:
+            self._flat = FlatAdvantages(settings, m)
+        return self._flat
+
+    def sessions(self, rows: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Which rollout a row belongs to, and its place in it; None: every row is one."""
+        return None, None
+
+    def __call__(
+        self,
+        token_level_rewards: torch.Tensor,
+        response_mask: torch.Tensor,
+        index: Any = None,
+        config: Any = None,
+        **_: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if index is None:
+            raise ValueError(
+                "no prompt ids were passed: best-of-N advantages need to know which rollouts "
+                "belong to one prompt (`uid`)"
+            )
+        rollouts, order = self.sessions(len(response_mask))
+        advantages = self.prepare(config)(
+            rollout_rewards(token_level_rewards),
+            index,
+            rollouts=rollouts,
+            order=order,
+            padding=without_tokens(response_mask),
+        )
+        spread = to_tokens(advantages, response_mask)
+        return spread, spread
+
+
+def registered_names() -> Iterable[tuple[str, str | None]]:
+    """Names for a registry, and the estimator each stands for: `bontea` leaves it to the config."""
+    return [(PREFIX + name, name) for name in ADVANTAGES] + [("bontea", None)]
 
 
 def rollout_rewards(token_rewards: torch.Tensor) -> torch.Tensor:
