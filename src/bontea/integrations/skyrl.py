@@ -14,8 +14,7 @@ SkyRL fills up a batch with copies of its first row under ids of their own: grou
 alone, so that one counts once.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: SkyRL reads the types of the config's fields.
 import sys
 from dataclasses import dataclass, field
 from typing import Any
