@@ -155,7 +155,5 @@ print(ray.get(task.remote(cfg)))
 
 def test_in_a_ray_process():
     """Through SkyRL's registry actor, as `skyrl_entrypoint` gets it."""
-    done = subprocess.run(
-        [sys.executable, "-c", RAY], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", RAY], capture_output=True, text=True, check=False)
     assert "[[-2.0, -2.0], [2.0, 2.0]]" in done.stdout, done.stderr[-3000:]
