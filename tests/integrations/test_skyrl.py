@@ -16,6 +16,7 @@ from skyrl.train.utils import validate_cfg
 from tests.integrations.batches import CASES, batch, core
 
 import bontea.integrations.skyrl as adapter
+from bontea.cli import main
 
 TOKENS = 6
 
@@ -132,10 +133,28 @@ def test_their_own_estimators_are_left_alone():
     assert cfg.trainer.algorithm.bontea == {}
 
 
+JOB = ["trainer.algorithm.advantage_estimator=bontea_tea", "generator.n_samples_per_prompt=16"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 0, "works"),
+        ([*JOB, "trainer.algorithm.bontea.n=256"], 0, "settings: tea(n=256, alpha=0.25)"),
+        ([*JOB, "trainer.algorithm.bontea.alpha=0.1"], 2, "rollouts"),
+        (["trainer.algorithm.advantage_estimator=bontea_tee"], 2, "did you mean 'bontea_tea'"),
+    ],
+)
+def test_check(arguments, code, message, capsys):
+    assert main(["check", "skyrl", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert message in (err if code else out)
+
+
 RAY = """
 import ray, sys, torch
 import bontea.integrations.skyrl as adapter
-from skyrl.backends.skyrl_train.utils.ppo_utils import sync_registries, compute_advantages_and_returns
+from skyrl.backends.skyrl_train.utils.ppo_utils import sync_registries
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
 sync_registries()
 cfg = adapter.read_config(["trainer.algorithm.advantage_estimator=bontea_rloo",

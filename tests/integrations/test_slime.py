@@ -21,6 +21,7 @@ from slime.utils.types import Sample
 from tests.integrations.batches import CASES, batch, core
 
 import bontea.integrations.slime as adapter
+from bontea.cli import main
 
 PATH = "bontea.integrations.slime.post_process_rewards"
 METHODS = ("_post_process_rewards", "_convert_samples_to_train_data")
@@ -142,6 +143,21 @@ def test_one_of_several_rewards_and_none():
 def test_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         manager(**settings)._post_process_rewards(samples(*batch()))
+
+
+def test_check(tmp_path, capsys):
+    assert main(["check", "slime"]) == 0
+    assert "agrees with bontea.advantages_for" in capsys.readouterr().out
+    file = tmp_path / "bontea.yaml"
+    for text, code, message in [
+        ("bontea: {estimator: tea, n: 256}", 0, "settings: tea(n=256, alpha=0.25)"),
+        ("bontea: {estimator: tee}", 2, "did you mean 'tea'"),
+        ("estimator: tea", 2, "has no key `bontea`"),
+    ]:
+        file.write_text(text)
+        assert main(["check", "slime", str(file)]) == code
+        out, err = capsys.readouterr()
+        assert message in (err if code else out)
 
 
 def test_what_slime_would_do_to_them(caplog):

@@ -15,6 +15,7 @@ from tinker_cookbook.rl import train
 from tinker_cookbook.rl.types import Trajectory, TrajectoryGroup, Transition
 
 import bontea.integrations.tinker as adapter
+from bontea.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +143,12 @@ def test_wrong_settings():
         adapter.install("tee")
     with pytest.raises(ValueError, match=r"install\.alpha=25"):
         adapter.install("tea", alpha=25)
+
+
+def test_check(capsys):
+    assert main(["check", "tinker", "estimator=tea", "n=256"]) == 0
+    out = capsys.readouterr().out
+    assert "agrees with bontea.advantages_for" in out
+    assert "settings: tea(n=256, alpha=0.25)" in out
+    assert main(["check", "tinker", "estimator=tee"]) == 2
+    assert "did you mean 'tea'" in capsys.readouterr().err

@@ -14,6 +14,8 @@ from trinity.buffer.pipelines.experience_pipeline import ExperiencePipeline
 from trinity.common.config import AlgorithmConfig
 from trinity.common.experience import EID, Experience
 
+from bontea.cli import main
+
 PATH = "bontea.integrations.trinity.BestOfNAdvantage"
 
 
@@ -120,6 +122,30 @@ def test_what_trinity_asks_of_the_class():
 def test_wrong_settings_stop_the_pipeline_at_its_start(arguments, message):
     with pytest.raises(ValueError, match=message):
         pipeline_step([], **arguments)
+
+
+YAML = """
+algorithm:
+  algorithm_type: grpo
+  repeat_times: 16
+  advantage_fn: bontea.integrations.trinity.BestOfNAdvantage
+  advantage_fn_args: {estimator: ESTIMATOR, n: 256}
+"""
+
+
+def test_check(tmp_path, capsys):
+    assert main(["check", "trinity"]) == 0
+    assert "agrees with bontea.advantages_for" in capsys.readouterr().out
+    file = tmp_path / "config.yaml"
+    file.write_text(YAML.replace("ESTIMATOR", "tea"))
+    assert main(["check", "trinity", str(file)]) == 0
+    assert "settings: tea(n=256, alpha=0.25)" in capsys.readouterr().out
+    file.write_text(YAML.replace("ESTIMATOR", "tee"))
+    assert main(["check", "trinity", str(file)]) == 2
+    assert "did you mean 'tea'" in capsys.readouterr().err
+    file.write_text("algorithm: {advantage_fn: grpo}")
+    assert main(["check", "trinity", str(file)]) == 2
+    assert "advantage_fn='grpo': set it to" in capsys.readouterr().err
 
 
 def test_lone_and_unscorable():

@@ -9,6 +9,7 @@ import torch
 from tests.integrations.batches import CASES, batch, core
 from twinkle.advantage import Advantage, GRPOAdvantage
 
+from bontea.cli import main
 from bontea.integrations.twinkle import BestOfNAdvantage
 
 
@@ -63,3 +64,12 @@ def test_wrong_settings():
         BestOfNAdvantage("max_at_k", k=8, num_generations=8)
     with pytest.raises(ValueError, match="15 rewards are no groups of num_generations=8"):
         BestOfNAdvantage("tea")(torch.zeros(15), num_generations=8)
+
+
+def test_check(capsys):
+    assert main(["check", "twinkle", "estimator=tea", "n=256"]) == 0
+    out = capsys.readouterr().out
+    assert "agrees with bontea.advantages_for" in out
+    assert "settings: tea(n=256, alpha=0.25)" in out
+    assert main(["check", "twinkle", "estimator=tee"]) == 2
+    assert "did you mean 'tea'" in capsys.readouterr().err

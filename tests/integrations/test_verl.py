@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +21,7 @@ from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 import bontea
 import bontea.integrations.verl as adapter
 from bontea import ADVANTAGES
+from bontea.cli import main
 
 TOKENS = 6
 BINARY = {"pass_at_k", "pass_at_n", "inference_aware", "max_rl"}
@@ -236,14 +238,36 @@ def test_verl_loads_it(way):
             "VERL_USE_EXTERNAL_MODULES": "bontea.integrations.verl",
         }
     else:
-        from importlib.metadata import entry_points
-
         if not [e for e in entry_points(group="verl.plugins") if e.name == "bontea"]:
             pytest.skip("bontea is on the path but not installed: no entry point")
     done = subprocess.run(
         [sys.executable, "-c", LOAD], env=env, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "adaptive_tea", done.stderr
+
+
+JOB = ["algorithm.adv_estimator=bontea_tea", "actor_rollout_ref.rollout.n=16"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 0, "works"),
+        ([*JOB, "+algorithm.bontea.n=256"], 0, "settings: tea(n=256, alpha=0.25)"),
+        ([*JOB, "+algorithm.bontea.alpha=0.1"], 2, "at least 21 rollouts"),
+        ([*JOB, "+algorithm.bontea.alhpa=0.5"], 2, "did you mean 'alpha'"),
+        (["algorithm.adv_estimator=bontea_tee"], 2, "did you mean 'bontea_tea'"),
+        (["algorithm.adv_estimator=grpo"], 2, "an estimator of verl, not of bontea"),
+        ([*JOB, "algorithm.bontea.n=256"], 2, "bontea"),  # hydra wants a +
+        ([*JOB, "algorithm.use_kl_in_reward=true"], 2, "changes which response is best"),
+    ],
+)
+def test_check(arguments, code, message, capsys):
+    if not [e for e in entry_points(group="verl.plugins") if e.name == "bontea"] and code == 0:
+        pytest.skip("bontea is on the path but not installed: no entry point")
+    assert main(["check", "--estimator", "linear_tea", "verl", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert message in (err if code else out)
 
 
 def test_any_module_and_function():

@@ -11,9 +11,9 @@ import os
 import sys
 
 import bontea
-from bontea.cli import bench, ls, train
+from bontea.cli import bench, check, ls, train
 
-COMMANDS = {"train": train, "bench": bench, "ls": ls}
+COMMANDS = {"train": train, "bench": bench, "ls": ls, "check": check}
 
 
 def main(argv: list[str] | None = None) -> int:
