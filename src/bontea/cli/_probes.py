@@ -44,12 +44,16 @@ def probe_verl(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -
 
 def settings_verl(arguments: list[str]) -> str:
     from hydra import compose, initialize_config_module
+    from hydra.errors import HydraException
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 
     import bontea.integrations.verl as adapter
 
     with initialize_config_module("verl.trainer.config", version_base=None):
-        config = compose("ppo_trainer", overrides=arguments)
+        try:
+            config = compose("ppo_trainer", overrides=arguments)
+        except HydraException as error:
+            raise ValueError(f"verl's config does not take this: {error}") from None
     name, m = config.algorithm.adv_estimator, config.actor_rollout_ref.rollout.n
     if name not in ADV_ESTIMATOR_REGISTRY:
         raise ValueError(f"algorithm.adv_estimator={name!r} is unknown to verl{_nearest(name)}")
