@@ -1,8 +1,15 @@
 """A batch as frameworks deliver it, and what the core says about it; for the tests of adapters."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 
 import bontea
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def batch(prompts=6, m=16, missing=5, seed=0):
@@ -31,3 +38,20 @@ CASES = [
     ("max_at_k", {"k": 4}),
     ("rloo", {}),
 ]
+
+
+def run_script(script, folder, *arguments):
+    """Run a launch script of the examples, with the launch itself replaced by writing down its
+    arguments; `bontea` is the real one. Returns those arguments."""
+    for name, line in {
+        "python": f'printf "%s\\n" "$@" > {folder}/launched',
+        "bontea": f'exec {sys.executable} -m bontea "$@"',
+    }.items():
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{line}\n")
+        (folder / name).chmod(0o755)
+    env = dict(os.environ, PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
+    command = ["bash", str(EXAMPLES / script), *arguments]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "agrees with bontea.advantages_for" in done.stdout
+    return (folder / "launched").read_text().splitlines()

@@ -13,7 +13,7 @@ import torch
 from skyrl.backends.skyrl_train.training_batch import TrainingInputBatch, pad_training_input_batch
 from skyrl.train.trainer import RayPPOTrainer
 from skyrl.train.utils import validate_cfg
-from tests.integrations.batches import CASES, batch, core
+from tests.integrations.batches import CASES, batch, core, run_script
 
 import bontea.integrations.skyrl as adapter
 from bontea.cli import main
@@ -149,6 +149,11 @@ def test_check(arguments, code, message, capsys):
     assert main(["check", "skyrl", *arguments]) == code
     out, err = capsys.readouterr()
     assert message in (err if code else out)
+
+
+def test_the_example_passes_its_own_check(tmp_path):
+    launched = run_script("skyrl/run.sh", tmp_path, "trainer.epochs=1")
+    validate_cfg(adapter.read_config(launched[2:]))
 
 
 RAY = """

@@ -18,7 +18,7 @@ import torch
 from slime.utils.misc import load_function
 from slime.utils.ppo_utils import get_grpo_returns
 from slime.utils.types import Sample
-from tests.integrations.batches import CASES, batch, core
+from tests.integrations.batches import CASES, EXAMPLES, batch, core
 
 import bontea.integrations.slime as adapter
 from bontea.cli import main
@@ -148,6 +148,8 @@ def test_wrong_settings(settings, message):
 def test_check(tmp_path, capsys):
     assert main(["check", "slime"]) == 0
     assert "agrees with bontea.advantages_for" in capsys.readouterr().out
+    assert main(["check", "slime", str(EXAMPLES / "slime" / "bontea.yaml")]) == 0
+    assert "settings: adaptive_tea(n=128" in capsys.readouterr().out
     file = tmp_path / "bontea.yaml"
     for text, code, message in [
         ("bontea: {estimator: tea, n: 256}", 0, "settings: tea(n=256, alpha=0.25)"),

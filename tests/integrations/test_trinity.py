@@ -8,10 +8,10 @@ import pytest
 pytest.importorskip("trinity", reason="Trinity-RFT is not installed: .ci/adapters trinity")
 
 import torch
-from tests.integrations.batches import CASES, batch, core
+from tests.integrations.batches import CASES, EXAMPLES, batch, core
 from trinity.algorithm.advantage_fn import ADVANTAGE_FN
 from trinity.buffer.pipelines.experience_pipeline import ExperiencePipeline
-from trinity.common.config import AlgorithmConfig
+from trinity.common.config import AlgorithmConfig, load_config
 from trinity.common.experience import EID, Experience
 
 from bontea.cli import main
@@ -146,6 +146,13 @@ def test_check(tmp_path, capsys):
     file.write_text("algorithm: {advantage_fn: grpo}")
     assert main(["check", "trinity", str(file)]) == 2
     assert "advantage_fn='grpo': set it to" in capsys.readouterr().err
+
+
+def test_the_example(capsys):
+    path = str(EXAMPLES / "trinity" / "config.yaml")
+    assert load_config(path).algorithm.advantage_fn == PATH  # Trinity knows every key
+    assert main(["check", "trinity", path]) == 0
+    assert "settings: adaptive_tea(n=128" in capsys.readouterr().out
 
 
 def test_lone_and_unscorable():

@@ -1,12 +1,14 @@
 """twinkle: its `Advantage`, called as its cookbooks call it; `.ci/adapters twinkle`."""
 
+import runpy
+
 import numpy as np
 import pytest
 
 pytest.importorskip("twinkle.advantage", reason="twinkle is not installed: .ci/adapters twinkle")
 
 import torch
-from tests.integrations.batches import CASES, batch, core
+from tests.integrations.batches import CASES, EXAMPLES, batch, core
 from twinkle.advantage import Advantage, GRPOAdvantage
 
 from bontea.cli import main
@@ -53,6 +55,10 @@ def test_scale_of_the_call():
     np.testing.assert_allclose(got, expected, atol=1e-5)
     with pytest.raises(ValueError, match="scale='std'"):
         BestOfNAdvantage("tea")(rewards, num_generations=16, scale="std")
+
+
+def test_the_example():
+    runpy.run_path(str(EXAMPLES / "twinkle" / "loop.py"), run_name="__main__")
 
 
 def test_wrong_settings():

@@ -13,6 +13,7 @@ pytest.importorskip("verl", reason="verl is not installed: .ci/adapters verl")
 
 import torch
 from omegaconf import OmegaConf
+from tests.integrations.batches import run_script
 from verl import DataProto
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 from verl.trainer.ppo.ray_trainer import compute_advantage
@@ -268,6 +269,13 @@ def test_check(arguments, code, message, capsys):
     assert main(["check", "--estimator", "linear_tea", "verl", *arguments]) == code
     out, err = capsys.readouterr()
     assert message in (err if code else out)
+
+
+def test_the_example_passes_its_own_check(tmp_path):
+    launched = run_script("verl/run.sh", tmp_path, "actor_rollout_ref.rollout.n=32")
+    assert launched[:2] == ["-m", "verl.trainer.main_ppo"]
+    assert "algorithm.adv_estimator=bontea_adaptive_tea" in launched
+    assert launched[-1] == "actor_rollout_ref.rollout.n=32"
 
 
 def test_any_module_and_function():

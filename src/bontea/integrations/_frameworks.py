@@ -50,7 +50,7 @@ FRAMEWORKS = {
             off=(
                 ("scale_rewards", "no effect: advantage_scale takes its place"),
                 ("multi_objective_aggregation", "leave sum_then_normalize; the other is refused"),
-                ("loss_type", "'grpo' and 'bnpo' weigh rollouts by length; 'dr_grpo' does not"),
+                ("loss_type='grpo'", "divides by the length of each response: leave 'dapo'"),
             ),
             module="trl",
             install="pip install 'bontea[train]'",
@@ -79,9 +79,8 @@ FRAMEWORKS = {
                     "drops prompts without a spread, which had zeros: the rest weigh more",
                 ),
                 (
-                    "actor_rollout_ref.actor.loss_agg_mode",
-                    "token-mean, the default, weighs rollouts by length; seq-mean-token-sum does "
-                    "not",
+                    "actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-mean",
+                    "divides by the length of each response: leave token-mean",
                 ),
             ),
             module="verl",
@@ -140,6 +139,10 @@ FRAMEWORKS = {
                     "trainer.algorithm.zero_variance_filter",
                     "masks prompts without a spread, which had zeros: the rest weigh more",
                 ),
+                (
+                    "trainer.algorithm.loss_reduction=sequence_mean",
+                    "divides by the length of each response: leave token_mean",
+                ),
             ),
             module="skyrl",
             install="pip install 'skyrl[fsdp]==0.4.0', with Python 3.12 or newer",
@@ -157,6 +160,10 @@ FRAMEWORKS = {
                 ("--normalize-advantages", "shifts and divides the advantages again"),
                 ("--disable-rewards-normalization", "no effect: that code is replaced"),
                 ("--kl-coef", "leave it 0; --use-kl-loss is fine"),
+                (
+                    "--calculate-per-token-loss",
+                    "without it slime divides by the length of each response",
+                ),
                 (
                     "--dynamic-sampling-filter-path",
                     "drops prompts without a spread, which had zeros: the rest weigh more",
