@@ -56,6 +56,41 @@ def test_shuffled_ragged_batch(name, params, ids, library):
     np.testing.assert_allclose(back(got), expected, rtol=1e-10, atol=1e-10)
 
 
+def padded(rewards, groups):
+    """The groups as rows, in the order of their ids, NaN where they are shorter."""
+    members = [rewards[groups == group] for group in np.unique(groups)]
+    m = max(map(len, members))
+    return np.stack([np.pad(r, (0, m - len(r)), constant_values=np.nan) for r in members])
+
+
+@pytest.mark.parametrize("name", ["adaptive_tea", "pass_at_n"])
+def test_estimators_of_the_whole_batch_decide_once(name):
+    """Not once for every size: of which there are seven here, most with one group."""
+    rewards, groups = batch(np.arange(10))
+    if name == "pass_at_n":
+        rewards = (rewards > 0.5).astype(float)
+    got = advantages_for(rewards, groups, name, n=128)
+    block = padded(rewards, groups)
+    expected = ADVANTAGES[name](block, n=128)[~np.isnan(block)]
+    np.testing.assert_allclose(got[np.argsort(groups, kind="stable")], expected, rtol=1e-12)
+    by_size = loop(rewards, groups, lambda r: ADVANTAGES[name](r, n=128))
+    assert abs(got - by_size).max() > 0.1 * abs(got).max()  # it does make a difference
+
+
+def test_own_functions_see_complete_groups():
+    rewards, groups = batch(np.arange(10))
+    seen = []
+
+    def estimate(r):
+        assert np.isfinite(r).all()
+        seen.append(r.shape)
+        return r - r.mean(axis=-1, keepdims=True)
+
+    got = advantages_for(rewards, groups, estimate)
+    assert sorted(seen) == [(1, 2), (1, 5), (1, 9), (1, 12), (1, 20), (2, 1), (3, 16)]
+    np.testing.assert_allclose(got, advantages_for(rewards, groups, "reinforce"))
+
+
 def test_prefix_tea_on_a_ragged_batch():
     """Its random orders are drawn size by size; groups of one size are one call."""
     rewards, groups = batch(np.arange(10))

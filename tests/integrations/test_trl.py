@@ -1,3 +1,5 @@
+"""TRL: whole training runs on the CPU, with one process and with two; in the default tests."""
+
 import json
 import math
 import os

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from bontea._arrays import (
     Array,
     GroupTooSmallError,
     as_rewards,
+    per_group,
     to_compute,
     to_input_dtype,
 )
@@ -61,7 +64,10 @@ def advantages_for(
     """Advantages of a flat batch: `(B,)` rewards and `(B,)` group ids to `(B,)` advantages.
 
     Rollouts with equal ids are one group (one prompt). Rows come in any order, groups in any size;
-    ids are integers, strings, or anything NumPy can sort. The estimator sees each group whole.
+    ids are integers, strings, or anything NumPy can sort. The estimator sees each group whole, and
+    the estimators of this library see all groups at once, padded with NaN to the largest: those
+    that look at the whole batch (`adaptive_tea`, `pass_at_n`) decide once for it, not once for each
+    group size. A function of yours sees complete groups only, one call for each size.
 
     Parameters
     ----------
@@ -88,26 +94,58 @@ def advantages_for(
             f"rewards {tuple(rewards.shape)} and groups {ids.shape} must both be flat and of one "
             "length: a reward and a group id per rollout"
         )
-    xp = array_namespace(rewards)
+    xp, where = array_namespace(rewards), device(rewards)
+    values = to_compute(rewards, xp)
+    rows, place = rows_of_groups(ids)
+    block = xp.take(values, xp.asarray(rows.clip(min=0).ravel(), device=where), axis=0)
+    block = xp.reshape(block, rows.shape)
+    if (rows < 0).any():
+        nan = xp.asarray(math.nan, dtype=values.dtype, device=where)
+        block = xp.where(xp.asarray(rows >= 0, device=where), block, nan)
+
+    if takes_missing(function):
+        apply = functools.partial(function, **params)
+    else:
+        apply = functools.partial(per_group, kernel=lambda r, xp: function(r, **params))
+    try:
+        if on_small == "raise":  # the smallest groups by themselves
+            sizes = (rows >= 0).sum(axis=1)
+            smallest = xp.asarray(np.flatnonzero(sizes == sizes.min()), device=where)
+            apply(xp.take(block, smallest, axis=0)[:, : int(sizes.min())])
+        out = apply(block)
+    except GroupTooSmallError:
+        if on_small == "raise":
+            raise
+        out = xp.zeros_like(block)
+    out = xp.take(xp.reshape(out, (-1,)), xp.asarray(place, device=where), axis=0)
+    return to_input_dtype(out, rewards, xp)
+
+
+def rows_of_groups(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows make up each group, and where each row is: `(P, M)` and `(B,)`.
+
+    The first is padded with -1; the second counts through the first, row by row. The ids are sorted
+    once.
+
+    >>> rows_of_groups(np.array(["b", "a", "b"]))
+    (array([[ 1, -1],
+           [ 0,  2]]), array([2, 0, 3]))
+    """
     _, which, counts = np.unique(ids, return_inverse=True, return_counts=True)
     by_group = np.argsort(which, kind="stable")  # rows of one group side by side, in their order
     start = np.cumsum(counts) - counts
+    rank = np.empty(len(ids), dtype=np.intp)  # of a row within its group
+    rank[by_group] = np.arange(len(ids)) - np.repeat(start, counts)
+    rows = np.full((len(counts), counts.max(initial=0)), -1, dtype=np.intp)
+    rows[which, rank] = np.arange(len(ids))
+    return rows, which * rows.shape[1] + rank
 
-    parts, places = [], []
-    for size in np.unique(counts):
-        rows = by_group[start[counts == size][:, None] + np.arange(size)]  # (groups, size)
-        block = xp.take(rewards, xp.asarray(rows.ravel(), device=device(rewards)), axis=0)
-        block = xp.reshape(block, rows.shape)
-        try:
-            out = function(block, **params)
-        except GroupTooSmallError:
-            if on_small == "raise":
-                raise
-            out = to_input_dtype(xp.zeros_like(to_compute(block, xp)), block, xp)
-        parts.append(xp.reshape(out, (-1,)))
-        places.append(rows.ravel())
-    back = np.argsort(np.concatenate(places), kind="stable")
-    return xp.take(xp.concat(parts), xp.asarray(back, device=device(rewards)), axis=0)
+
+def takes_missing(function: Callable[..., Array]) -> bool:
+    """Whether an estimator treats NaN as a missing rollout itself: ours do."""
+    from bontea.advantages import ADVANTAGES
+
+    return getattr(function, "takes_missing", False) or function in ADVANTAGES.values()
 
 
 def scale_advantages(

@@ -11,7 +11,7 @@ import os
 import sys
 
 import bontea
-from bontea.cli import bench, curve, diagnose, ls, plan, sample, train
+from bontea.cli import bench, check, curve, diagnose, ls, plan, sample, train
 
 COMMANDS = {
     "train": train,
@@ -20,6 +20,7 @@ COMMANDS = {
     "diagnose": diagnose,
     "plan": plan,
     "bench": bench,
+    "check": check,
     "ls": ls,
 }
 

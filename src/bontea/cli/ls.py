@@ -75,14 +75,13 @@ def _laws() -> dict[str, str]:
 
 
 def _integrations() -> dict[str, str]:
-    from importlib import metadata
+    from bontea.integrations._frameworks import FRAMEWORKS
 
     out = {}
-    for name, package in {"trl": "trl"}.items():
-        try:
-            out[name] = f"{package} {metadata.version(package)} is installed"
-        except metadata.PackageNotFoundError:
-            out[name] = f"{package} is not installed"
+    for name, framework in FRAMEWORKS.items():
+        version = framework.version()
+        there = f"{version} is installed" if version else "is not installed"
+        out[name] = f"{framework.distribution} {there}; tested with {framework.tested}"
     return out
 
 

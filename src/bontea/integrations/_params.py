@@ -13,13 +13,23 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from array_api_compat import device
+from array_api_compat import array_namespace, device
 
-from bontea._arrays import Array, GroupTooSmallError, check_alpha, check_n, per_group
+from bontea._arrays import (
+    Array,
+    GroupTooSmallError,
+    as_rewards,
+    check_alpha,
+    check_n,
+    per_group,
+    to_compute,
+    to_input_dtype,
+)
 from bontea.advantages import get_estimator
+from bontea.advantages.flat import takes_missing
 
 _KEYWORD = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -28,9 +38,9 @@ _KEYWORD = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYW
 class EstimatorCall:
     """An estimator with its parameters: `call(rewards (*P, M)) -> (*P, M)`, checked.
 
-    It can be passed wherever an estimator can. The function sees complete groups only (NaN is
-    taken out before, as everywhere in the library), and what it returns must have the shape of what
-    it got and be finite.
+    It can be passed wherever an estimator can. NaN is a missing rollout. Estimators of this library
+    see the whole block with it; any other function sees complete groups only, size by size. What is
+    returned must have the shape of the rewards and be finite.
     """
 
     name: str
@@ -38,14 +48,29 @@ class EstimatorCall:
     params: Mapping[str, Any]
     takes_rng: bool
     """The estimator is random and no `rng` is fixed in `params`: pass one to every call."""
+    k_up_to: float | None = None
+    """No `k` was given: it is this, or one less than the rewards of a group if that is smaller."""
+
+    takes_missing: ClassVar[bool] = True
 
     def __call__(self, rewards: Any, *, rng: Any = None) -> Array:
-        params = {**self.params, "rng": rng} if self.takes_rng else self.params
+        params = dict(self.params)
+        if self.takes_rng:
+            params["rng"] = rng
 
         def kernel(r: Array, xp: ModuleType) -> Array:
+            if self.k_up_to is not None:
+                params["k"] = default_k(self.k_up_to, r.shape[-1])
             return self._checked(self.function(r, **params), r, xp)
 
-        return per_group(rewards, kernel)
+        # A k that depends on the size needs groups of one size.
+        if self.k_up_to is not None or not takes_missing(self.function):
+            return per_group(rewards, kernel)
+        rewards = as_rewards(rewards)
+        xp = array_namespace(rewards)
+        m = rewards.shape[-1]
+        out = kernel(xp.reshape(to_compute(rewards, xp), (-1, m)), xp)
+        return to_input_dtype(xp.reshape(out, rewards.shape), rewards, xp)
 
     def fits(self, m: int, asarray: Callable[[Any], Array] = np.asarray) -> bool:
         """Whether a group of `m` rollouts is large enough."""
@@ -96,7 +121,7 @@ def estimator_call(
         Key in `ADVANTAGES`, `"module:function"`, or a callable `(rewards (P, m), **params)`.
     n, alpha
         Deployment budget and tail fraction: go to the estimator's parameters of these names. A
-        parameter `k` that is not given becomes `min(n, m - 1)`.
+        parameter `k` that is not given becomes `min(n, m - 1)`, for every group by its own size.
     m
         Rollouts per prompt.
     params
@@ -131,7 +156,7 @@ def estimator_call(
             + (f"; did you mean {near[0]!r}?" if near else "")
             + (f" It takes: {', '.join(accepted)}" if accepted else " It takes none")
         )
-    offered = {"n": n, "alpha": alpha, "k": int(max(1, min(n, m - 1)))}
+    offered = {"n": n, "alpha": alpha, "k": default_k(n, m)}
     chosen = {key: value for key, value in offered.items() if key in accepted} | given
     missing = [key for key in required if key not in chosen and key != "rng"]
     if missing:
@@ -139,7 +164,13 @@ def estimator_call(
             f"estimator {name!r} needs a value for {', '.join(missing)}: give it among the "
             "estimator's parameters"
         )
-    call = EstimatorCall(name, function, chosen, "rng" in accepted and "rng" not in given)
+    call = EstimatorCall(
+        name,
+        function,
+        chosen,
+        takes_rng="rng" in accepted and "rng" not in given,
+        k_up_to=n if "k" in accepted and "k" not in given else None,
+    )
     try:
         call(_probe(m, asarray), rng=np.random.default_rng(0))
     except GroupTooSmallError as error:
@@ -152,6 +183,11 @@ def estimator_call(
             f"{type(error).__name__}: {error}"
         ) from error
     return call
+
+
+def default_k(n: float, m: int) -> int:
+    """The `k` of an estimator of best-of-k that was given none: what a group of `m` allows."""
+    return int(max(1, min(n, m - 1)))
 
 
 def estimator_name(estimator: str | Callable[..., Array]) -> str:

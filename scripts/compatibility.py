@@ -1,0 +1,99 @@
+"""What each adapter was last tested with: a JSON file per framework, and the table made from them.
+
+python scripts/compatibility.py record verl build/verl.xml    # .ci/adapters does it
+python scripts/compatibility.py table                         # rewrite the table of the docs
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs" / "integrations"
+START, END = "<!-- table: scripts/compatibility.py -->", "<!-- end of table -->"
+ALSO = ("torch", "ray", "transformers", "tensordict")
+
+
+def what_ran(name: str) -> str:
+    """The first line of the tests' docstring, between the name and the semicolon."""
+    tests = (ROOT / "tests" / "integrations" / f"test_{name}.py").read_text(encoding="utf-8")
+    line = (ast.get_docstring(ast.parse(tests)) or "").partition("\n")[0]
+    return line.partition(": ")[2].partition(";")[0]
+
+
+def version_of(name: str) -> str:
+    """Of the framework: its package, or the commit of the clone that SLIME names."""
+    from bontea.integrations._frameworks import FRAMEWORKS
+
+    if name != "slime":
+        return metadata.version(FRAMEWORKS[name].distribution)
+    command = ["git", "-C", os.environ["SLIME"], "describe", "--tags", "--always"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def record(name: str, junit: Path) -> None:
+    """Write what just ran; refuses a run with failures or without tests."""
+    (suite,) = ET.parse(junit).getroot().iter("testsuite")
+    count = {key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")}
+    if count["failures"] or count["errors"] or count["tests"] <= count["skipped"]:
+        sys.exit(f"not recorded: {count}")
+    also = {}
+    for package in ALSO:
+        try:
+            also[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    entry = {
+        "framework": name,
+        "version": version_of(name),
+        "what": what_ran(name),
+        "passed": count["tests"] - count["skipped"],
+        "skipped": count["skipped"],
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        "with": also,
+    }
+    path = DOCS / "tested" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
+    print(f"recorded in {path.relative_to(ROOT)}")
+
+
+def table() -> str:
+    """The table of all entries, in markdown."""
+    lines = [
+        "| framework | version | what ran, on a CPU | tests | Python | with | date |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted((DOCS / "tested").glob("*.json")):
+        e = json.loads(path.read_text(encoding="utf-8"))
+        skipped = f", {e['skipped']} skipped" if e["skipped"] else ""
+        also = ", ".join(f"{package} {version}" for package, version in e["with"].items())
+        lines.append(
+            f"| [{e['framework']}]({e['framework']}.md) | {e['version']} | {e['what']} | "
+            f"{e['passed']} passed{skipped} | {e['python']} | {also} | {e['date']} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["record"]:
+        record(sys.argv[2], Path(sys.argv[3]))
+    page = DOCS / "README.md"
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(START)
+    after = rest.partition(END)[2]
+    page.write_text(f"{before}{START}\n{table()}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

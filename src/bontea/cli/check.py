@@ -1,0 +1,145 @@
+"""`bontea check`: is the adapter of a framework alive in this environment?
+
+One batch, shuffled and with an incomplete group, goes through the framework's own code, and the
+advantages are compared with the core function. Settings of a launch script can be given as well,
+and are read as the framework will read them: what cannot work is found before a job starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+from bontea.integrations._frameworks import FRAMEWORKS, Framework
+
+EXAMPLES = """examples:
+  bontea check verl
+      import verl, run a batch through its dispatch, say what to set and what to leave off
+  bontea check verl algorithm.adv_estimator=bontea_tea +algorithm.bontea.n=128 \\
+          actor_rollout_ref.rollout.n=16
+      the same, and the settings of a job: put it before the launch command, with the same "$@"
+  bontea check trinity config.yaml
+      the settings in a YAML file (trinity, slime)
+
+exit code: 0 if everything works, 1 if the framework runs but does not give our advantages or would
+not load the adapter by itself, 2 for settings that cannot work and for a framework that is missing
+"""
+N = 128
+SIZES = (16,) * 11 + (11,)
+TOLERANCE = 1e-5
+"""Relative; frameworks compute in float32."""
+
+
+def add_parser(subparsers: Any, name: str) -> None:
+    parser = subparsers.add_parser(
+        name,
+        help="is the adapter of a framework alive in this environment?",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("framework", choices=FRAMEWORKS, help="its name")
+    parser.add_argument(
+        "settings", nargs="*", help="of a job, as the framework takes them; KEY=VALUE or a file"
+    )
+    parser.add_argument(
+        "--estimator", default="adaptive_tea", help="for the batch (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    framework = FRAMEWORKS[args.framework]
+    require_importable(framework)
+    report = check(framework, args.estimator, args.settings)
+    if args.json:
+        print(json.dumps(report))
+    else:
+        print("\n".join(lines(report)))
+    return 0 if report["works"] else 1
+
+
+def check(framework: Framework, estimator: str, settings: list[str]) -> dict[str, Any]:
+    """What was found, as `--json` prints it."""
+    import bontea
+    from bontea.cli._probes import PROBES, SETTINGS, settings_python
+
+    rng = np.random.default_rng(0)
+    ids = np.repeat([f"prompt {i}" for i in range(len(SIZES))], SIZES)
+    ids = ids[rng.permutation(len(ids))]
+    rewards = rng.normal(size=len(ids)).astype(np.float32).astype(float)
+    with contextlib.redirect_stdout(sys.stderr):  # trainers print
+        got, path, found, loaded = PROBES[framework.name](rewards, ids, estimator, N)
+    expected = bontea.advantages_for(rewards, ids, _with_n(estimator))
+    error = float(np.abs(got - expected).max() / np.abs(expected).max())
+    version = framework.version()
+    read = SETTINGS.get(framework.name, settings_python)
+    with contextlib.redirect_stdout(sys.stderr):
+        as_read = read(settings) if settings else None
+    return {
+        "framework": framework.name,
+        "version": version,
+        "tested": framework.tested,
+        "found": found,
+        "path": path,
+        "rollouts": len(rewards),
+        "prompts": len(SIZES),
+        "estimator": estimator,
+        "largest_relative_difference": error,
+        "works": bool(error < TOLERANCE and loaded),
+        "settings": as_read,
+        "use": list(framework.use),
+        "off": [list(pair) for pair in framework.off],
+    }
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """The report for a person."""
+    version, tested = report["version"] or "of unknown version", report["tested"]
+    known = "as tested" if tested.startswith(str(version)) else f"tested with {tested}"
+    agrees = "agrees with" if report["largest_relative_difference"] < TOLERANCE else "DIFFERS from"
+    out = [
+        f"{report['framework']} {version} ({known})",
+        f"found: {report['found']}",
+        f"ran: {report['rollouts']} rollouts of {report['prompts']} prompts, shuffled, one group "
+        f"incomplete, {report['estimator']}, through",
+        f"     {report['path']}",
+        f"     {agrees} bontea.advantages_for (largest relative difference "
+        f"{report['largest_relative_difference']:.1e})",
+    ]
+    if report["settings"]:
+        out.append(f"settings: {report['settings']}")
+    out += ["", "switch it on:", *(f"    {line}" for line in report["use"])]
+    out += ["", "its other settings:"]
+    out += [f"    {name}: {reason}" for name, reason in report["off"]]
+    return [*out, "", "works" if report["works"] else "DOES NOT WORK: see above"]
+
+
+def require_importable(framework: Framework) -> None:
+    """ValueError that says how to install it, in which environment."""
+    top = framework.module.partition(".")[0]
+    if importlib.util.find_spec(top) is None:
+        raise ValueError(
+            f"{framework.name} is not installed in {sys.prefix}: {framework.install} "
+            f"({framework.tested} is tested)"
+        )
+    try:
+        importlib.import_module(framework.module)
+    except ImportError as error:
+        raise ImportError(
+            f"{framework.name} {framework.version()} is installed but cannot be imported: {error}"
+        ) from error
+
+
+def _with_n(estimator: str) -> Any:
+    """The estimator as adapters call it: with n, and a k that fits each group."""
+    from bontea.integrations._params import estimator_call
+
+    return estimator_call(estimator, n=N, m=max(SIZES))

@@ -1,0 +1,145 @@
+"""One way to read the settings of a run from what frameworks call a config.
+
+A config is a mapping (`dict`, hydra's `DictConfig`), a namespace or a dataclass. Where it says
+nothing, the environment variable `BONTEA` is read, which holds the same in JSON:
+
+    BONTEA='{"estimator": "max_at_k", "n": 128, "k": 8}'
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bontea._arrays import check_alpha, check_n
+
+VARIABLE = "BONTEA"
+SCALES = ("none", "group", "batch")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user chooses. Keys that are none of these are parameters of the estimator."""
+
+    estimator: str | Callable[..., Any] = "tea"
+    """Key of `ADVANTAGES`, or `"module:function"`."""
+    n: float = 128
+    """Deployment budget: how many responses are sampled per prompt when the model is used."""
+    alpha: float = 0.25
+    """Tail fraction, for estimators that have one."""
+    scale: str = "batch"
+    """`scale_advantages`: by the root-mean-square of the batch, of each group, or not at all."""
+    seed: int = 0
+    """Of estimators that are random."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """More parameters of the estimator; they win over `n` and `alpha`."""
+
+    def __str__(self) -> str:
+        name = self.estimator if isinstance(self.estimator, str) else repr(self.estimator)
+        shown = {"n": self.n, "alpha": self.alpha, **self.params}
+        return f"{name}({', '.join(f'{k}={v!r}' for k, v in shown.items())}), scale={self.scale!r}"
+
+
+def read_settings(config: Any = None, *, where: str, estimator: str | None = None) -> Settings:
+    """The settings in `config`, or in the environment variable `BONTEA` if that is empty.
+
+    `where` names the place in messages, as the user writes it: `algorithm.bontea`. `estimator` is
+    given where the framework's own key names it already. Numbers, booleans, lists and null may come
+    as text, as YAML and command lines deliver them.
+
+    Raises ValueError that names the key for a value of the wrong type.
+
+    >>> settings = read_settings({"n": "64", "alpha": "2.5e-1", "tail": "normal"}, where="bontea")
+    >>> settings.n, settings.alpha, dict(settings.params)
+    (64, 0.25, {'tail': 'normal'})
+    """
+    given = as_dict(config, where)
+    if not given:
+        where, given = f"${VARIABLE}", _from_environment()
+    given = {key: plain(value) for key, value in given.items()}
+    params = given.pop("params", None) or {}
+    if not isinstance(params, dict):
+        raise ValueError(
+            f"{where}.params={params!r} must map the estimator's parameters to their values, such "
+            'as {"k": 8}'
+        )
+    own = {f.name: given.pop(f.name) for f in dataclasses.fields(Settings) if f.name in given}
+    named = own.pop("estimator", None)
+    if estimator is not None and named not in (None, estimator):
+        raise ValueError(
+            f"{where}.estimator={named!r}, but the framework was told to use {estimator!r}: leave "
+            "one of them out"
+        )
+    name = estimator or named or Settings.estimator
+    if not isinstance(name, str) and not callable(name):
+        raise ValueError(f"{where}.estimator={name!r} must be a name, such as 'tea'")
+    settings = Settings(**{"estimator": name, **own, "params": {**given, **params}})
+    check_n(settings.n, f"{where}.n")
+    check_alpha(settings.alpha, f"{where}.alpha")
+    if settings.scale not in SCALES:
+        raise ValueError(f"{where}.scale={settings.scale!r} must be one of {', '.join(SCALES)}")
+    if isinstance(settings.seed, bool) or not isinstance(settings.seed, int) or settings.seed < 0:
+        raise ValueError(f"{where}.seed={settings.seed!r} must be a whole number of at least 0")
+    return settings
+
+
+def section(config: Any, key: str) -> Any:
+    """`config.key` or `config["key"]`, None if there is neither."""
+    if isinstance(config, Mapping):
+        return config.get(key)
+    return getattr(config, key, None)
+
+
+def as_dict(config: Any, where: str) -> dict[str, Any]:
+    """A mapping, namespace or dataclass as a dict; JSON in a text is read."""
+    if config is None:
+        return {}
+    if isinstance(config, str):
+        config = _json(config, where)
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        config = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    if not isinstance(config, Mapping):
+        config = getattr(config, "__dict__", config)
+    if not isinstance(config, Mapping):
+        raise ValueError(
+            f"{where}={config!r} must be a mapping of settings, such as "
+            "{estimator: tea, n: 128, alpha: 0.25}"
+        )
+    return {str(key): config[key] for key in config}
+
+
+def plain(value: Any) -> Any:
+    """A value of a config in plain Python: text that spells a number, a list, true or null is read.
+
+    >>> [plain(v) for v in ("8", "1e-3", "true", "null", "[1, 2]", "normal")]
+    [8, 0.001, True, None, [1, 2], 'normal']
+    """
+    if isinstance(value, str):
+        try:
+            return json.loads(value.strip())
+        except ValueError:
+            return {"True": True, "False": False, "None": None}.get(value.strip(), value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(value[key]) for key in value}
+    if isinstance(value, Iterable) and not hasattr(value, "dtype"):
+        return [plain(v) for v in value]
+    return value
+
+
+def _from_environment() -> dict[str, Any]:
+    text = os.environ.get(VARIABLE, "").strip()
+    return as_dict(_json(text, f"${VARIABLE}"), f"${VARIABLE}") if text else {}
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{where}={text!r} is not JSON ({error}); an example: "
+            '{"estimator": "tea", "n": 128, "alpha": 0.25}'
+        ) from None

@@ -1,0 +1,57 @@
+"""A batch as frameworks deliver it, and what the core says about it; for the tests of adapters."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import bontea
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def batch(prompts=6, m=16, missing=5, seed=0):
+    """Shuffled ids and rewards; the first prompt lacks some of its rollouts.
+
+    The rewards are multiples of 1/64, exact in any float type.
+    """
+    rng = np.random.default_rng(seed)
+    ids = np.repeat([f"prompt-{i}" for i in range(prompts)], m)[missing:]
+    rewards = rng.normal(size=len(ids)).round(2)
+    rewards = np.round(rewards * 64) / 64
+    order = rng.permutation(len(ids))
+    return ids[order], rewards[order]
+
+
+def core(rewards, ids, name, *, scale="none", **params):
+    """From the core functions, in float64."""
+    raw = bontea.advantages_for(np.asarray(rewards, dtype=float), ids, name, **params)
+    return bontea.scale_advantages(raw, ids, by=scale)
+
+
+CASES = [
+    ("adaptive_tea", {"n": 128}),
+    ("linear_tea", {"n": 128, "alpha": 0.5}),
+    ("tea", {"n": 1024}),
+    ("max_at_k", {"k": 4}),
+    ("rloo", {}),
+]
+
+
+def run_script(script, folder, *arguments):
+    """Run a launch script of the examples, with the launch itself replaced by writing down its
+    arguments; `bontea` is the real one. Returns those arguments."""
+    for name, line in {
+        "python": f'printf "%s\\n" "$@" > {folder}/launched',
+        "bontea": f'exec {sys.executable} -m bontea "$@"',
+    }.items():
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{line}\n")
+        (folder / name).chmod(0o755)
+    env = dict(os.environ, PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
+    command = ["bash", str(EXAMPLES / script), *arguments]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "agrees with bontea.advantages_for" in done.stdout
+    return (folder / "launched").read_text().splitlines()

@@ -1,0 +1,53 @@
+"""The table of tested versions is what the records say, and the records are of what is pinned."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from bontea.integrations._frameworks import FRAMEWORKS
+
+ROOT = Path(__file__).parents[2]
+RECORDS = sorted((ROOT / "docs" / "integrations" / "tested").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location(
+        "compatibility", ROOT / "scripts" / "compatibility.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_table(script):
+    page = (script.DOCS / "README.md").read_text(encoding="utf-8")
+    assert f"{script.START}\n{script.table()}\n{script.END}" in page
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_record(path):
+    record = json.loads(path.read_text(encoding="utf-8"))
+    tested = FRAMEWORKS[path.stem].tested
+    if path.stem == "slime":  # a commit, as `git describe` names it
+        tested = tested.partition("(")[2].rstrip(")")
+        assert tested in record["version"]
+    else:
+        assert record["version"] == tested
+        pins = (ROOT / ".ci" / "adapters").read_text(encoding="utf-8")
+        assert path.stem == "trl" or f"{FRAMEWORKS[path.stem].distribution}=={tested}" in pins
+    assert record["passed"] > 0
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_page(name):
+    """It has the lines that `bontea check` prints, up to their layout."""
+    page = (ROOT / "docs" / "integrations" / f"{name}.md").read_text(encoding="utf-8")
+    for heading in ("**Check**", "**Other settings.**", "**See that it works**"):
+        assert heading in page
+    for line in FRAMEWORKS[name].use:
+        for word in re.findall(r"[\w.]*bontea[\w.]*", line):
+            assert word in page
