@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -378,6 +379,17 @@ def test_keys_are_found_nowhere_from_the_command_line(folder):
     assert "Traceback" in errors
     assert "openai._base_client" in errors
     assert_no_key_in([output, errors])
+
+
+def test_the_bridge_of_the_docs(folder):
+    page = (Path(__file__).parents[2] / "docs" / "sample.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(# mymodule.py.*?)```", page, re.S).group(1)
+    with OpenAIServer() as server:
+        url = server.url.removesuffix("/v1") + "/classify"
+        (folder / "mymodule.py").write_text(code.replace("http://localhost:8001/classify", url))
+        assert sample(*SMALL, "--reward", "mymodule:reward") == 0
+    for row in rows_of("rollouts.jsonl"):
+        assert row["reward"] == len(row["prompt"] + row["completion"])
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ class OpenAIServer:
         handler = type("Handler", (_Handler,), {"owner": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._http.daemon_threads = True
+        self._http.socket.listen(128)  # five at a time are too few
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     def __enter__(self) -> OpenAIServer:
@@ -137,7 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
         number = owner.note(self.path, headers, body)
         if owner.die_after is not None and number > owner.die_after:
             owner.die()
-        if owner.dead:
+            return self.hang_up()
+        if owner.die_after is None and owner.dead:
             return self.hang_up()
         sent = self.headers.get("Authorization")
         if owner.key is not None and sent != f"Bearer {owner.key}":
@@ -171,6 +173,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/score":
             texts = [c if isinstance(c, str) else c[-1]["content"] for c in body["completions"]]
             return {"rewards": [float(len(text)) if text else None for text in texts]}
+        if self.path == "/classify":  # as vLLM answers
+            assert body["use_activation"] is False
+            data = [{"index": i, "probs": [len(t)]} for i, t in enumerate(body["input"])]
+            return {"object": "list", "model": body["model"], "data": data}
         if self.path not in ("/v1/chat/completions", "/v1/completions"):
             self.fail(404, "Not Found")
             return None

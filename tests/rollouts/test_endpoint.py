@@ -101,7 +101,8 @@ def test_chats_and_texts_as_they_are(tmp_path):
     chat = [{"role": "system", "content": "kind"}, {"role": "user", "content": "review of it:"}]
     with OpenAIServer() as server:
         draw(server.url, tmp_path / "a.jsonl", {0: {"prompt": chat}}, reward, rollouts=1)
-        draw(server.url, tmp_path / "b.jsonl", rollouts=1, reward=reward, completions=True)
+        options = {"rollouts": 1, "reward": reward, "completions": True, "concurrency": 1}
+        draw(server.url, tmp_path / "b.jsonl", **options)
     assert server.requests[0][2]["messages"] == chat
     prompt, completion = seen[0]
     assert prompt == chat
@@ -119,8 +120,8 @@ def test_it_gets_over_every_fault(tmp_path, fault):
     with OpenAIServer() as server:
         draw(server.url, tmp_path / "whole.jsonl", **options)
     faults = lambda number: fault if number % 3 else None  # noqa: E731
-    with OpenAIServer(faults=faults, slow=1.5) as server:
-        patience = {"retries": 30, "timeout": 0.75 if fault == "slow" else 30.0}
+    with OpenAIServer(faults=faults, slow=1.0) as server:
+        patience = {"retries": 30, "timeout": 0.5 if fault == "slow" else 30.0}
         draw(server.url, tmp_path / "r.jsonl", patience=patience, **options)
     assert_complete(tmp_path / "r.jsonl", 2, 2)
     got, whole = texts(tmp_path / "r.jsonl"), texts(tmp_path / "whole.jsonl")
@@ -142,9 +143,9 @@ def test_a_dead_server_stops_at_the_first_request(tmp_path):
 
 
 def test_a_server_that_dies_leaves_what_it_gave(tmp_path):
-    rows = prompts(10)
+    rows, one = prompts(10), {"retries": 1}
     with OpenAIServer(die_after=9) as server, pytest.raises(EndpointError) as error:
-        draw(server.url, tmp_path / "r.jsonl", rows, patience={"retries": 1})
+        draw(server.url, tmp_path / "r.jsonl", rows, patience=one, concurrency=1)
     assert str(error.value).startswith("10 requests in a row failed for good")
     assert len(rows_of(tmp_path / "r.jsonl")) == 9
     with OpenAIServer() as server:

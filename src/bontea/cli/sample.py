@@ -93,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
             file = RolloutFile(rows_path)
             found, total = len(file), len(prompts) * settings.rollouts
             with progress.phase("rollouts", total, found):
-                draw(file)
+                if found < total:
+                    draw(file)
             progress.check()
             if parquet:
                 write_parquet(rows_path, output)
@@ -107,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
             raise
         full = getattr(error, "errno", None) in FULL or "No space left" in str(error)
         what = f"the disk of {output} is full ({error}): free some space" if full else str(error)
+        if "out of memory" in what:
+            what += f"\nstart again with less than --batch-size {settings.batch_size}"
         raise RuntimeError(
             f"{what}\n{len(file):,} rollouts are safe in {rows_path}; go on with:\n  {again}"
         ) from error

@@ -112,7 +112,7 @@ class _Run:
 
         self.stopping = asyncio.Event()
         self.arrived: asyncio.Queue[Any] = asyncio.Queue()
-        self.room = asyncio.Semaphore(2 * self.batch_size)
+        self.room = asyncio.Semaphore(2 * self.batch_size + self.sampling.concurrency)
         async with openai.AsyncOpenAI(**self.options) as self.client:
             workers = [
                 asyncio.create_task(self._work(missing)) for _ in range(self.sampling.concurrency)
@@ -159,6 +159,8 @@ class _Run:
     async def _work(self, missing: Iterator[tuple[int, int]]) -> None:
         for i, j in missing:
             failure = None
+            # Before the request: what has been drawn never waits where a stop would lose it.
+            await self.room.acquire()
             try:
                 text = await self._draw(i, j)
             except _Stopping:
@@ -166,10 +168,10 @@ class _Run:
             except EndpointError as error:
                 failure = error
             if failure:
+                self.room.release()
                 self._count_failure(failure, i)
                 continue
             self.succeeded, self.failed_in_row = self.succeeded + 1, 0
-            await self.room.acquire()
             self.arrived.put_nowait((i, j, text))
 
     def _count_failure(self, error: EndpointError, prompt: int) -> None:
