@@ -1,7 +1,7 @@
 """Reading rollout files: seconds, rows a second and peak memory, next to a loop over `json.loads`.
 
-    python benchmarks/speed/read_rollouts.py /tmp/rollouts               # 10 million rows, ~2.5 GB
-    python benchmarks/speed/read_rollouts.py /tmp/rollouts --prompts 100
+    python benchmarks/speed/read_rollouts.py runs/rollouts               # 10 million rows, ~2.5 GB
+    python benchmarks/speed/read_rollouts.py runs/rollouts --prompts 100
 
 Makes one file after the other in the folder, reads each in a fresh process, and deletes it. Rows
 are in order, or shuffled; or, in files of a tenth of the size, one reward in a thousand is NaN, or

@@ -55,7 +55,7 @@ def complete(prompt: str, seed: int, max_tokens: int, temperature: float) -> str
     """One completion of the demo policy."""
     import torch
 
-    with _one_at_a_time, torch.random.fork_rng(), torch.inference_mode():
+    with torch.random.fork_rng(), torch.inference_mode():
         model, tokenizer = policy()
         torch.manual_seed(seed)
         inputs = tokenizer(prompt, return_tensors="pt")
@@ -102,6 +102,8 @@ class OpenAIServer:
 
     def __exit__(self, *_: object) -> None:
         self.die()
+        with _one_at_a_time:  # until the last completion is drawn
+            pass
 
     def die(self) -> None:
         """Take no connection any more, and answer nothing on those there are."""
@@ -192,7 +194,11 @@ class _Handler(BaseHTTPRequestHandler):
         if "forbidden" in prompt:
             self.fail(400, "this prompt is too long")
             return None
-        text = complete(prompt, body["seed"], body["max_tokens"], body["temperature"])
+        with _one_at_a_time:
+            if self.owner.dead:  # the random generator belongs to the next test by now
+                self.hang_up()
+                return None
+            text = complete(prompt, body["seed"], body["max_tokens"], body["temperature"])
         choice = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         return {
             "id": "1",

@@ -1,7 +1,7 @@
 """How often do 95 % intervals of best-of-k hold the true value?
 
     python benchmarks/experiments/coverage/run.py                # about 10 minutes of one core
-    python benchmarks/experiments/coverage/run.py --quick --output /tmp/quick.json
+    python benchmarks/experiments/coverage/run.py --quick --output quick.json
     python benchmarks/experiments/coverage/run.py --table        # the tables of the guide
 
 Each cell draws 2,000 data sets of P prompts x M rollouts and asks `bontea.curves.intervals` for the
