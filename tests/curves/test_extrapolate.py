@@ -95,6 +95,15 @@ def test_one_prompt():
     assert np.isfinite(out.per_prompt_low).all()
 
 
+def test_a_prompt_with_a_spread_among_constant_ones():
+    """One prompt says nothing about a shape, and the constant ones predict their value."""
+    rewards = np.stack([np.full(16, 1.0), RNG.normal(size=16), np.full(16, 2.0)])
+    out = extrapolate(rewards, [64], tail="lognormal")
+    assert out.verdict == "unknown"
+    np.testing.assert_allclose(out.per_prompt[[0, 2], 0], [1.0, 2.0])
+    assert np.isfinite(out.low).all()
+
+
 def test_ragged_lists_and_missing():
     rewards = [RNG.normal(size=m).tolist() for m in (16, 12, 20, 16)] + [[float("nan")] * 4]
     out = extrapolate(rewards, [64])

@@ -23,12 +23,12 @@ import numpy as np
 from bontea._arrays import check_n
 from bontea.curves.curve import as_table
 from bontea.tails import check_tail, fit_beta, reward_kind
-from bontea.tails.beta_binomial import beta_influence, log_all_fail
+from bontea.tails.beta_binomial import beta_influence, expected_passes
+from bontea.tails.choose import ALPHAS
 from bontea.tails.fit import TailCheck
 from bontea.tails.normal import tail_size
 from bontea.tails.pooled import PooledTail, fit_pooled
 
-ALPHAS = (0.75, 0.5, 0.25)
 PASS, DOUBT, REFUSE = 1.0, 2.0, 4.0
 """Miss of the best rewards, in standard errors, up to which a fraction is taken, believed, used."""
 
@@ -255,7 +255,7 @@ def _binary(table: np.ndarray, ns: np.ndarray, level: float, reach: str) -> Extr
 
     def predict(log_move: np.ndarray) -> np.ndarray:
         a, b = ab * np.exp(log_move)
-        return pass_at_n_given(ns, a + s, b + f)
+        return expected_passes(ns, a + s, b + f)
 
     per_prompt = predict(np.zeros(2))
     tails = ((1 - level) / 2, (1 + level) / 2)
@@ -285,11 +285,6 @@ def _binary(table: np.ndarray, ns: np.ndarray, level: float, reach: str) -> Extr
         refused="",
         confidence_level=level,
     )
-
-
-def pass_at_n_given(ns: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`E[1 - (1-p)^N]` for p ~ Beta(a, b), broadcast."""
-    return -np.expm1(log_all_fail(ns, a, b))
 
 
 def _refusal(table: np.ndarray, ns: np.ndarray, level: float, why: str) -> Extrapolation:

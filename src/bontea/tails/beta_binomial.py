@@ -41,7 +41,7 @@ def _series(y: np.ndarray) -> np.ndarray:
     return (1 / 12 - u * (1 / 360 - u * (1 / 1260 - u / 1680))) / y
 
 
-def log_all_fail(n: Any, a: Any, b: Any) -> np.ndarray:
+def _log_all_fail(n: Any, a: Any, b: Any) -> np.ndarray:
     """`log E[(1-p)^n] = log B(a, b+n)/B(a, b)`, which is symmetric in a and n."""
     small, large = np.minimum(a, n), np.maximum(a, n)
     return log_rising(b, small) - log_rising(b + large, small)
@@ -61,7 +61,12 @@ def expected_pass_at_n(n: float, a: float, b: float) -> float:
     0.75
     """
     a, b = check_beta(a, b)
-    return float(-np.expm1(log_all_fail(check_n(n), a, b)))
+    return float(expected_passes(check_n(n), a, b))
+
+
+def expected_passes(n: Any, a: Any, b: Any) -> np.ndarray:
+    """`expected_pass_at_n` for arrays of n, a and b, broadcast, unchecked."""
+    return -np.expm1(_log_all_fail(n, a, b))
 
 
 def posterior_weight(n: float, a: float, b: float) -> float:
@@ -82,7 +87,7 @@ def posterior_weight(n: float, a: float, b: float) -> float:
 
 def posterior_weights(n: float, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """`posterior_weight` for arrays of a and b, unchecked."""
-    return n * np.exp(log_all_fail(n - 1, a, b))
+    return n * np.exp(_log_all_fail(n - 1, a, b))
 
 
 def fit_beta(successes: Any, trials: Any) -> tuple[float, float]:

@@ -23,6 +23,10 @@ from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import LIMITS
 
 
+class TooFewPromptsError(ValueError):
+    """Fewer than 2 prompts whose tail rewards differ: they say nothing about a shape."""
+
+
 @dataclass(frozen=True)
 class TailShape:
     """An estimated tail shape. `str()` ends with what to do."""
@@ -99,7 +103,7 @@ def calibrate_tail(rewards: Any, *, alpha: float = 0.25, family: str = "lognorma
     table = table[use]
     prompts = len(table)
     if prompts < 2:
-        raise ValueError(
+        raise TooFewPromptsError(
             f"a tail shape needs at least 2 prompts whose tail rewards differ, got {prompts}: give "
             "more prompts, or more rollouts of each"
         )

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
-from bontea.tails.calibrate import calibrate_tail
+from bontea.tails.calibrate import TooFewPromptsError, calibrate_tail
 from bontea.tails.fit import line_weights, require_tail
 from bontea.tails.normal import tail_size
 from bontea.tails.shapes import LIMITS, expected_max, get_tail
@@ -45,7 +45,6 @@ _STEP = 0.02
 class SharedShape(NamedTuple):
     """The shape parameter that all prompts share."""
 
-    family: str
     value: float
     error: float
     """What remains unknown about it, as a standard deviation."""
@@ -53,9 +52,6 @@ class SharedShape(NamedTuple):
     """Weight of the estimate against the guess."""
     influence: np.ndarray
     """(P,) how much each prompt moved the estimate."""
-
-    def tail(self, step: float = 0.0) -> str:
-        return f"{self.family}({self.value + step:.2f})"
 
 
 @dataclass(frozen=True)
@@ -146,44 +142,66 @@ def fit_pooled(rewards: Any, *, alpha: float = 0.5, tail: str = "lognormal") -> 
     """
     alpha = check_alpha(alpha)
     if tail not in SHAPE_PRIOR:
-        return _fit(rewards, alpha, get_tail(tail).name)
+        tail = get_tail(tail).name
+        (line,), worst, size = _lines(rewards, alpha, [tail])
+        return _pool(line, worst, size, alpha, tail)
     guess, width = SHAPE_PRIOR[tail]
     try:
         found = calibrate_tail(rewards, alpha=alpha, family=tail)
         g, se, influence = found.parameter, found.standard_error, found.influence
-    except ValueError as error:
-        if "at least 2 prompts" not in str(error):
-            raise
-        g, se, influence = guess, np.inf, np.zeros(1)
+    except TooFewPromptsError:
+        g, se, influence = guess, np.inf, None
     kept = width**2 / (width**2 + se**2)
     low, high = LIMITS[tail]
     # To two digits, far below its error: tables of the shape are kept from call to call.
     g = round(float(np.clip(guess + kept * (g - guess), low + _STEP, high - _STEP)), 2)
-    shape = SharedShape(tail, g, float(width * np.sqrt(1 - kept)), float(kept), influence)
-    near = tuple(_fit(rewards, alpha, get_tail(shape.tail(s)).name, shape) for s in (-_STEP, _STEP))
-    return _fit(rewards, alpha, get_tail(shape.tail()).name, shape, near)  # type: ignore[arg-type]
+    names = [get_tail(f"{tail}({g + step:.2f})").name for step in (0.0, -_STEP, _STEP)]
+    (line, *near), worst, size = _lines(rewards, alpha, names)
+    if influence is None:
+        influence = np.zeros(len(size))
+    shape = SharedShape(g, float(width * np.sqrt(1 - kept)), float(kept), influence)
+    below, above = (
+        _pool(other, worst, size, alpha, name) for other, name in zip(near, names[1:], strict=True)
+    )
+    return _pool(line, worst, size, alpha, names[0], shape, (below, above))
 
 
-def _fit(
-    rewards: Any,
-    alpha: float,
-    tail: str,
-    shape: SharedShape | None = None,
-    near: tuple[PooledTail, PooledTail] | None = None,
-) -> PooledTail:
-    """Lines, their noise, and the scales drawn together, for one tail."""
+def _lines(
+    rewards: Any, alpha: float, tails: list[str]
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """For each tail location and scale of the line, `(P, 2)`, from one sort of the rewards.
+
+    And the worst reward minus the best, and the size of each group, `(P,)`.
+    """
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]
         k = require_tail(m, alpha)
         best_first = best_from_top(r, xp)
-        y = best_first[:, :k] @ constant(_line(m, k, tail), r, xp)
-        location, worst = xp.max(r, axis=-1) + y[:, 0], best_first[:, -1]
-        return xp.stack([location, y[:, 1], worst, xp.full_like(worst, m)], axis=-1)
+        weights = np.concatenate([_line(m, k, tail) for tail in tails], axis=1)
+        lines = best_first[:, :k] @ constant(weights, r, xp)
+        worst = best_first[:, -1:]
+        top = xp.max(r, axis=-1, keepdims=True)
+        return xp.concat([lines, top, worst, xp.full_like(worst, m)], axis=-1)
 
-    rows = to_numpy(per_group(rewards, kernel, per_rollout=False, missing=np.nan)).reshape(-1, 4)
-    mu, sigma, worst, size = rows.T
-    errors = np.full((len(rows), 2, 2), np.nan)
+    rows = to_numpy(per_group(rewards, kernel, per_rollout=False, missing=np.nan))
+    *lines, top, worst, size = rows.reshape(-1, 2 * len(tails) + 3).T
+    pairs = zip(lines[::2], lines[1::2], strict=True)
+    return [np.stack([top + mu, sigma], axis=-1) for mu, sigma in pairs], worst, size
+
+
+def _pool(
+    line: np.ndarray,
+    worst: np.ndarray,
+    size: np.ndarray,
+    alpha: float,
+    tail: str,
+    shape: SharedShape | None = None,
+    near: tuple[PooledTail, PooledTail] | None = None,
+) -> PooledTail:
+    """The scales drawn together, for one tail."""
+    mu, sigma = line.T
+    errors = np.full((len(line), 2, 2), np.nan)
     for m in np.unique(size[np.isfinite(size)]):
         errors[size == m] = line_covariance(int(m), alpha, tail)
     s00, s01, s11 = errors[:, 0, 0], errors[:, 0, 1], errors[:, 1, 1]
