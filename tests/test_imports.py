@@ -14,9 +14,10 @@ HEAVY = ["scipy", "torch", "jax", "pandas", "matplotlib", "datasets", "transform
 HEAVY += ["accelerate", "yaml", "rich", "jinja2", "cupy", "polars", "plotly", "openai", "httpx2"]
 
 # What a part of the package may import from the package, beside itself.
-CORE = {"_arrays", "tails", "advantages", "theory"}
+CORE = {"_arrays", "_json", "tails", "advantages", "theory"}
 MAY_IMPORT = {
     "_arrays": set(),
+    "_json": set(),
     "tails": {"_arrays"},
     "advantages": {"_arrays", "tails"},
     "theory": {"_arrays", "tails", "advantages"},

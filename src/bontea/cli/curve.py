@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea._json import plain
+from bontea.cli._files import check_output
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
 
 if TYPE_CHECKING:
@@ -105,18 +105,8 @@ def _check(args: argparse.Namespace) -> tuple[list[int] | None, int | None]:
         raise ValueError(f"--confidence-level {args.confidence_level:g} must be between 0 and 1")
     if args.up_to is not None and not (1 <= args.up_to <= 1e9 and args.up_to % 1 == 0):
         raise ValueError(f"--up-to {args.up_to:g} must be a whole number from 1 to 1e9")
-    for flag, path, suffixes in (
-        ("--png", args.png, (".png",)),
-        ("--html", args.html, (".html", ".htm")),
-    ):
-        if path is None:
-            continue
-        if path.is_dir() or path.suffix.lower() not in suffixes:
-            raise ValueError(f"{flag} {path} must be the name of a {suffixes[0]} file")
-        if not path.parent.is_dir():
-            raise ValueError(f"{flag} {path}: there is no folder {path.parent}")
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise ValueError(f"{flag} {path} cannot be written: choose another place")
+    check_output("--png", args.png, (".png",))
+    check_output("--html", args.html, (".html", ".htm"))
     up_to = None if args.up_to is None else int(args.up_to)
     if args.ks is None:
         return None, up_to
@@ -360,7 +350,7 @@ def as_json(
     )
 
     def fields(thing: Any, names: str) -> dict[str, Any]:
-        return {name: _plain(getattr(thing, name)) for name in names.split()}
+        return {name: plain(getattr(thing, name)) for name in names.split()}
 
     return {
         "version": bontea.__version__,
@@ -381,11 +371,3 @@ def as_json(
         ],
         "comparisons": [fields(comparison, pair) for comparison in comparisons.values()],
     }
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea.cli._files import check_output
+
 if TYPE_CHECKING:
     from bontea.diagnosis import Diagnosis
 
@@ -60,10 +62,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.rollouts is not None and args.rollouts < 1:
         raise ValueError(f"--rollouts {args.rollouts} must be at least 1, such as 16")
-    if args.png is not None and args.png.suffix.lower() != ".png":
-        raise ValueError(f"--png {args.png} must be the name of a .png file")
-    if args.png is not None and not args.png.parent.is_dir():
-        raise ValueError(f"--png {args.png}: there is no folder {args.png.parent}")
+    check_output("--png", args.png, (".png",))
     rollouts = read_rollouts(args.file, model=args.model)
     try:
         found = diagnose(rollouts, n=args.deploy_n, m=args.rollouts, rng=args.seed)

@@ -15,6 +15,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea._json import plain
+from bontea.cli._files import check_output
+
 if TYPE_CHECKING:
     from bontea.rollouts import Rollouts
     from bontea.theory.deployment import Deployment
@@ -71,10 +74,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--pilot and --law are two reward laws: give one of them")
     if args.model is not None and args.pilot is None:
         raise ValueError("--model names a model in a pilot: give --pilot as well")
-    if args.png is not None and args.png.suffix.lower() != ".png":
-        raise ValueError(f"--png {args.png} must be the name of a .png file")
-    if args.png is not None and not args.png.parent.is_dir():
-        raise ValueError(f"--png {args.png}: there is no folder {args.png.parent}")
+    check_output("--png", args.png, (".png",))
     check_price(args.price)
     sizes = parse_sizes(args.rollouts)
     progress = JobProgress()
@@ -237,7 +237,7 @@ def as_json(plan: Plan, pilot: Pilot | None, args: argparse.Namespace) -> dict[s
     settings.pop("command", None)
     worth = plan.deployment
     cost = worth.cost
-    return _plain(
+    return plain(
         {
             "version": bontea.__version__,
             "command": list(sys.argv),
@@ -277,17 +277,6 @@ def as_json(plan: Plan, pilot: Pilot | None, args: argparse.Namespace) -> dict[s
             "recommendation": plan.recommendation,
         }
     )
-
-
-def _plain(value: Any) -> Any:
-    """Python numbers, lists and dicts only; null for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _show(plan: Plan, pilot: Pilot | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import check_alpha, check_k, check_n
+from bontea._json import plain
 from bontea.diagnosis.degenerate import SignalFinding
 from bontea.diagnosis.direction import DirectionFinding, find_direction
 from bontea.diagnosis.groups import as_groups
@@ -17,7 +18,6 @@ from bontea.diagnosis.kind import CeilingFinding, KindFinding
 from bontea.diagnosis.length import LengthFinding, find_length
 from bontea.diagnosis.pareto import ParetoFinding, find_pareto
 from bontea.diagnosis.qq import QQFinding, find_qq
-from bontea.diagnosis.reading import plain
 from bontea.diagnosis.recommend import Recommendation
 from bontea.diagnosis.spread import SpreadFinding, find_spread
 from bontea.diagnosis.success import SuccessFinding

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass
 
 NAN_PAIR = (math.nan, math.nan)
 
@@ -48,24 +45,3 @@ def whole(n: float) -> str:
 def limits(pair: tuple[float, float], digits: int = 2) -> str:
     """`"[0.10, 0.20]"`."""
     return f"[{pair[0]:.{digits}f}, {pair[1]:.{digits}f}]"
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, arrays and tuples as what JSON knows; NaN and infinities become None.
-
-    >>> plain(Reading(0.5, (0, math.inf)))
-    {'value': 0.5, 'band': [0, None], 'interval': [None, None]}
-    """
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.repr}
-    if isinstance(value, dict):
-        return {"none" if k is None else str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bontea.report.plot import mark_place
+
 if TYPE_CHECKING:
     from bontea.diagnosis import Diagnosis
     from bontea.diagnosis.pareto import ParetoFinding
@@ -43,17 +45,7 @@ def plot_qq(qq: QQFinding, ax: Any = None) -> tuple[Any, Any]:
     tenth = np.interp(1.2816, qq.scores, qq.expected)
     hundredth = np.interp(2.3263, qq.scores, qq.expected)
     for x, text in ((tenth, "best 10 %"), (hundredth, "best 1 %")):
-        ax.axvline(x, color=GREY, linewidth=0.6, linestyle=":")
-        ax.annotate(
-            text,
-            (x, 0.02),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            ha="right",
-            va="bottom",
-            fontsize=7,
-            color="#666666",
-        )
+        mark_place(ax, x, text)
     ax.set_title(
         f"correlation {qq.correlation.value:.4f} (normal: {qq.correlation.band[0]:.4f} or more)",
         fontsize=9,

@@ -59,17 +59,7 @@ def plot_curves(
     ax.xaxis.set_minor_locator(NullLocator())
     for value, text in ((rollouts, "M, rollouts in training"), (deploy_n, "N, deployed")):
         if value is not None and min(ks) <= value <= max(ks):
-            ax.axvline(value, color="#999999", linewidth=0.8, linestyle=":")
-            ax.annotate(
-                text,
-                (value, 0.02),
-                xycoords=("data", "axes fraction"),
-                rotation=90,
-                ha="right",
-                va="bottom",
-                fontsize=7,
-                color="#666666",
-            )
+            mark_place(ax, value, text)
     shown = list(curves.values())
     what = "pass@k" if all(c.pass_at_k for c in shown) else "reward of the best of k"
     ax.set_xlabel("k: responses drawn per prompt, the best one kept")
@@ -81,6 +71,21 @@ def plot_curves(
         handles.append(Line2D([], [], color="#777777", linestyle="--", label="extrapolated"))
     ax.legend(handles=handles, frameon=False, loc="upper left")
     return fig, ax
+
+
+def mark_place(ax: Any, x: float, text: str) -> None:
+    """A dotted line across the axis at x, and what it is, in small upright letters."""
+    ax.axvline(x, color="#999999", linewidth=0.8, linestyle=":")
+    ax.annotate(
+        text,
+        (x, 0.02),
+        xycoords=("data", "axes fraction"),
+        rotation=90,
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        color="#666666",
+    )
 
 
 def _draw_beyond(ax: Any, curve: Curve, beyond: Extrapolation, colour: str) -> list[float]:

@@ -1,0 +1,30 @@
+"""Results as JSON: the one way from dataclasses and arrays to what JSON knows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, arrays and tuples as what JSON knows; NaN and infinities become None.
+
+    >>> plain({"band": (0, math.inf), "values": np.array([0.5, math.nan])})
+    {'band': [0, None], 'values': [0.5, None]}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.repr}
+    if isinstance(value, dict):
+        return {"none" if k is None else str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
