@@ -13,11 +13,14 @@ roles. With g the expected gradient of an estimator, g* the oracle, in sketched 
   noise does not enter (and a value above 1 is possible);
 - directional SNR: `<g, g*> / |g*|` over the root-mean-square length of one group's gradient: the
   progress towards best-of-N of a step from M rollouts, in units of its noise. Rollouts needed for
-  the same progress go as its inverse square.
+  the same progress go as its inverse square;
+- closest N: the N' of 1, 2, 4, ..., 1,024 whose oracle gradient makes the largest cosine with g:
+  the deployment budget that the estimator really optimises.
 
 The rewards: `neural`, the embedded Bradley-Terry reward; `sharp`, its exponential; `bounded`, a
-logistic function of it; `rounded`, to halves. The last two columns are ratios to `max_at_k` with
-k = M - 1 on the same rollouts, mean over prompts, `+-` their standard errors.
+logistic function of it; `rounded`, to halves; `verifier`, 0 or 1 (../training/rewards.py). The last
+two columns are ratios to `max_at_k` with k = M - 1 on the same rollouts, mean over prompts, `+-`
+their standard errors.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -33,13 +37,17 @@ import numpy as np
 import bontea
 from bontea.bench.lineup import lineup
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
 REWARDS = {
     "neural": lambda r: r,
     "sharp": lambda r: np.exp(r / 2),
     "bounded": lambda r: 1 / (1 + np.exp(-(r - 1))),
     "rounded": lambda r: np.round(2 * r) / 2,
+    "verifier": None,
 }
 REGROUPINGS = 32
+BUDGETS = [2.0**i for i in range(11)]
 
 
 def exact_advantage(law: np.ndarray, at: np.ndarray, n: float) -> np.ndarray:
@@ -82,27 +90,39 @@ class Half:
 def measure(estimators: dict, halves: list[Half], m: int, n: float, seed: int = 0) -> dict:
     """Sums over both roles of: <g, g*>, |g|^2, |g*|^2, mean square length of a group's gradient."""
     rows: dict[str, np.ndarray] = {name: np.zeros(4) for name in estimators}
+    near = {name: np.zeros(len(BUDGETS)) for name in estimators}
     for oracle, half in (halves, halves[::-1]):
         target = oracle.gradients(exact_advantage(oracle.r, oracle.r, n))
         squared = target[0] @ target[1]
+        others = [oracle.gradients(exact_advantage(oracle.r, oracle.r, b)) for b in BUDGETS]
+        lengths = np.sqrt([max(t[0] @ t[1], 1e-300) for t in others])
         for name, estimator in estimators.items():
             a, square = average_advantage(estimator, half.r, m, np.random.default_rng(seed))
             g = half.gradients(a)
             noise = (square * half.length).mean() / m
             rows[name] += np.array([g.mean(0) @ target.mean(0), g[0] @ g[1], squared, noise]) / 2
+            near[name] += [t.mean(0) @ g.mean(0) for t in others] / lengths
     out = {}
     for name, (along, own, squared, noise) in rows.items():
         out[name] = {
             # The length of g can be lost in its noise: its estimate is then not positive.
             "cosine": along / np.sqrt(own * squared) if own > 0 else np.nan,
             "directional_snr": along / np.sqrt(squared * noise),
+            "closest_n": BUDGETS[int(near[name].argmax())],
         }
     return out
 
 
-def load(path: Path, transform) -> list[Half]:
+def load(path: Path, reward: str) -> list[Half]:
     data = np.load(path)
-    rewards, sketch = transform(data["rewards"]), data["sketch"]
+    if reward == "verifier":
+        from rewards import passes
+
+        rows = map(json.loads, path.with_suffix(".jsonl").open(encoding="utf-8"))
+        rewards = np.array([float(passes(row["completion"])) for row in rows])
+    else:
+        rewards = REWARDS[reward](data["rewards"])
+    sketch = data["sketch"]
     order = np.random.default_rng(7).permutation(len(rewards))
     return [Half(rewards[half], sketch[half]) for half in np.array_split(order, 2)]
 
@@ -116,11 +136,16 @@ def in_batches(estimator, groups: int = 64):
     return call
 
 
-def board(m: int, n: float) -> dict:
+def board(m: int, n: float, binary: bool) -> dict:
     """The estimators compared, at M and N: label -> function of rewards."""
     table = {}
+    if binary:
+        table["max_rl"] = bontea.max_rl
+        table["pass_at_k k=M/2"] = partial(bontea.pass_at_k, k=m // 2)
+        table["inference_aware"] = partial(bontea.inference_aware, n=n)
+        table["pass_at_n"] = in_batches(partial(bontea.pass_at_n, n=n))
     for entry in lineup(m):
-        if entry.estimator == "prefix_tea" or entry.label == "linear_tea alpha=.5":
+        if entry.label == "linear_tea alpha=.5":
             continue
         function = bontea.ADVANTAGES[entry.estimator]
         params = dict(entry.params)
@@ -141,30 +166,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rewards", nargs="+", default=list(REWARDS), choices=list(REWARDS))
-    parser.add_argument("--m", type=int, nargs="+", default=[8, 16, 32])
-    parser.add_argument("--n", type=float, nargs="+", default=[128, 512])
+    parser.add_argument("--m", type=int, nargs="+", default=[8, 16, 32, 64])
+    parser.add_argument("--n", type=float, nargs="+", default=[64, 128, 512])
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     files = sorted(args.folder.glob("prompt*.npz"))
     everything: dict = {}
     for reward in args.rewards:
-        prompts = [load(path, REWARDS[reward]) for path in files]
+        prompts = [load(path, reward) for path in files]
         for m in args.m:
             for n in args.n:
-                rows = [measure(board(m, n), halves, m, n) for halves in prompts]
+                table = board(m, n, binary=reward == "verifier")
+                rows = [measure(table, halves, m, n) for halves in prompts]
                 print(
-                    f"\n{reward}, M = {m}, N = {n:g}: cosine, directional SNR ({len(rows)} prompts)"
+                    f"\n{reward}, M = {m}, N = {n:g}: cosine, directional SNR, closest N "
+                    f"({len(rows)} prompts)"
                 )
                 for name in rows[0]:
-                    values = np.array(
-                        [[r[name]["cosine"], r[name]["directional_snr"]] for r in rows]
-                    )
+                    values = np.array([list(r[name].values()) for r in rows])
                     everything[f"{reward} {m} {n:g} {name}"] = values.round(5).tolist()
                     base = np.array([list(r["max_at_k k=M-1"].values()) for r in rows])
                     mean, ratio = values.mean(0), values / base
                     se = ratio.std(0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else mean * 0
                     print(
-                        f"  {name:<28}{mean[0]:7.3f} {mean[1]:7.4f}   over max@(M-1): "
+                        f"  {name:<28}{mean[0]:7.3f} {mean[1]:7.4f} {np.median(values[:, 2]):5.0f}"
+                        "   over max@(M-1): "
                         f"{ratio[:, 0].mean():.3f} +- {se[0]:.3f}  {ratio[:, 1].mean():.3f} +- "
                         f"{se[1]:.3f}",
                         flush=True,

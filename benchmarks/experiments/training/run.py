@@ -1,0 +1,307 @@
+"""Train the arms of an experiment at equal rollouts and measure them on held-out prompts.
+
+    python benchmarks/experiments/training/run.py benchmarks/experiments/budget/config.yaml
+
+A config names settings of `bontea train` and a list of runs, each an estimator with the values of
+M, N and learning rate it is tried at. Runs are done in the order of their seeds, one after the
+other, each in a folder of its own under `--work`; two processes with the same config share them. A
+run that is killed goes on at its last step. What is kept of a finished run is one line of
+`results.jsonl` beside the config:
+
+- `best_of_k`: unbiased best-of-k of every held-out prompt, for the `ks`;
+- `judge`: scores by a reward no arm was trained on, of plain rollouts, of the best of 128 and 512;
+- `kl`: mean over held-out rollouts of `log pi(y) - log pi_start(y)`, in nats per response;
+- `spread`, `distinct`, seconds, two winners, and the training log at every tenth step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from accelerate import PartialState
+
+import bontea
+from bontea.rollouts.rewards import Reward
+from bontea.rollouts.sample import sample_rollouts
+from bontea.training import arm as arm_module
+from bontea.training import job
+from bontea.training.progress import JobProgress, Stopped
+from bontea.training.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # for rewards named in configs
+
+VALIDATION = 8
+"""The last training prompts: none is trained on, learning rates are chosen on them."""
+KL_ROLLOUTS = 32
+TRACED = {
+    "reward": "reward",
+    "best_of_n/group_best": "group_best",
+    "best_of_n/supported_tail": "supported_tail",
+    "best_of_n/max_seen": "max_seen",
+    "best_of_n/max_predicted": "max_predicted",
+    "best_of_n/tail_z": "tail_z",
+    "best_of_n/advantage_rms": "advantage_rms",
+    "best_of_n/degenerate_groups": "degenerate_groups",
+    "grad_norm": "grad_norm",
+    "entropy": "entropy",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One line of the results: what was trained, and from which seed."""
+
+    estimator: str
+    rollouts: int
+    deploy_n: float
+    learning_rate: float
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        name = self.estimator.replace("(", "-").replace(")", "").replace(", ", "-")
+        return f"{name}_m{self.rollouts}_n{self.deploy_n:g}_lr{self.learning_rate:g}_s{self.seed}"
+
+
+def runs_of(config: dict[str, Any]) -> list[Run]:
+    """Every run of a config: by seed, then in the order written."""
+    out = []
+    for seed in config["seeds"]:
+        for entry in config["runs"]:
+            for m in entry["rollouts"]:
+                for n in entry.get("deploy_n", [128]):
+                    for rate in entry.get("learning_rate", [1e-4]):
+                        out.append(Run(entry["estimator"], m, n, float(rate), seed))
+    return list(dict.fromkeys(out))
+
+
+def done(path: Path) -> set[Run]:
+    """The runs that a results file holds."""
+    if not path.exists():
+        return set()
+    names = [field.name for field in dataclasses.fields(Run)]
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return {Run(**{name: row[name] for name in names}) for row in rows}
+
+
+def claimed(folder: Path) -> Iterator[Any]:
+    """The lock of a run's folder, or nothing if another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    yield lock
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """One more line, whole or not at all, whoever else writes."""
+    with path.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def settings_of(config: dict[str, Any], run: Run, folder: Path) -> Settings:
+    """The settings of `bontea train` for one run."""
+    settings = Settings.from_mapping(
+        {
+            "rollouts": run.rollouts,
+            "deploy_n": run.deploy_n,
+            "learning_rate": run.learning_rate,
+            "seed": run.seed,
+            "estimator": ["grpo" if run.estimator == job.START else run.estimator],
+            "output": str(folder),
+            "save_steps": 20,
+            "eval_rollouts": 512,
+            "eval_batch": 512,
+            **config["settings"],
+        },
+        "config.yaml",
+    )
+    settings.resolve()
+    return settings
+
+
+def carry_out(config: dict[str, Any], run: Run, folder: Path) -> dict[str, Any]:
+    """Train and measure; the line for the results."""
+    settings = settings_of(config, run, folder)
+    inputs = job.load_inputs(settings)
+    train, validation = inputs.train_rows[:-VALIDATION], inputs.train_rows[-VALIDATION:]
+    measured = validation if config.get("measure") == "validation" else inputs.held_out
+    inputs = dataclasses.replace(inputs, train_rows=train, held_out=measured)
+    (arm,) = settings.arms
+    arm_module.check(settings, arm)
+    progress = JobProgress(quiet=True)
+    with progress.catch_interrupt():
+        path, spent = inputs.model, None
+        if run.estimator != job.START:
+            spent = arm_module.train(settings, arm, inputs, folder, progress)
+            path = str(folder / "model")
+        began = time.monotonic()
+        row = measure(settings, inputs, path, folder, config.get("judge"), progress)
+    log = folder / "log.jsonl"
+    trace = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return {
+        **dataclasses.asdict(run),
+        "reward": settings.reward,
+        "steps": settings.steps,
+        "batch_size": settings.batch_size,
+        "version": bontea.__version__,
+        "seconds_training": spent.seconds if spent else 0.0,
+        "seconds_measuring": round(time.monotonic() - began, 1),
+        **row,
+        "trace": [
+            {"step": entry["step"]}
+            | {short: round(entry[name], 4) for name, short in TRACED.items() if name in entry}
+            for entry in trace
+            if entry["step"] % 10 == 0 and "grad_norm" in entry
+        ],
+    }
+
+
+def measure(
+    settings: Settings,
+    inputs: job.Inputs,
+    path: str,
+    folder: Path,
+    judge: str | None,
+    progress: JobProgress,
+) -> dict[str, Any]:
+    """Draw held-out rollouts of a model and say everything about them."""
+    model = arm_module.load_model(settings, path)
+    rows = dict(enumerate(inputs.held_out))
+    file = sample_rollouts(
+        model,
+        inputs.tokenizer,
+        rows,
+        inputs.reward,
+        folder / "held_out.jsonl",
+        rollouts=settings.eval_rollouts,
+        max_new_tokens=int(settings.max_new_tokens or 0),
+        temperature=settings.temperature,
+        batch_size=int(settings.eval_batch or 1),
+        seed=settings.seed,
+        on_chunk=progress.advance,
+    )
+    table = file.table(len(rows), settings.eval_rollouts)
+    texts = texts_of(folder / "held_out.jsonl", len(rows), settings.eval_rollouts)
+    ks = [2**i for i in range(int(np.log2(settings.eval_rollouts)) + 1)]
+    best = np.stack([bontea.best_of_k(table, k) for k in ks], axis=-1)
+    prompts = [row["prompt"] for row in inputs.held_out]
+    winners = [texts[p][int(table[p].argmax())] for p in range(len(rows))]
+    out = {
+        "ks": ks,
+        "best_of_k": best.round(4).tolist(),
+        "spread": round(float(table.std(axis=1).mean()), 4),
+        "distinct": round(file.distinct(), 4),
+        "winners": [f"{prompts[p]} {winners[p]}" for p in (0, len(rows) // 2)],
+    }
+    if judge:
+        out["judge"] = judged(job.load_reward(judge), prompts, texts, table)
+    if path != inputs.model:
+        start = arm_module.load_model(settings, inputs.model)
+        out["kl"] = round(kl(model, start, inputs.tokenizer, prompts, texts), 3)
+    return out
+
+
+def texts_of(path: Path, prompts: int, rollouts: int) -> list[list[str]]:
+    """Completions by prompt and rollout."""
+    texts = [[""] * rollouts for _ in range(prompts)]
+    for line in path.open(encoding="utf-8"):
+        row = json.loads(line)
+        texts[row["prompt_id"]][row["rollout"]] = row["completion"]
+    return texts
+
+
+def judged(
+    judge: Reward, prompts: list[str], texts: list[list[str]], table: np.ndarray
+) -> dict[str, list[float]]:
+    """Another reward of 8 plain rollouts, of the best of every 128, and of the best of all."""
+    m = table.shape[1]
+    chosen = {"mean": [range(8)] * len(prompts)}
+    blocks = [range(i, i + 128) for i in range(0, m - 127, 128)]
+    for name, own in {"best_of_128": blocks, f"best_of_{m}": [range(m)]}.items():
+        if own:
+            chosen[name] = [[b[int(row[b].argmax())] for b in own] for row in table]
+    out = {}
+    for name, picks in chosen.items():
+        asked = [prompts[p] for p, own in enumerate(picks) for _ in own]
+        answers = [texts[p][j] for p, own in enumerate(picks) for j in own]
+        scores = judge(asked, answers)
+        out[name] = np.reshape(scores, (len(prompts), -1)).mean(1).round(4).tolist()
+    return out
+
+
+def kl(model: Any, start: Any, tokenizer: Any, prompts: list[str], texts: list[list[str]]) -> float:
+    """Mean of `log pi(y) - log pi_start(y)` over the first rollouts of every prompt, in nats."""
+    total = []
+    for prompt, own in zip(prompts, texts, strict=True):
+        head = tokenizer(prompt)["input_ids"]
+        rows = tokenizer(own[:KL_ROLLOUTS], add_special_tokens=False)["input_ids"]
+        rows = [[*row, tokenizer.eos_token_id] for row in rows]
+        width = max(map(len, rows))
+        tails = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for row in rows])
+        mask = torch.tensor([[1.0] * len(row) + [0.0] * (width - len(row)) for row in rows])
+        ids = torch.cat([torch.tensor(head).expand(len(rows), -1), tails], dim=1)
+        with torch.inference_mode():
+            logs = [
+                each(ids).logits[:, len(head) - 1 : -1].log_softmax(-1).gather(-1, tails[..., None])
+                for each in (model, start)
+            ]
+        total.append(((logs[0] - logs[1])[..., 0] * mask).sum(1))
+    return float(torch.cat(total).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("runs/experiments"))
+    parser.add_argument("--results", type=Path, help="default: results.jsonl beside the config")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of those in the config; default all")
+    args = parser.parse_args()
+    PartialState(cpu=not torch.cuda.is_available())
+    torch.set_num_threads(1)  # two processes on two cores, and the same digits on any machine
+    config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
+    results = args.results or args.config.parent / "results.jsonl"
+    runs = [run for run in runs_of(config) if not args.seeds or run.seed in args.seeds]
+    for number, run in enumerate(runs):
+        if run in done(results):
+            continue
+        folder = args.work / args.config.parent.name / run.folder
+        for _ in claimed(folder):
+            if run in done(results):
+                continue
+            began = time.monotonic()
+            try:
+                row = carry_out(config, run, folder)
+            except Stopped:
+                sys.exit("stopped; the same command goes on")
+            append(results, row)
+            best = dict(zip(row["ks"], np.mean(row["best_of_k"], axis=0), strict=True))
+            shown = "  ".join(f"{k}: {best[k]:.2f}" for k in (1, 8, 128) if k in best)
+            print(
+                f"{number + 1}/{len(runs)} {run.folder}  best of {shown}  "
+                f"{time.monotonic() - began:.0f} s",
+                flush=True,
+            )
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""The tables and figures of docs/results.md, from the result files of the experiments.
+
+    python benchmarks/figures/results.py        # or: make figures
+
+Tables go between their markers in the page, figures into docs/figures/results. Nothing is run: a
+table has a row for what `results.jsonl` holds, and says how many seeds that is.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = ROOT / "benchmarks" / "experiments"
+sys.path.insert(0, str(EXPERIMENTS / "training"))
+
+from summary import Row, best_of, difference, judged, load, over_seeds, select  # noqa: E402
+
+PAGE = ROOT / "docs" / "results.md"
+FIGURES = ROOT / "docs" / "figures" / "results"
+KS = (1, 8, 64, 128, 512)
+MS, NS = (4, 8, 16, 32), (32, 128, 512, 2048)
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"
+EXTRAPOLATING = "adaptive_tea"
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def opponents(m: int) -> tuple[str, str]:
+    """`max_at_k` with k = M - 1 and with k = M / 2."""
+    return "max_at_k", f"max_at_k(k={m // 2})"
+
+
+def budget_table(rows: list[Row], against: str) -> str:
+    """Gain of `adaptive_tea` at best-of-min(N, 512) over an arm of the same M, by M and N."""
+    table = []
+    for m in MS:
+        other = {"M - 1": "max_at_k", "M / 2": f"max_at_k(k={m // 2})"}.get(against, against)
+        cells = []
+        for n in NS:
+            d = difference(
+                select(rows, EXTRAPOLATING, m, n), select(rows, other, m, n), best_of(min(n, 512))
+            )
+            cells.append(f"{d} ({d.verdict}, {len(d.by_seed)})" if d.by_seed else "")
+        table.append([str(m), *cells])
+    return markdown(["M", *(f"N = {n}" for n in NS)], table)
+
+
+def arms_table(rows: list[Row], arms: list[tuple[str, float]], m: int) -> str:
+    """Means over seeds of everything measured, for arms at one M."""
+    table = []
+    for name, n in arms:
+        own = select(rows, name, m, n)
+        if not own:
+            continue
+        cells = [f"{over_seeds({s: best_of(k)(r) for s, r in own.items()})}" for k in KS]
+        cells += [
+            f"{np.mean([r['spread'] for r in own.values()]):.2f}",
+            f"{np.mean([r['distinct'] for r in own.values()]):.0%}",
+            f"{np.mean([r.get('kl', 0.0) for r in own.values()]):.1f}",
+            f"{np.mean([judged('mean')(r) for r in own.values()]):.2f}",
+            f"{np.mean([judged('best_of_128')(r) for r in own.values()]):.2f}",
+            str(len(own)),
+        ]
+        table.append([f"`{name}`", *cells])
+    header = ["arm", *(f"best of {k}" for k in KS), "spread", "distinct", "KL"]
+    return markdown([*header, "judge, mean", "judge, winner of 128", "seeds"], table)
+
+
+def differences_table(rows: list[Row], arms: list[tuple[str, float]], m: int) -> str:
+    """Paired differences to `grpo` and to both forms of `max_at_k`, at the values of k."""
+    table = []
+    for name, n in arms:
+        for other in ("grpo", *opponents(m)):
+            first, second = select(rows, name, m, n), select(rows, other, m, n)
+            if name == other or not first or not second:
+                continue
+            cells = [str(difference(first, second, best_of(k))) for k in KS]
+            seeds = str(len(difference(first, second, best_of(1)).by_seed))
+            table.append([f"`{name}`", f"`{other}`", *cells, seeds])
+    return markdown(["arm", "minus", *(f"best of {k}" for k in KS), "seeds"], table)
+
+
+def rates_table(rows: list[Row]) -> str:
+    """Best-of-128 on validation prompts by learning rate, and which one each arm gets."""
+    table = []
+    rates = sorted({row["learning_rate"] for row in rows})
+    for name in dict.fromkeys(row["estimator"] for row in rows):
+        own = {r["learning_rate"]: best_of(128)(r) for r in rows if r["estimator"] == name}
+        cells = [f"{own[rate]:.2f}" if rate in own else "" for rate in rates]
+        table.append([f"`{name}`", *cells, f"{max(own, key=own.__getitem__):g}"])
+    return markdown(["estimator", *(f"{rate:g}" for rate in rates), "used"], table)
+
+
+def budget_figure(rows: list[Row], path: Path) -> None:
+    """Heat map of the gain by M and N, over `grpo` and over both forms of `max_at_k`."""
+    fig = Figure(figsize=(11, 3.4))
+    names = ["grpo", "M - 1", "M / 2"]
+    titles = ["over grpo", "over max_at_k, k = M - 1", "over max_at_k, k = M / 2"]
+    for index, (against, title) in enumerate(zip(names, titles, strict=True)):
+        ax = fig.add_subplot(1, 3, index + 1)
+        grid = np.full((len(MS), len(NS)), np.nan)
+        for i, m in enumerate(MS):
+            other = {"M - 1": "max_at_k", "M / 2": f"max_at_k(k={m // 2})"}.get(against, against)
+            for j, n in enumerate(NS):
+                first, second = select(rows, EXTRAPOLATING, m, n), select(rows, other, m, n)
+                d = difference(first, second, best_of(min(n, 512)))
+                grid[i, j] = d.mean
+                if d.by_seed:
+                    half = "" if np.isnan(d.half_width) else f"\n± {d.half_width:.2f}"
+                    ax.text(j, i, f"{d.mean:+.2f}{half}", ha="center", va="center", fontsize=8)
+        ax.imshow(grid, cmap="PuOr_r", vmin=-2, vmax=2, aspect="auto")
+        ax.set_xticks(range(len(NS)), [str(n) for n in NS])
+        ax.set_yticks(range(len(MS)), [str(m) for m in MS])
+        ax.set_xlabel("N, deployed")
+        ax.set_ylabel("M, rollouts in training")
+        ax.set_title(title, fontsize=10)
+    fig.tight_layout()
+    fig.savefig(path, dpi=150)
+
+
+def forest_figure(rows: list[Row], arms: list[tuple[str, float]], m: int, path: Path) -> None:
+    """Difference of every arm to `max_at_k` at best-of-128, a point a seed, and the interval."""
+    base = select(rows, "max_at_k", m)
+    shown = []
+    for name, n in arms:
+        d = difference(select(rows, name, m, n), base, best_of(128))
+        if d.by_seed and name != "max_at_k":
+            shown.append((name, d))
+    shown.sort(key=lambda item: item[1].mean)
+    fig = Figure(figsize=(7, 0.36 * len(shown) + 1))
+    ax = fig.add_subplot()
+    for y, (_, d) in enumerate(shown):
+        colour = {"gain": BLUE, "loss": ORANGE}.get(d.verdict, GREY)
+        if np.isfinite(d.half_width):
+            ax.plot([d.mean - d.half_width, d.mean + d.half_width], [y, y], color=colour)
+        ax.plot([d.mean], [y], "o", color=colour)
+        ax.plot(list(d.by_seed.values()), [y] * len(d.by_seed), "|", color=colour, alpha=0.6)
+    ax.axvline(0, color="#999999", linewidth=0.8, linestyle=":")
+    ax.set_yticks(range(len(shown)), [name for name, _ in shown])
+    ax.set_xlabel("best of 128 minus that of max_at_k (k = M - 1): mean, 95 % interval, seeds")
+    ax.spines[["top", "right"]].set_visible(False)
+    fig.tight_layout()
+    fig.savefig(path, dpi=150)
+
+
+def warnings_of(row: Row) -> dict[str, float]:
+    """What the training log said, mean over the traced steps."""
+    trace = row["trace"]
+
+    def mean(name: str) -> float:
+        values = [entry[name] for entry in trace if name in entry]
+        return float(np.mean(values)) if values else float("nan")
+
+    return {
+        "supported tail": mean("supported_tail"),
+        "max seen - predicted": mean("max_seen") - mean("max_predicted"),
+        "tail_z": mean("tail_z"),
+    }
+
+
+def fill(text: str, name: str, content: str) -> str:
+    """The page with what is between the markers of a table replaced."""
+    pattern = re.compile(
+        rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end of {re.escape(name)} -->)", re.S
+    )
+    if not pattern.search(text):
+        raise ValueError(f"{PAGE} has no markers for {name!r}")
+    return pattern.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
+
+
+def contents() -> dict[str, Any]:
+    """Every table of the page, by the name in its markers."""
+    budget = load(EXPERIMENTS / "budget" / "results.jsonl")
+    return {
+        "learning rates": rates_table(load(EXPERIMENTS / "learning_rates" / "results.jsonl")),
+        "budget over grpo": budget_table(budget, "grpo"),
+        "budget over max@(M-1)": budget_table(budget, "M - 1"),
+        "budget over max@(M/2)": budget_table(budget, "M / 2"),
+        "arms at 16": arms_table(budget, BUDGET_ARMS, 16),
+        "differences at 16": differences_table(budget, BUDGET_ARMS, 16),
+    }
+
+
+BUDGET_ARMS: list[tuple[str, float]] = [
+    ("start", 128),
+    ("grpo", 128),
+    ("max_at_k", 128),
+    ("max_at_k(k=8)", 128),
+    ("tea", 128),
+    ("adaptive_tea", 128),
+]
+
+
+def main() -> None:
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    budget = load(EXPERIMENTS / "budget" / "results.jsonl")
+    budget_figure(budget, FIGURES / "budget.png")
+    text = PAGE.read_text(encoding="utf-8")
+    for name, content in contents().items():
+        text = fill(text, name, content)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
