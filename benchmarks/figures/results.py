@@ -169,12 +169,12 @@ def warnings_of(row: Row) -> dict[str, float]:
 
 def fill(text: str, name: str, content: str) -> str:
     """The page with what is between the markers of a table replaced."""
-    pattern = re.compile(
-        rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end of {re.escape(name)} -->)", re.S
-    )
-    if not pattern.search(text):
+    first, last = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, start, rest = text.partition(first)
+    _, end, after = rest.partition(last)
+    if not start or not end:
         raise ValueError(f"{PAGE} has no markers for {name!r}")
-    return pattern.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
+    return f"{before}{first}{content}\n{last}{after}"
 
 
 def contents() -> dict[str, Any]:
