@@ -83,7 +83,7 @@ def runs_of(config: dict[str, Any]) -> list[Run]:
         for entry in config["runs"]:
             for m in entry["rollouts"]:
                 for n in entry.get("deploy_n", [128]):
-                    for rate in entry.get("learning_rate", [1e-4]):
+                    for rate in entry.get("learning_rate", [config.get("learning_rate", 1e-4)]):
                         out.append(Run(entry["estimator"], m, n, float(rate), seed))
     return list(dict.fromkeys(out))
 
@@ -234,7 +234,7 @@ def judged(
 ) -> dict[str, list[float]]:
     """Another reward of 8 plain rollouts, of the best of every 128, and of the best of all."""
     m = table.shape[1]
-    chosen = {"mean": [range(8)] * len(prompts)}
+    chosen = {"mean": [range(min(8, m))] * len(prompts)}
     blocks = [range(i, i + 128) for i in range(0, m - 127, 128)]
     for name, own in {"best_of_128": blocks, f"best_of_{m}": [range(m)]}.items():
         if own:
