@@ -210,7 +210,7 @@ def measure(
         "best_of_k": best.round(4).tolist(),
         "spread": round(float(table.std(axis=1).mean()), 4),
         "distinct": round(file.distinct(), 4),
-        "winners": [f"{prompts[p]} {winners[p]}" for p in (0, len(rows) // 2)],
+        "winners": [[prompts[p], winners[p]] for p in (0, len(rows) // 2)],
     }
     if judge:
         out["judge"] = judged(job.load_reward(judge), prompts, texts, table)
@@ -230,7 +230,7 @@ def texts_of(path: Path, prompts: int, rollouts: int) -> list[list[str]]:
 
 
 def judged(
-    judge: Reward, prompts: list[str], texts: list[list[str]], table: np.ndarray
+    judge: Reward, prompts: list[Any], texts: list[list[str]], table: np.ndarray
 ) -> dict[str, list[float]]:
     """Another reward of 8 plain rollouts, of the best of every 128, and of the best of all."""
     m = table.shape[1]
@@ -242,7 +242,9 @@ def judged(
     out = {}
     for name, picks in chosen.items():
         asked = [prompts[p] for p, own in enumerate(picks) for _ in own]
-        answers = [texts[p][j] for p, own in enumerate(picks) for j in own]
+        answers: list[Any] = [texts[p][j] for p, own in enumerate(picks) for j in own]
+        if not isinstance(prompts[0], str):
+            answers = [[{"role": "assistant", "content": text}] for text in answers]
         scores = judge(asked, answers)
         out[name] = np.reshape(scores, (len(prompts), -1)).mean(1).round(4).tolist()
     return out
@@ -252,19 +254,26 @@ def kl(model: Any, start: Any, tokenizer: Any, prompts: list[str], texts: list[l
     """Mean of `log pi(y) - log pi_start(y)` over the first rollouts of every prompt, in nats."""
     total = []
     for prompt, own in zip(prompts, texts, strict=True):
-        head = tokenizer(prompt)["input_ids"]
+        head = (
+            tokenizer(prompt)["input_ids"]
+            if isinstance(prompt, str)
+            else tokenizer.apply_chat_template(
+                prompt, add_generation_prompt=True, return_dict=True
+            )["input_ids"]
+        )
         rows = tokenizer(own[:KL_ROLLOUTS], add_special_tokens=False)["input_ids"]
         rows = [[*row, tokenizer.eos_token_id] for row in rows]
         width = max(map(len, rows))
         tails = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for row in rows])
         mask = torch.tensor([[1.0] * len(row) + [0.0] * (width - len(row)) for row in rows])
         ids = torch.cat([torch.tensor(head).expand(len(rows), -1), tails], dim=1)
+        ids, tails = ids.to(model.device), tails.to(model.device)
         with torch.inference_mode():
             logs = [
                 each(ids).logits[:, len(head) - 1 : -1].log_softmax(-1).gather(-1, tails[..., None])
                 for each in (model, start)
             ]
-        total.append(((logs[0] - logs[1])[..., 0] * mask).sum(1))
+        total.append(((logs[0] - logs[1])[..., 0].float().cpu() * mask).sum(1))
     return float(torch.cat(total).mean())
 
 
@@ -278,6 +287,7 @@ def main() -> None:
     PartialState(cpu=not torch.cuda.is_available())
     torch.set_num_threads(1)  # two processes on two cores, and the same digits on any machine
     config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
+    sys.path.insert(0, str(args.config.parent.resolve()))
     results = args.results or args.config.parent / "results.jsonl"
     runs = [run for run in runs_of(config) if not args.seeds or run.seed in args.seeds]
     for number, run in enumerate(runs):
