@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from bontea.report.plot import mark_place
+
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "benchmarks" / "experiments"
 sys.path.insert(0, str(EXPERIMENTS / "training"))
@@ -27,6 +29,8 @@ KS = (1, 8, 64, 128, 512)
 MS, NS = (4, 8, 16, 32), (32, 128, 512, 2048)
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"
 EXTRAPOLATING = "adaptive_tea"
+PLANNED = 2e-4
+"""The largest learning rate of the plan; a larger one was tried and is not used."""
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
@@ -96,8 +100,28 @@ def rates_table(rows: list[Row]) -> str:
     for name in dict.fromkeys(row["estimator"] for row in rows):
         own = {r["learning_rate"]: best_of(128)(r) for r in rows if r["estimator"] == name}
         cells = [f"{own[rate]:.2f}" if rate in own else "" for rate in rates]
-        table.append([f"`{name}`", *cells, f"{max(own, key=own.__getitem__):g}"])
+        planned = {rate: value for rate, value in own.items() if rate <= PLANNED}
+        table.append([f"`{name}`", *cells, f"{max(planned, key=planned.__getitem__):g}"])
     return markdown(["estimator", *(f"{rate:g}" for rate in rates), "used"], table)
+
+
+def hacking_table(rows: list[Row]) -> str:
+    """By learning rate: what the reward says of the arms, and what the judge says."""
+    table = [
+        [
+            f"`{row['estimator']}`",
+            f"{row['learning_rate']:g}",
+            f"{best_of(1)(row):.2f}",
+            f"{best_of(128)(row):.2f}",
+            f"{judged('mean')(row):.2f}",
+            f"{judged('best_of_128')(row):.2f}",
+            f"{row['kl']:.1f}",
+            f"{row['distinct']:.0%}",
+        ]
+        for row in sorted(rows, key=lambda r: (r["estimator"], r["learning_rate"]))
+    ]
+    header = ["arm", "learning rate", "best of 1", "best of 128", "judge, mean"]
+    return markdown([*header, "judge, winner of 128", "KL", "distinct"], table)
 
 
 def budget_figure(rows: list[Row], path: Path) -> None:
@@ -123,6 +147,34 @@ def budget_figure(rows: list[Row], path: Path) -> None:
         ax.set_xlabel("N, deployed")
         ax.set_ylabel("M, rollouts in training")
         ax.set_title(title, fontsize=10)
+    fig.tight_layout()
+    fig.savefig(path, dpi=150)
+
+
+def curves_figure(rows: list[Row], arms: list[tuple[str, float]], m: int, path: Path) -> None:
+    """Best-of-k against k at one M, mean over seeds, with the interval over seeds as a band."""
+    fig = Figure(figsize=(7, 4.4))
+    ax = fig.add_subplot()
+    colours = iter([BLUE, ORANGE, GREEN, "#CC79A7", "#D55E00", "#56B4E9", "#000000"])
+    for name, n in arms:
+        own = select(rows, name, m, n)
+        if not own:
+            continue
+        ks = next(iter(own.values()))["ks"]
+        points = [over_seeds({s: best_of(k)(r) for s, r in own.items()}) for k in ks]
+        mean = np.array([p.mean for p in points])
+        half = np.nan_to_num([p.half_width for p in points])
+        colour = GREY if name == "start" else next(colours)
+        ax.plot(ks, mean, marker="o", markersize=3.5, color=colour, label=name)
+        ax.fill_between(ks, mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(ks, [str(k) for k in ks])
+    mark_place(ax, m, "M, rollouts in training")
+    ax.set_xlabel("k: responses drawn per prompt, the best one kept")
+    ax.set_ylabel("reward of the best of k (mean, 95 % over seeds)")
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, loc="upper left")
     fig.tight_layout()
     fig.savefig(path, dpi=150)
 
@@ -180,8 +232,10 @@ def fill(text: str, name: str, content: str) -> str:
 def contents() -> dict[str, Any]:
     """Every table of the page, by the name in its markers."""
     budget = load(EXPERIMENTS / "budget" / "results.jsonl")
+    rates = load(EXPERIMENTS / "learning_rates" / "results.jsonl")
     return {
-        "learning rates": rates_table(load(EXPERIMENTS / "learning_rates" / "results.jsonl")),
+        "learning rates": rates_table(rates),
+        "learning rates, judged": hacking_table(rates),
         "budget over grpo": budget_table(budget, "grpo"),
         "budget over max@(M-1)": budget_table(budget, "M - 1"),
         "budget over max@(M/2)": budget_table(budget, "M / 2"),
@@ -204,6 +258,7 @@ def main() -> None:
     FIGURES.mkdir(parents=True, exist_ok=True)
     budget = load(EXPERIMENTS / "budget" / "results.jsonl")
     budget_figure(budget, FIGURES / "budget.png")
+    curves_figure(budget, BUDGET_ARMS, 16, FIGURES / "curves.png")
     text = PAGE.read_text(encoding="utf-8")
     for name, content in contents().items():
         text = fill(text, name, content)

@@ -46,9 +46,12 @@ CONFIG = {
     "judge": "rewards:verifier",
     "measure": "validation",
     "seeds": [3],
-    "runs": [
-        {"estimator": "start", "rollouts": [4]},
-        {"estimator": "max_at_k(k=2)", "rollouts": [4], "learning_rate": [1e-3]},
+    "learning_rate": 1e-3,
+    "stages": [
+        [
+            {"estimator": "start", "rollouts": [4]},
+            {"estimator": "max_at_k(k=2)", "rollouts": [4]},
+        ]
     ],
 }
 
@@ -80,17 +83,20 @@ def test_an_experiment_from_config_to_results(driver, tmp_path, monkeypatch, cap
     assert "2/2" in capsys.readouterr().out
 
 
-def test_runs_go_by_seed_and_are_listed_once(driver):
+def test_runs_go_by_stage_and_seed_and_are_listed_once(driver):
     config = {
         "seeds": [0, 1],
-        "runs": [
-            {"estimator": "tea", "rollouts": [16], "deploy_n": [128]},
-            {"estimator": "tea", "rollouts": [16, 32], "deploy_n": [128, 512]},
+        "learning_rate": 1e-4,
+        "stages": [
+            [{"estimator": "tea", "rollouts": [16]}],
+            [{"estimator": "tea", "rollouts": [16, 32], "deploy_n": [128, 512]}],
         ],
     }
     runs = driver.runs_of(config)
+    rest = [(16, 512), (32, 128), (32, 512)]
     assert [(r.seed, r.rollouts, r.deploy_n) for r in runs] == [
-        (seed, m, n) for seed in (0, 1) for m in (16, 32) for n in (128, 512)
+        *((seed, 16, 128) for seed in (0, 1)),
+        *((seed, m, n) for seed in (0, 1) for m, n in rest),
     ]
     assert len({run.folder for run in runs}) == len(runs)
 

@@ -2,9 +2,9 @@
 
     python benchmarks/experiments/training/run.py benchmarks/experiments/budget/config.yaml
 
-A config names settings of `bontea train` and a list of runs, each an estimator with the values of
-M, N and learning rate it is tried at. Runs are done in the order of their seeds, one after the
-other, each in a folder of its own under `--work`; two processes with the same config share them. A
+A config names settings of `bontea train` and, in stages, lists of runs, each an estimator with the
+values of M, N and learning rate it is tried at. A stage is done for all seeds before the next, one
+run after the other, each in a folder of its own under `--work`; two processes with the same config share them. A
 run that is killed goes on at its last step. What is kept of a finished run is one line of
 `results.jsonl` beside the config:
 
@@ -77,14 +77,15 @@ class Run:
 
 
 def runs_of(config: dict[str, Any]) -> list[Run]:
-    """Every run of a config: by seed, then in the order written."""
+    """Every run of a config: by stage, by seed, then in the order written."""
     out = []
-    for seed in config["seeds"]:
-        for entry in config["runs"]:
-            for m in entry["rollouts"]:
-                for n in entry.get("deploy_n", [128]):
-                    for rate in entry.get("learning_rate", [config.get("learning_rate", 1e-4)]):
-                        out.append(Run(entry["estimator"], m, n, float(rate), seed))
+    for stage in config["stages"]:
+        for seed in config["seeds"]:
+            for entry in stage:
+                for m in entry["rollouts"]:
+                    for n in entry.get("deploy_n", [128]):
+                        for rate in entry.get("learning_rate", [config.get("learning_rate")]):
+                            out.append(Run(entry["estimator"], m, n, float(rate), seed))
     return list(dict.fromkeys(out))
 
 

@@ -30,13 +30,16 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """`gain`, `loss`, or `none seen`."""
+        """`gain`, `loss`, `none seen`, or `one seed`."""
+        if np.isnan(self.half_width):
+            return "one seed"
         if self.mean - self.half_width > 0:
             return "gain"
         return "loss" if self.mean + self.half_width < 0 else "none seen"
 
     def __str__(self) -> str:
-        return f"{self.mean:+.2f} ± {self.half_width:.2f}"
+        half = "" if np.isnan(self.half_width) else f" ± {self.half_width:.2f}"
+        return f"{self.mean:+.2f}{half}"
 
 
 def load(path: Path) -> list[Row]:
