@@ -4,9 +4,9 @@
 
 A config names settings of `bontea train` and, in stages, lists of runs, each an estimator with the
 values of M, N and learning rate it is tried at. A stage is done for all seeds before the next, one
-run after the other, each in a folder of its own under `--work`; two processes with the same config share them. A
-run that is killed goes on at its last step. What is kept of a finished run is one line of
-`results.jsonl` beside the config:
+run after the other, each in a folder of its own under `--work`; two processes with the same config
+share them. A run that is killed goes on at its last saved step. What is kept of a finished run is
+one line of `results.jsonl` beside the config:
 
 - `best_of_k`: unbiased best-of-k of every held-out prompt, for the `ks`;
 - `judge`: scores by a reward no arm was trained on, of plain rollouts, of the best of 128 and 512;
