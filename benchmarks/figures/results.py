@@ -8,6 +8,7 @@ table has a row for what `results.jsonl` holds, and says how many seeds that is.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,32 @@ def hacking_table(rows: list[Row]) -> str:
     return markdown([*header, "judge, winner of 128", "KL", "distinct"], table)
 
 
+CELLS = ((8, 128), (16, 128), (32, 128), (16, 512))
+
+
+def gradient_table(results: dict[str, list[list[float]]], reward: str) -> str:
+    """Cosine over that of `max_at_k(k=M-1)`, and rollouts needed as a multiple of its, mean over
+    prompts, for every estimator of the alignment experiment."""
+    names = list(dict.fromkeys(k.split(" ", 3)[3] for k in results if k.split(" ")[0] == reward))
+    table = []
+    for name in names:
+        cells = []
+        for m, n in CELLS:
+            own, base = (
+                results.get(f"{reward} {m} {n} {label}") for label in (name, "max_at_k k=M-1")
+            )
+            if not own or not base:
+                cells.append("")
+                continue
+            ratio = np.array(own, dtype=float)[:, :2] / np.array(base, dtype=float)[:, :2]
+            cosine, snr = ratio.mean(axis=0)
+            needed = f"{snr**-2:.2f}" if snr > 0.05 else "never"
+            shown = "lost" if np.isnan(cosine) else f"{cosine:.2f}"
+            cells.append(f"{shown}, {needed}")
+        table.append([f"`{name}`", *cells])
+    return markdown(["estimator", *(f"M = {m}, N = {n}" for m, n in CELLS)], table)
+
+
 def budget_figure(rows: list[Row], path: Path) -> None:
     """Heat map of the gain by M and N, over `grpo` and over both forms of `max_at_k`."""
     fig = Figure(figsize=(11, 3.4))
@@ -213,10 +240,45 @@ def warnings_of(row: Row) -> dict[str, float]:
         return float(np.mean(values)) if values else float("nan")
 
     return {
-        "supported tail": mean("supported_tail"),
-        "max seen - predicted": mean("max_seen") - mean("max_predicted"),
-        "tail_z": mean("tail_z"),
+        "`supported_tail`": mean("supported_tail"),
+        "`max_seen` - `max_predicted`": mean("max_seen") - mean("max_predicted"),
+        "`tail_z`": mean("tail_z"),
     }
+
+
+def warnings_table(rows: list[Row]) -> str:
+    """Rank correlation, over runs, of what the log said with the gain over `max_at_k`."""
+    from scipy import stats
+
+    table = []
+    for prefix in ("adaptive_tea", "tea"):
+        said, gains = [], []
+        for row in rows:
+            m, n = row["rollouts"], row["deploy_n"]
+            base = select(rows, "max_at_k", m).get(row["seed"])
+            if row["estimator"].partition("(")[0] != prefix or base is None or not row["trace"]:
+                continue
+            said.append(list(warnings_of(row).values()))
+            value = best_of(min(n, 512))
+            gains.append(value(row) - value(base))
+        if len(said) < 8:
+            continue
+        for i, name in enumerate(warnings_of(rows[0]) if rows else []):
+            x = np.array(said)[:, i]
+            there = np.isfinite(x)
+            if len(set(x[there])) < 3:
+                continue
+            found = stats.spearmanr(x[there], np.array(gains)[there])
+            table.append(
+                [
+                    f"`{prefix}`",
+                    name,
+                    f"{found.statistic:+.2f}",
+                    f"{found.pvalue:.2g}",
+                    str(int(there.sum())),
+                ]
+            )
+    return markdown(["arm", "in the log", "rank correlation", "p", "runs"], table)
 
 
 def fill(text: str, name: str, content: str) -> str:
@@ -233,13 +295,16 @@ def contents() -> dict[str, Any]:
     """Every table of the page, by the name in its markers."""
     budget = load(EXPERIMENTS / "budget" / "results.jsonl")
     rates = load(EXPERIMENTS / "learning_rates" / "results.jsonl")
+    alignment = EXPERIMENTS / "gradient_alignment" / "results_start.json"
     return {
+        "gradients": gradient_table(json.loads(alignment.read_text()), "neural"),
         "learning rates": rates_table(rates),
         "learning rates, judged": hacking_table(rates),
         "budget over grpo": budget_table(budget, "grpo"),
         "budget over max@(M-1)": budget_table(budget, "M - 1"),
         "budget over max@(M/2)": budget_table(budget, "M / 2"),
         "arms at 16": arms_table(budget, BUDGET_ARMS, 16),
+        "warnings": warnings_table(budget),
         "differences at 16": differences_table(budget, BUDGET_ARMS, 16),
     }
 
