@@ -10,5 +10,6 @@ itself, so this package loads nothing.
 For adapters: `_settings.read_settings` (a config to settings), `_params.estimator_call` (settings
 to a validated estimator), `_flat.FlatAdvantages` (flat rewards and group ids to advantages and
 metrics), `_tokens` (the `(B, T)` tensors of verl and SkyRL), `_metrics` (what to log),
-`_frameworks` (versions, lines to use, switches; for `bontea check` and the docs).
+`_frameworks` (`require_tested`, which refuses other versions; lines to use and switches, for
+`bontea check` and the docs).
 """
