@@ -72,15 +72,17 @@ def pretend(folder, name, version):
     return folder
 
 
-def check_other_versions(name, monkeypatch, folder):
+def check_other_versions(name, monkeypatch, folder, module=None):
     """An adapter refuses the first version outside its range where it is imported, and warns with
     the override. The framework is the real one, which only its metadata calls by another number."""
-    module = f"bontea.integrations.{name}"
+    module = module or f"bontea.integrations.{name}"
     kept = importlib.import_module(module)
     version = FRAMEWORKS[name].versions[1]
     monkeypatch.syspath_prepend(pretend(folder, name, version))
     monkeypatch.delenv(OVERRIDE, raising=False)
-    monkeypatch.setattr(bontea.integrations, name, kept)  # put back, as is the entry below
+    monkeypatch.setattr(
+        bontea.integrations, module.rpartition(".")[2], kept
+    )  # put back, as is the entry below
     monkeypatch.delitem(sys.modules, module)
     outside = re.escape(f"{FRAMEWORKS[name].distribution} {version} is installed")
     with pytest.raises(UntestedVersionError, match=f"{outside}.*install such.*{OVERRIDE}=1"):

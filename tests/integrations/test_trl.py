@@ -1,4 +1,5 @@
-"""TRL: whole training runs on the CPU, with one process and with two; in the default tests."""
+"""TRL: whole training runs on the CPU, with one process, two, and its asynchronous trainer; in the
+default tests, the last one in test_trl_async.py where it can run."""
 
 import json
 import math

@@ -4,6 +4,7 @@ Nothing here computes an advantage; that is `bontea.advantages`. Each adapter im
 itself, so this package loads nothing.
 
 - `trl`: `BestOfNTrainer`, `BestOfNConfig`, and `attach` for a trainer that exists already.
+  `trl_async`: `attach` for its asynchronous trainer.
 - `verl`, `skyrl`: estimators in their registries. `trinity`, `twinkle`: an advantage class.
 - `slime`: a reward function. `tinker`: `install`, which binds two functions anew.
 

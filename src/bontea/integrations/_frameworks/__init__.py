@@ -4,6 +4,7 @@ A module per framework: the versions its adapter is for, how to switch it on, an
 settings change or undo the advantages.
 """
 
+import dataclasses
 import warnings
 
 from bontea.integrations._frameworks import skyrl, slime, tinker, trinity, trl, twinkle, verl
@@ -20,13 +21,16 @@ FRAMEWORKS: dict[str, Framework] = {
 }
 
 
-def require_tested(name: str) -> None:
+def require_tested(name: str, versions: tuple[str, str] | None = None) -> None:
     """UntestedVersionError for an installed version outside the range that the adapter is for.
 
     Adapters call it before they import anything of the framework, which is at the start of a run.
-    With BONTEA_UNTESTED_VERSION=1 in the environment it warns instead.
+    With BONTEA_UNTESTED_VERSION=1 in the environment it warns instead. `versions` is another range,
+    for a part of a framework that changes faster than the rest.
     """
     framework = FRAMEWORKS[name]
+    if versions is not None:
+        framework = dataclasses.replace(framework, versions=versions)
     status = framework.status()
     if status == "refused":
         raise UntestedVersionError(framework.refusal())
