@@ -48,10 +48,10 @@ def test_a_framework_that_is_missing(name, capsys):
     ],
 )
 def test_settings_that_cannot_work(settings, message):
-    from bontea.cli._probes import settings_python
+    from bontea.cli.probes._common import python_settings
 
     with pytest.raises(ValueError, match=re.escape(message)):
-        settings_python(settings)
+        python_settings(settings)
 
 
 def test_ls_names_them_all(capsys):

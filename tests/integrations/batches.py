@@ -1,13 +1,18 @@
 """A batch as frameworks deliver it, and what the core says about it; for the tests of adapters."""
 
+import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import bontea
+import bontea.integrations
+from bontea.integrations._frameworks import FRAMEWORKS, OVERRIDE, UntestedVersionError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -55,3 +60,33 @@ def run_script(script, folder, *arguments):
     assert done.returncode == 0, done.stderr[-3000:]
     assert "agrees with bontea.advantages_for" in done.stdout
     return (folder / "launched").read_text().splitlines()
+
+
+def pretend(folder, name, version):
+    """Make `folder`, put first on a path, say that this version of a framework is installed."""
+    distribution = FRAMEWORKS[name].distribution
+    info = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    text = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+    (info / "METADATA").write_text(text)
+    return folder
+
+
+def check_other_versions(name, monkeypatch, folder, module=None):
+    """An adapter refuses the first version outside its range where it is imported, and warns with
+    the override. The framework is the real one, which only its metadata calls by another number."""
+    module = module or f"bontea.integrations.{name}"
+    kept = importlib.import_module(module)
+    version = FRAMEWORKS[name].versions[1]
+    monkeypatch.syspath_prepend(pretend(folder, name, version))
+    monkeypatch.delenv(OVERRIDE, raising=False)
+    monkeypatch.setattr(
+        bontea.integrations, module.rpartition(".")[2], kept
+    )  # put back, as is the entry below
+    monkeypatch.delitem(sys.modules, module)
+    outside = re.escape(f"{FRAMEWORKS[name].distribution} {version} is installed")
+    with pytest.raises(UntestedVersionError, match=f"{outside}.*install such.*{OVERRIDE}=1"):
+        importlib.import_module(module)
+    monkeypatch.setenv(OVERRIDE, "1")
+    with pytest.warns(UserWarning, match=f"{outside}.*used all the same"):
+        importlib.import_module(module)

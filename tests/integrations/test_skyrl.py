@@ -13,7 +13,7 @@ import torch
 from skyrl.backends.skyrl_train.training_batch import TrainingInputBatch, pad_training_input_batch
 from skyrl.train.trainer import RayPPOTrainer
 from skyrl.train.utils import validate_cfg
-from tests.integrations.batches import CASES, batch, core, run_script
+from tests.integrations.batches import CASES, batch, check_other_versions, core, run_script
 
 import bontea.integrations.skyrl as adapter
 from bontea.cli import main
@@ -181,3 +181,7 @@ def test_in_a_ray_process():
     """Through SkyRL's registry actor, as `skyrl_entrypoint` gets it."""
     done = subprocess.run([sys.executable, "-c", RAY], capture_output=True, text=True, check=False)
     assert "[[-2.0, -2.0], [2.0, 2.0]]" in done.stdout, done.stderr[-3000:]
+
+
+def test_another_version_is_refused(monkeypatch, tmp_path):
+    check_other_versions("skyrl", monkeypatch, tmp_path)

@@ -18,7 +18,7 @@ import torch
 from slime.utils.misc import load_function
 from slime.utils.ppo_utils import get_grpo_returns
 from slime.utils.types import Sample
-from tests.integrations.batches import CASES, EXAMPLES, batch, core
+from tests.integrations.batches import CASES, EXAMPLES, batch, check_other_versions, core
 
 import bontea.integrations.slime as adapter
 from bontea.cli import main
@@ -175,3 +175,7 @@ def test_what_slime_would_do_to_them(caplog):
     no_group[0].group_index = None
     with pytest.raises(ValueError, match="no group_index"):
         adapter.post_process_rewards(manager().args, no_group)
+
+
+def test_another_version_is_refused(monkeypatch, tmp_path):
+    check_other_versions("slime", monkeypatch, tmp_path)

@@ -9,7 +9,7 @@ pytest.importorskip("tinker_cookbook", reason="not installed: .ci/adapters tinke
 
 import tinker
 import torch
-from tests.integrations.batches import CASES, batch, core
+from tests.integrations.batches import CASES, batch, check_other_versions, core
 from tinker_cookbook.completers import TokensWithLogprobs
 from tinker_cookbook.rl import train
 from tinker_cookbook.rl.types import Trajectory, TrajectoryGroup, Transition
@@ -152,3 +152,7 @@ def test_check(capsys):
     assert "settings: tea(n=256, alpha=0.25)" in out
     assert main(["check", "tinker", "estimator=tee"]) == 2
     assert "did you mean 'tea'" in capsys.readouterr().err
+
+
+def test_another_version_is_refused(monkeypatch, tmp_path):
+    check_other_versions("tinker", monkeypatch, tmp_path)

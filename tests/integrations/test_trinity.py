@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("trinity", reason="Trinity-RFT is not installed: .ci/adapters trinity")
 
 import torch
-from tests.integrations.batches import CASES, EXAMPLES, batch, core
+from tests.integrations.batches import CASES, EXAMPLES, batch, check_other_versions, core
 from trinity.algorithm.advantage_fn import ADVANTAGE_FN
 from trinity.buffer.pipelines.experience_pipeline import ExperiencePipeline
 from trinity.common.config import AlgorithmConfig, load_config
@@ -161,3 +161,7 @@ def test_lone_and_unscorable():
     )
     assert per_experience(out)[-2:].tolist() == [0, 0]
     assert metrics["best_of_n/zeroed_unscorable"] == metrics["best_of_n/zeroed_alone"] == 1
+
+
+def test_another_version_is_refused(monkeypatch, tmp_path):
+    check_other_versions("trinity", monkeypatch, tmp_path)

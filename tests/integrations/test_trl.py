@@ -1,4 +1,5 @@
-"""TRL: whole training runs on the CPU, with one process and with two; in the default tests."""
+"""TRL: whole training runs on the CPU, with one process, two, and its asynchronous trainer; in the
+default tests, the last one in test_trl_async.py where it can run."""
 
 import json
 import math
@@ -19,6 +20,7 @@ trl = pytest.importorskip("trl")
 
 import transformers  # noqa: E402
 from datasets import Dataset  # noqa: E402
+from tests.integrations.batches import check_other_versions  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
 import bontea  # noqa: E402
@@ -700,3 +702,7 @@ def test_package_loads_no_framework():
     code = "import sys, bontea.integrations; print({'torch', 'trl', 'scipy'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+def test_another_version_is_refused(monkeypatch, tmp_path):
+    check_other_versions("trl", monkeypatch, tmp_path)

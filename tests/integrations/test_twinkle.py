@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("twinkle.advantage", reason="twinkle is not installed: .ci/adapters twinkle")
 
 import torch
-from tests.integrations.batches import CASES, EXAMPLES, batch, core
+from tests.integrations.batches import CASES, EXAMPLES, batch, check_other_versions, core
 from twinkle.advantage import Advantage, GRPOAdvantage
 
 from bontea.cli import main
@@ -79,3 +79,7 @@ def test_check(capsys):
     assert "settings: tea(n=256, alpha=0.25)" in out
     assert main(["check", "twinkle", "estimator=tee"]) == 2
     assert "did you mean 'tea'" in capsys.readouterr().err
+
+
+def test_another_version_is_refused(monkeypatch, tmp_path):
+    check_other_versions("twinkle", monkeypatch, tmp_path)

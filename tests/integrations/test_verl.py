@@ -13,7 +13,7 @@ pytest.importorskip("verl", reason="verl is not installed: .ci/adapters verl")
 
 import torch
 from omegaconf import OmegaConf
-from tests.integrations.batches import run_script
+from tests.integrations.batches import pretend, run_script
 from verl import DataProto
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 from verl.trainer.ppo.ray_trainer import compute_advantage
@@ -245,6 +245,58 @@ def test_verl_loads_it(way):
         [sys.executable, "-c", LOAD], env=env, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "adaptive_tea", done.stderr
+
+
+USE = """
+import torch, verl
+from verl.trainer.ppo.core_algos import get_adv_estimator_fn
+for name in ("grpo", "bontea_rloo"):
+    ones = torch.ones(2, 3)
+    get_adv_estimator_fn(name)(ones, ones, index=["a", "a"])
+    print(name, "ran")
+"""
+
+
+@pytest.mark.parametrize("override", [False, True])
+@pytest.mark.parametrize("way", ["entry point", "environment"])
+def test_another_version_is_refused(way, override, tmp_path):
+    """verl hides what a plugin raises: so it warns on import, and raises where it is used. verl's
+    own estimators go on. The verl is the real one, which only its metadata calls 0.10.0."""
+    path = [str(pretend(tmp_path, "verl", "0.10.0")), os.environ.get("PYTHONPATH", "")]
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(path), BONTEA_UNTESTED_VERSION="01"[override])
+    if way == "environment":
+        env["VERL_USE_EXTERNAL_MODULES"] = "bontea.integrations.verl"
+    elif not [e for e in entry_points(group="verl.plugins") if e.name == "bontea"]:
+        pytest.skip("bontea is on the path but not installed: no entry point")
+    command = [sys.executable, "-c", USE]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    warned = "UserWarning: verl 0.10.0 is installed, but bontea's adapter is for verl>=0.9,<0.10"
+    assert warned in done.stderr
+    if override:
+        assert done.returncode == 0, done.stderr
+        assert "is set, so it is used all the same" in done.stderr
+        assert done.stdout.splitlines() == ["grpo ran", "bontea_rloo ran"]
+    else:
+        assert done.stdout.splitlines() == ["grpo ran"]
+        assert "UntestedVersionError: verl 0.10.0 is installed" in done.stderr.splitlines()[-1]
+        command = [sys.executable, "-m", "bontea", "check", "verl"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 1, done.stderr
+        assert "verl 0.10.0 (refused" in done.stdout
+
+
+def test_an_import_that_fails_in_another_version_is_seen(tmp_path):
+    """What the adapter imports may have moved there: verl hides that error, not the warning."""
+    path = [str(pretend(tmp_path, "verl", "0.10.0")), os.environ.get("PYTHONPATH", "")]
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(path))
+    env.pop("BONTEA_UNTESTED_VERSION", None)
+    moved = "import sys, verl; del sys.modules['bontea.integrations.verl']\n"
+    moved += "sys.modules['verl.trainer.ppo.core_algos'] = None; import bontea.integrations.verl"
+    command = [sys.executable, "-W", "always", "-c", moved]
+    env |= {"VERL_USE_EXTERNAL_MODULES": "bontea.integrations.verl"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError" in done.stderr
+    assert done.stderr.count("verl 0.10.0 is installed, but bontea's adapter is for") == 2
 
 
 JOB = ["algorithm.adv_estimator=bontea_tea", "actor_rollout_ref.rollout.n=16"]

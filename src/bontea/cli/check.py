@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bontea.integrations._frameworks import FRAMEWORKS, Framework
+from bontea.integrations._frameworks import FRAMEWORKS, OVERRIDE, Framework
 
 EXAMPLES = """examples:
   bontea check verl
@@ -28,8 +28,9 @@ EXAMPLES = """examples:
   bontea check trinity config.yaml
       the settings in a YAML file (trinity, slime)
 
-exit code: 0 if everything works, 1 if the framework runs but does not give our advantages or would
-not load the adapter by itself, 2 for settings that cannot work and for a framework that is missing
+exit code: 0 if everything works; 1 if the framework runs but does not give our advantages, would
+not load the adapter by itself, or has a version that is refused (BONTEA_UNTESTED_VERSION=1 tries it
+all the same); 2 for settings that cannot work and for a framework that is missing
 """
 N = 128
 SIZES = (16,) * 11 + (11,)
@@ -57,8 +58,12 @@ def add_parser(subparsers: Any, name: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     framework = FRAMEWORKS[args.framework]
-    require_importable(framework)
-    report = check(framework, args.estimator, args.settings)
+    require_installed(framework)
+    if framework.status() == "refused":  # before its import, which may fail for that reason
+        report = refused(framework)
+    else:
+        require_importable(framework)
+        report = check(framework, args.estimator, args.settings)
     if args.json:
         print(json.dumps(report))
     else:
@@ -69,24 +74,21 @@ def run(args: argparse.Namespace) -> int:
 def check(framework: Framework, estimator: str, settings: list[str]) -> dict[str, Any]:
     """What was found, as `--json` prints it."""
     import bontea
-    from bontea.cli._probes import PROBES, SETTINGS, settings_python
+    from bontea.cli.probes import PROBES
 
+    probes = PROBES[framework.name]
     rng = np.random.default_rng(0)
     ids = np.repeat([f"prompt {i}" for i in range(len(SIZES))], SIZES)
     ids = ids[rng.permutation(len(ids))]
     rewards = rng.normal(size=len(ids)).astype(np.float32).astype(float)
     with contextlib.redirect_stdout(sys.stderr):  # trainers print
-        got, path, found, loaded = PROBES[framework.name](rewards, ids, estimator, N)
+        got, path, found, loaded = probes.probe(rewards, ids, estimator, N)
     expected = bontea.advantages_for(rewards, ids, _with_n(estimator))
     error = float(np.abs(got - expected).max() / np.abs(expected).max())
-    version = framework.version()
-    read = SETTINGS.get(framework.name, settings_python)
     with contextlib.redirect_stdout(sys.stderr):
-        as_read = read(settings) if settings else None
+        as_read = probes.settings(settings) if settings else None
     return {
-        "framework": framework.name,
-        "version": version,
-        "tested": framework.tested,
+        **of_version(framework),
         "found": found,
         "path": path,
         "rollouts": len(rewards),
@@ -100,10 +102,34 @@ def check(framework: Framework, estimator: str, settings: list[str]) -> dict[str
     }
 
 
+def refused(framework: Framework) -> dict[str, Any]:
+    """What there is to say of a version that the adapter is not for."""
+    return {**of_version(framework), "works": False, "refusal": framework.refusal()}
+
+
+def of_version(framework: Framework) -> dict[str, Any]:
+    return {
+        "framework": framework.name,
+        "version": framework.version(),
+        "version_status": framework.status(),
+        "tested": framework.tested,
+        "accepted": framework.accepted,
+    }
+
+
 def lines(report: dict[str, Any]) -> list[str]:
     """The report for a person."""
-    version, tested = report["version"] or "of unknown version", report["tested"]
-    known = "as tested" if tested.startswith(str(version)) else f"tested with {tested}"
+    version = report["version"] or "of unknown version"
+    meant = f"tested with {report['tested']}, accepts {report['accepted']}"
+    known = {
+        "tested": "as tested",
+        "accepted": f"accepted: {meant}",
+        "refused": f"refused: {meant}",
+        "overridden": f"overridden: {meant}, and {OVERRIDE} is set",
+        "unknown": f"tested with {report['tested']}",
+    }[report["version_status"]]
+    if "refusal" in report:
+        return [f"{report['framework']} {version} ({known})", report["refusal"], "", "NOT TRIED"]
     agrees = "agrees with" if report["largest_relative_difference"] < TOLERANCE else "DIFFERS from"
     out = [
         f"{report['framework']} {version} ({known})",
@@ -122,7 +148,7 @@ def lines(report: dict[str, Any]) -> list[str]:
     return [*out, "", "works" if report["works"] else "DOES NOT WORK: see above"]
 
 
-def require_importable(framework: Framework) -> None:
+def require_installed(framework: Framework) -> None:
     """ValueError that says how to install it, in which environment."""
     top = framework.module.partition(".")[0]
     if importlib.util.find_spec(top) is None:
@@ -130,6 +156,10 @@ def require_importable(framework: Framework) -> None:
             f"{framework.name} is not installed in {sys.prefix}: {framework.install} "
             f"({framework.tested} is tested)"
         )
+
+
+def require_importable(framework: Framework) -> None:
+    """ImportError that names its version."""
     try:
         importlib.import_module(framework.module)
     except ImportError as error:

@@ -81,7 +81,7 @@ def _integrations() -> dict[str, str]:
     for name, framework in FRAMEWORKS.items():
         version = framework.version()
         there = f"{version} is installed" if version else "is not installed"
-        out[name] = f"{framework.distribution} {there}; tested with {framework.tested}"
+        out[name] = f"{framework.accepted} is accepted, {framework.tested} tested; {there}"
     return out
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import trl
 
+from bontea.integrations._frameworks import FRAMEWORKS
 from bontea.integrations._params import estimator_name
 
 HOOKS = ("_calculate_rewards", "_generate_and_score_completions")
@@ -21,7 +22,8 @@ def require_hooks(trainer: Any, name: str) -> None:
     if lacking:
         raise ValueError(
             f"{name} has no `{lacking[0]}` to take rewards from: best-of-N advantages need "
-            f"GRPOTrainer or RLOOTrainer of trl>=1.16,<2 (this is trl {trl.__version__})"
+            f"GRPOTrainer or RLOOTrainer of {FRAMEWORKS['trl'].accepted} (this is trl "
+            f"{trl.__version__})"
         )
 
 

@@ -19,6 +19,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
+from bontea.integrations._frameworks import require_tested
+
+require_tested("skyrl")
+
 import ray
 from skyrl.backends.skyrl_train.utils.ppo_utils import (
     AdvantageEstimatorRegistry,

@@ -17,7 +17,10 @@ from __future__ import annotations
 from typing import Any
 
 from bontea.integrations._flat import LOG, FlatAdvantages
+from bontea.integrations._frameworks import require_tested
 from bontea.integrations._settings import read_settings, section
+
+require_tested("slime")
 
 WHERE = "bontea"
 """A key of the file of `--custom-config-path`."""

@@ -20,6 +20,10 @@ import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bontea.integrations._frameworks import require_tested
+
+require_tested("tinker")
+
 import numpy as np
 import tinker_cookbook
 import torch

@@ -18,6 +18,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bontea.integrations._frameworks import require_tested
+
+require_tested("trinity")
+
 import torch
 from trinity.algorithm.advantage_fn import GroupAdvantage
 from trinity.common.experience import Experience, group_by

@@ -21,6 +21,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from bontea.integrations._frameworks import FRAMEWORKS, require_tested
+
+require_tested("trl")
+
 import torch
 import trl
 
@@ -166,7 +170,8 @@ class BestOfNMixin:
         if self._best_of_n_rewards is None:
             raise RuntimeError(
                 f"this trainer did not call `_calculate_rewards` while scoring (trl "
-                f"{trl.__version__}), so its advantages cannot be replaced; use trl>=1.16,<2"
+                f"{trl.__version__}), so its advantages cannot be replaced; use "
+                f"{FRAMEWORKS['trl'].accepted}"
             )
         training = self.model.training
         advantages, metrics = self._best_of_n.step(

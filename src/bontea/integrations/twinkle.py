@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bontea.integrations._frameworks import require_tested
+
+require_tested("twinkle")
+
 import numpy as np
 import torch
 from twinkle.advantage import Advantage

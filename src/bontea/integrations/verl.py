@@ -14,10 +14,22 @@ one session, its last output counts, once, as verl does it for its own `grpo`.
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
+
+from bontea.integrations._frameworks import UntestedVersionError, require_tested
+
+try:
+    require_tested("verl")
+except UntestedVersionError as error:
+    # verl hides what a plugin raises. So this warns, even where the import below fails, and the
+    # estimators raise when one is used; a job of verl's own estimators can go on.
+    warnings.warn(str(error), stacklevel=1)
 
 import numpy as np
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
 
+from bontea.integrations._flat import FlatAdvantages
 from bontea.integrations._tokens import TokenEstimator, registered_names
 
 WHERE = "algorithm.bontea"
@@ -25,6 +37,12 @@ WHERE = "algorithm.bontea"
 
 class Estimator(TokenEstimator):
     """An entry of verl's registry."""
+
+    def prepare(self, config: Any, m: int | None = None) -> FlatAdvantages:
+        """UntestedVersionError at the first use, beside what the settings may raise."""
+        if self._flat is None:
+            require_tested("verl")
+        return super().prepare(config, m)
 
     def sessions(self, rows: int) -> tuple[np.ndarray | None, np.ndarray | None]:
         """From verl's row keys `{uid}_{session}_{turn}`.

@@ -1,0 +1,51 @@
+"""What several probes need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TOKENS = 4
+
+
+def python_settings(arguments: list[str]) -> str:
+    """`estimator=tea n=128 num_generations=16`, for frameworks that are set up in Python."""
+    from bontea.integrations._flat import FlatAdvantages
+    from bontea.integrations._settings import plain, read_settings
+
+    given = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise ValueError(f"{argument!r} must be KEY=VALUE, such as n=128")
+        given[key] = plain(value)
+    m = given.pop("num_generations", None)
+    settings = read_settings(given, where="settings")
+    FlatAdvantages(settings, m)
+    return str(settings)
+
+
+def on_tokens(rewards: np.ndarray) -> Any:
+    """Rewards on the last of TOKENS tokens, and a mask of ones."""
+    import torch
+
+    tokens = torch.zeros(len(rewards), TOKENS)
+    tokens[:, -1] = torch.tensor(rewards).float()
+    return tokens, torch.ones(len(rewards), TOKENS, dtype=torch.long)
+
+
+def nearest(name: str) -> str:
+    import difflib
+
+    from bontea.integrations._tokens import registered_names
+
+    near = difflib.get_close_matches(str(name), [known for known, _ in registered_names()], n=1)
+    return f": did you mean {near[0]!r}?" if near else ": use bontea_adaptive_tea or another one"
+
+
+def yaml_file(arguments: list[str]) -> Path:
+    if len(arguments) != 1 or not Path(arguments[0]).is_file():
+        raise ValueError(f"{' '.join(arguments)!r} must be one YAML file")
+    return Path(arguments[0])
