@@ -125,6 +125,36 @@ def hacking_table(rows: list[Row]) -> str:
     return markdown([*header, "judge, winner of 128", "KL", "distinct"], table)
 
 
+def regime_table(rows: list[Row]) -> str:
+    """At M = 16, N = 128, by learning rate: how far each arm went, and what it gained."""
+    table = []
+    for rate in sorted({row["learning_rate"] for row in rows}):
+        at = [row for row in rows if row["learning_rate"] == rate]
+        for name, n in BUDGET_ARMS[1:]:
+            own = select(at, name, 16, n)
+            if not own:
+                continue
+            cells = [
+                "" if name == other else str(difference(own, select(at, other, 16), best_of(128)))
+                for other in ("grpo", *opponents(16))
+            ]
+            kl = np.mean([row["kl"] for row in own.values()])
+            table.append(
+                [
+                    f"{rate:g}",
+                    f"`{name}`",
+                    f"{kl:.1f}",
+                    *(f"{np.mean([best_of(k)(r) for r in own.values()]):.2f}" for k in (1, 8, 128)),
+                    f"{np.mean([judged('best_of_128')(r) for r in own.values()]):.2f}",
+                    *cells,
+                    str(len(own)),
+                ]
+            )
+    header = ["learning rate", "arm", "KL", "best of 1", "best of 8", "best of 128"]
+    header += ["judge, winner of 128", "128: minus `grpo`", "minus `max_at_k`"]
+    return markdown([*header, "minus `max_at_k(k=8)`", "seeds"], table)
+
+
 CELLS = ((8, 128), (16, 128), (32, 128), (16, 512))
 
 
@@ -291,6 +321,11 @@ def fill(text: str, name: str, content: str) -> str:
     return f"{before}{first}{content}\n{last}{after}"
 
 
+def select_core(rows: list[Row]) -> list[Row]:
+    """The rows of M = 16."""
+    return [row for row in rows if row["rollouts"] == 16 and row["estimator"] != "start"]
+
+
 def contents() -> dict[str, Any]:
     """Every table of the page, by the name in its markers."""
     budget = load(EXPERIMENTS / "budget" / "results.jsonl")
@@ -304,6 +339,9 @@ def contents() -> dict[str, Any]:
         "budget over max@(M-1)": budget_table(budget, "M - 1"),
         "budget over max@(M/2)": budget_table(budget, "M / 2"),
         "arms at 16": arms_table(budget, BUDGET_ARMS, 16),
+        "regime": regime_table(
+            [*load(EXPERIMENTS / "regime" / "results.jsonl"), *select_core(budget)]
+        ),
         "warnings": warnings_table(budget),
         "differences at 16": differences_table(budget, BUDGET_ARMS, 16),
     }

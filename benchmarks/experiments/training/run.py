@@ -284,11 +284,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/experiments"))
     parser.add_argument("--results", type=Path, help="default: results.jsonl beside the config")
     parser.add_argument("--seeds", type=int, nargs="+", help="of those in the config; default all")
+    parser.add_argument("--stages", type=int, help="only so many of the first; default all")
     args = parser.parse_args()
     PartialState(cpu=not torch.cuda.is_available())
     torch.set_num_threads(1)  # two processes on two cores, and the same digits on any machine
     config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
     sys.path.insert(0, str(args.config.parent.resolve()))
+    config["stages"] = config["stages"][: args.stages]
     results = args.results or args.config.parent / "results.jsonl"
     runs = [run for run in runs_of(config) if not args.seeds or run.seed in args.seeds]
     for number, run in enumerate(runs):
