@@ -6,7 +6,7 @@ settings change or undo the advantages.
 
 import warnings
 
-from bontea.integrations._frameworks import skyrl, slime, tinker, trinity, trl, twinkle, verl
+from bontea.integrations._frameworks import skyrl, slime, swift, tinker, trinity, trl, twinkle, verl
 from bontea.integrations._frameworks._framework import OVERRIDE, Framework, UntestedVersionError
 
 FRAMEWORKS: dict[str, Framework] = {
@@ -17,6 +17,7 @@ FRAMEWORKS: dict[str, Framework] = {
     "slime": slime.FRAMEWORK,
     "twinkle": twinkle.FRAMEWORK,
     "tinker": tinker.FRAMEWORK,
+    "swift": swift.FRAMEWORK,
 }
 
 
