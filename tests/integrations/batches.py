@@ -50,6 +50,7 @@ def run_script(script, folder, *arguments):
     arguments; `bontea` is the real one. Returns those arguments."""
     for name, line in {
         "python": f'printf "%s\\n" "$@" > {folder}/launched',
+        "swift": f'printf "%s\\n" "$@" > {folder}/launched',
         "bontea": f'exec {sys.executable} -m bontea "$@"',
     }.items():
         (folder / name).write_text(f"#!/usr/bin/env bash\n{line}\n")

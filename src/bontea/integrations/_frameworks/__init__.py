@@ -7,7 +7,7 @@ settings change or undo the advantages.
 import dataclasses
 import warnings
 
-from bontea.integrations._frameworks import skyrl, slime, tinker, trinity, trl, twinkle, verl
+from bontea.integrations._frameworks import skyrl, slime, swift, tinker, trinity, trl, twinkle, verl
 from bontea.integrations._frameworks._framework import OVERRIDE, Framework, UntestedVersionError
 
 FRAMEWORKS: dict[str, Framework] = {
@@ -18,6 +18,7 @@ FRAMEWORKS: dict[str, Framework] = {
     "slime": slime.FRAMEWORK,
     "twinkle": twinkle.FRAMEWORK,
     "tinker": tinker.FRAMEWORK,
+    "swift": swift.FRAMEWORK,
 }
 
 
