@@ -8,7 +8,7 @@ cannot work.
 
 from types import ModuleType
 
-from bontea.cli.probes import skyrl, slime, tinker, trinity, trl, twinkle, verl
+from bontea.cli.probes import areal, skyrl, slime, tinker, trinity, trl, twinkle, verl
 
 PROBES: dict[str, ModuleType] = {
     "trl": trl,
@@ -18,4 +18,5 @@ PROBES: dict[str, ModuleType] = {
     "slime": slime,
     "twinkle": twinkle,
     "tinker": tinker,
+    "areal": areal,
 }

@@ -6,7 +6,17 @@ settings change or undo the advantages.
 
 import warnings
 
-from bontea.integrations._frameworks import skyrl, slime, tinker, trinity, trl, twinkle, verl
+from bontea.integrations._frameworks import (
+    areal,
+    prime_rl,
+    skyrl,
+    slime,
+    tinker,
+    trinity,
+    trl,
+    twinkle,
+    verl,
+)
 from bontea.integrations._frameworks._framework import OVERRIDE, Framework, UntestedVersionError
 
 FRAMEWORKS: dict[str, Framework] = {
@@ -17,6 +27,7 @@ FRAMEWORKS: dict[str, Framework] = {
     "slime": slime.FRAMEWORK,
     "twinkle": twinkle.FRAMEWORK,
     "tinker": tinker.FRAMEWORK,
+    "areal": areal.FRAMEWORK,
 }
 
 
