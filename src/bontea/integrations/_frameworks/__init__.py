@@ -7,7 +7,17 @@ settings change or undo the advantages.
 import dataclasses
 import warnings
 
-from bontea.integrations._frameworks import skyrl, slime, swift, tinker, trinity, trl, twinkle, verl
+from bontea.integrations._frameworks import (
+    areal,
+    skyrl,
+    slime,
+    swift,
+    tinker,
+    trinity,
+    trl,
+    twinkle,
+    verl,
+)
 from bontea.integrations._frameworks._framework import OVERRIDE, Framework, UntestedVersionError
 
 FRAMEWORKS: dict[str, Framework] = {
@@ -19,6 +29,7 @@ FRAMEWORKS: dict[str, Framework] = {
     "twinkle": twinkle.FRAMEWORK,
     "tinker": tinker.FRAMEWORK,
     "swift": swift.FRAMEWORK,
+    "areal": areal.FRAMEWORK,
 }
 
 
