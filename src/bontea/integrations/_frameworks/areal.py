@@ -11,7 +11,7 @@ FRAMEWORK = Framework(
         "from bontea.integrations.areal import BestOfNConfig, BestOfNTrainer",
         "config, _ = load_expr_config(args, BestOfNConfig)   # in the place of GRPOConfig",
         "with BestOfNTrainer(config, train_dataset=...) as trainer:    # and of PPOTrainer",
-        "    # YAML: actor.bontea: {estimator: adaptive_tea, n: 128}",
+        "    # YAML: actor: {bontea: {estimator: adaptive_tea, n: 128}}",
     ),
     off=(
         ("actor.reward_norm", "no effect: that code is replaced"),
