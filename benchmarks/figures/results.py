@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from bontea.report.plot import mark_place
-
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "benchmarks" / "experiments"
 sys.path.insert(0, str(EXPERIMENTS / "training"))
@@ -30,6 +28,8 @@ KS = (1, 8, 64, 128, 512)
 MS, NS = (4, 8, 16, 32), (32, 128, 512, 2048)
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"
 EXTRAPOLATING = "adaptive_tea"
+FEWEST = 3
+"""Seeds that a cell of the budget needs to be shown."""
 PLANNED = 2e-4
 """The largest learning rate of the plan; a larger one was tried and is not used."""
 
@@ -54,7 +54,8 @@ def budget_table(rows: list[Row], against: str) -> str:
             d = difference(
                 select(rows, EXTRAPOLATING, m, n), select(rows, other, m, n), best_of(min(n, 512))
             )
-            cells.append(f"{d} ({d.verdict}, {len(d.by_seed)})" if d.by_seed else "")
+            shown = f"{d} ({d.verdict}, {len(d.by_seed)})"
+            cells.append(shown if len(d.by_seed) >= FEWEST else "")
         table.append([str(m), *cells])
     return markdown(["M", *(f"N = {n}" for n in NS)], table)
 
@@ -86,12 +87,21 @@ def differences_table(rows: list[Row], arms: list[tuple[str, float]], m: int) ->
     for name, n in arms:
         for other in ("grpo", *opponents(m)):
             first, second = select(rows, name, m, n), select(rows, other, m, n)
-            if name == other or not first or not second:
+            # Every pair once: an opponent is compared with the opponents before it in the list.
+            names = [arm for arm, _ in arms]
+            if (
+                name == "start"
+                or not first
+                or not second
+                or names.index(name) <= names.index(other)
+            ):
                 continue
             cells = [str(difference(first, second, best_of(k))) for k in KS]
+            cells.append(str(difference(first, second, judged("best_of_128"))))
             seeds = str(len(difference(first, second, best_of(1)).by_seed))
             table.append([f"`{name}`", f"`{other}`", *cells, seeds])
-    return markdown(["arm", "minus", *(f"best of {k}" for k in KS), "seeds"], table)
+    header = ["arm", "minus", *(f"best of {k}" for k in KS), "judge, winner of 128", "seeds"]
+    return markdown(header, table)
 
 
 def rates_table(rows: list[Row]) -> str:
@@ -194,10 +204,10 @@ def budget_figure(rows: list[Row], path: Path) -> None:
             for j, n in enumerate(NS):
                 first, second = select(rows, EXTRAPOLATING, m, n), select(rows, other, m, n)
                 d = difference(first, second, best_of(min(n, 512)))
-                grid[i, j] = d.mean
-                if d.by_seed:
-                    half = "" if np.isnan(d.half_width) else f"\n± {d.half_width:.2f}"
-                    ax.text(j, i, f"{d.mean:+.2f}{half}", ha="center", va="center", fontsize=8)
+                if len(d.by_seed) >= FEWEST:
+                    grid[i, j] = d.mean
+                    text = f"{d.mean:+.2f}\n± {d.half_width:.2f}"
+                    ax.text(j, i, text, ha="center", va="center", fontsize=8)
         ax.imshow(grid, cmap="PuOr_r", vmin=-2, vmax=2, aspect="auto")
         ax.set_xticks(range(len(NS)), [str(n) for n in NS])
         ax.set_yticks(range(len(MS)), [str(m) for m in MS])
@@ -226,37 +236,11 @@ def curves_figure(rows: list[Row], arms: list[tuple[str, float]], m: int, path: 
         ax.fill_between(ks, mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
     ax.set_xscale("log", base=2)
     ax.set_xticks(ks, [str(k) for k in ks])
-    mark_place(ax, m, "M, rollouts in training")
     ax.set_xlabel("k: responses drawn per prompt, the best one kept")
     ax.set_ylabel("reward of the best of k (mean, 95 % over seeds)")
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, loc="upper left")
-    fig.tight_layout()
-    fig.savefig(path, dpi=150)
-
-
-def forest_figure(rows: list[Row], arms: list[tuple[str, float]], m: int, path: Path) -> None:
-    """Difference of every arm to `max_at_k` at best-of-128, a point a seed, and the interval."""
-    base = select(rows, "max_at_k", m)
-    shown = []
-    for name, n in arms:
-        d = difference(select(rows, name, m, n), base, best_of(128))
-        if d.by_seed and name != "max_at_k":
-            shown.append((name, d))
-    shown.sort(key=lambda item: item[1].mean)
-    fig = Figure(figsize=(7, 0.36 * len(shown) + 1))
-    ax = fig.add_subplot()
-    for y, (_, d) in enumerate(shown):
-        colour = {"gain": BLUE, "loss": ORANGE}.get(d.verdict, GREY)
-        if np.isfinite(d.half_width):
-            ax.plot([d.mean - d.half_width, d.mean + d.half_width], [y, y], color=colour)
-        ax.plot([d.mean], [y], "o", color=colour)
-        ax.plot(list(d.by_seed.values()), [y] * len(d.by_seed), "|", color=colour, alpha=0.6)
-    ax.axvline(0, color="#999999", linewidth=0.8, linestyle=":")
-    ax.set_yticks(range(len(shown)), [name for name, _ in shown])
-    ax.set_xlabel("best of 128 minus that of max_at_k (k = M - 1): mean, 95 % interval, seeds")
-    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, loc="lower right")
     fig.tight_layout()
     fig.savefig(path, dpi=150)
 
