@@ -8,7 +8,7 @@ cannot work.
 
 from types import ModuleType
 
-from bontea.cli.probes import skyrl, slime, swift, tinker, trinity, trl, twinkle, verl
+from bontea.cli.probes import openrlhf, skyrl, slime, swift, tinker, trinity, trl, twinkle, verl
 
 PROBES: dict[str, ModuleType] = {
     "trl": trl,
@@ -19,4 +19,5 @@ PROBES: dict[str, ModuleType] = {
     "twinkle": twinkle,
     "tinker": tinker,
     "swift": swift,
+    "openrlhf": openrlhf,
 }

@@ -6,7 +6,17 @@ settings change or undo the advantages.
 
 import warnings
 
-from bontea.integrations._frameworks import skyrl, slime, swift, tinker, trinity, trl, twinkle, verl
+from bontea.integrations._frameworks import (
+    openrlhf,
+    skyrl,
+    slime,
+    swift,
+    tinker,
+    trinity,
+    trl,
+    twinkle,
+    verl,
+)
 from bontea.integrations._frameworks._framework import OVERRIDE, Framework, UntestedVersionError
 
 FRAMEWORKS: dict[str, Framework] = {
@@ -18,6 +28,7 @@ FRAMEWORKS: dict[str, Framework] = {
     "twinkle": twinkle.FRAMEWORK,
     "tinker": tinker.FRAMEWORK,
     "swift": swift.FRAMEWORK,
+    "openrlhf": openrlhf.FRAMEWORK,
 }
 
 
