@@ -8,7 +8,18 @@ cannot work.
 
 from types import ModuleType
 
-from bontea.cli.probes import areal, skyrl, slime, swift, tinker, trinity, trl, twinkle, verl
+from bontea.cli.probes import (
+    areal,
+    openrlhf,
+    skyrl,
+    slime,
+    swift,
+    tinker,
+    trinity,
+    trl,
+    twinkle,
+    verl,
+)
 
 PROBES: dict[str, ModuleType] = {
     "trl": trl,
@@ -20,4 +31,5 @@ PROBES: dict[str, ModuleType] = {
     "tinker": tinker,
     "swift": swift,
     "areal": areal,
+    "openrlhf": openrlhf,
 }

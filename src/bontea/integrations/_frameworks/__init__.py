@@ -9,6 +9,7 @@ import warnings
 
 from bontea.integrations._frameworks import (
     areal,
+    openrlhf,
     skyrl,
     slime,
     swift,
@@ -30,6 +31,7 @@ FRAMEWORKS: dict[str, Framework] = {
     "tinker": tinker.FRAMEWORK,
     "swift": swift.FRAMEWORK,
     "areal": areal.FRAMEWORK,
+    "openrlhf": openrlhf.FRAMEWORK,
 }
 
 
