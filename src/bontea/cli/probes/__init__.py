@@ -8,7 +8,7 @@ cannot work.
 
 from types import ModuleType
 
-from bontea.cli.probes import areal, skyrl, slime, tinker, trinity, trl, twinkle, verl
+from bontea.cli.probes import areal, prime_rl, skyrl, slime, tinker, trinity, trl, twinkle, verl
 
 PROBES: dict[str, ModuleType] = {
     "trl": trl,
@@ -19,4 +19,5 @@ PROBES: dict[str, ModuleType] = {
     "twinkle": twinkle,
     "tinker": tinker,
     "areal": areal,
+    "prime_rl": prime_rl,
 }

@@ -28,6 +28,7 @@ FRAMEWORKS: dict[str, Framework] = {
     "twinkle": twinkle.FRAMEWORK,
     "tinker": tinker.FRAMEWORK,
     "areal": areal.FRAMEWORK,
+    "prime_rl": prime_rl.FRAMEWORK,
 }
 
 
