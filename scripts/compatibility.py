@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "integrations"
 START, END = "<!-- table: scripts/compatibility.py -->", "<!-- end of table -->"
-CLONES = {"slime": "SLIME", "prime_rl": "PRIME_RL"}
+CLONES = {"slime": "SLIME", "prime_rl": "PRIME_RL", "nemo_rl": "NEMO_RL"}
 """Frameworks that are on no package registry, and the variable that names a clone."""
 ALSO = ("torch", "ray", "transformers", "tensordict")
 

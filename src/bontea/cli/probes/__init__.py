@@ -8,7 +8,18 @@ cannot work.
 
 from types import ModuleType
 
-from bontea.cli.probes import areal, prime_rl, skyrl, slime, tinker, trinity, trl, twinkle, verl
+from bontea.cli.probes import (
+    areal,
+    nemo_rl,
+    prime_rl,
+    skyrl,
+    slime,
+    tinker,
+    trinity,
+    trl,
+    twinkle,
+    verl,
+)
 
 PROBES: dict[str, ModuleType] = {
     "trl": trl,
@@ -20,4 +31,5 @@ PROBES: dict[str, ModuleType] = {
     "tinker": tinker,
     "areal": areal,
     "prime_rl": prime_rl,
+    "nemo_rl": nemo_rl,
 }

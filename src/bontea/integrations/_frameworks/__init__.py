@@ -8,6 +8,7 @@ import warnings
 
 from bontea.integrations._frameworks import (
     areal,
+    nemo_rl,
     prime_rl,
     skyrl,
     slime,
@@ -29,6 +30,7 @@ FRAMEWORKS: dict[str, Framework] = {
     "tinker": tinker.FRAMEWORK,
     "areal": areal.FRAMEWORK,
     "prime_rl": prime_rl.FRAMEWORK,
+    "nemo_rl": nemo_rl.FRAMEWORK,
 }
 
 
