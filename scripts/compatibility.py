@@ -20,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "integrations"
 START, END = "<!-- table: scripts/compatibility.py -->", "<!-- end of table -->"
+CLONES = {"slime": "SLIME", "prime_rl": "PRIME_RL", "nemo_rl": "NEMO_RL"}
+"""Frameworks that are on no package registry, and the variable that names a clone."""
 ALSO = ("torch", "ray", "transformers", "tensordict")
 
 
@@ -31,12 +33,12 @@ def what_ran(name: str) -> str:
 
 
 def version_of(name: str) -> str:
-    """Of the framework: its package, or the commit of the clone that SLIME names."""
+    """Of the framework: its package, or the commit of the clone that a variable names."""
     from bontea.integrations._frameworks import FRAMEWORKS
 
-    if name != "slime":
+    if name not in CLONES:
         return metadata.version(FRAMEWORKS[name].distribution)
-    command = ["git", "-C", os.environ["SLIME"], "describe", "--tags", "--always"]
+    command = ["git", "-C", os.environ[CLONES[name]], "describe", "--tags", "--always", "--long"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

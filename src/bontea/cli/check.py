@@ -51,7 +51,8 @@ def add_parser(subparsers: Any, name: str) -> None:
         "settings", nargs="*", help="of a job, as the framework takes them; KEY=VALUE or a file"
     )
     parser.add_argument(
-        "--estimator", default="adaptive_tea", help="for the batch (default: %(default)s)"
+        "--estimator",
+        help="for the batch (default: adaptive_tea; tea where groups are scored one by one)",
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 
@@ -71,12 +72,13 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report["works"] else 1
 
 
-def check(framework: Framework, estimator: str, settings: list[str]) -> dict[str, Any]:
+def check(framework: Framework, estimator: str | None, settings: list[str]) -> dict[str, Any]:
     """What was found, as `--json` prints it."""
     import bontea
     from bontea.cli.probes import PROBES
 
     probes = PROBES[framework.name]
+    estimator = str(estimator or getattr(probes, "ESTIMATOR", "adaptive_tea"))
     rng = np.random.default_rng(0)
     ids = np.repeat([f"prompt {i}" for i in range(len(SIZES))], SIZES)
     ids = ids[rng.permutation(len(ids))]

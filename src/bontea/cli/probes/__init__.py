@@ -10,7 +10,9 @@ from types import ModuleType
 
 from bontea.cli.probes import (
     areal,
+    nemo_rl,
     openrlhf,
+    prime_rl,
     skyrl,
     slime,
     swift,
@@ -32,4 +34,6 @@ PROBES: dict[str, ModuleType] = {
     "swift": swift,
     "areal": areal,
     "openrlhf": openrlhf,
+    "prime_rl": prime_rl,
+    "nemo_rl": nemo_rl,
 }

@@ -46,6 +46,10 @@ def nearest(name: str) -> str:
 
 
 def yaml_file(arguments: list[str]) -> Path:
+    return config_file(arguments, "YAML")
+
+
+def config_file(arguments: list[str], kind: str) -> Path:
     if len(arguments) != 1 or not Path(arguments[0]).is_file():
-        raise ValueError(f"{' '.join(arguments)!r} must be one YAML file")
+        raise ValueError(f"{' '.join(arguments)!r} must be one {kind} file")
     return Path(arguments[0])

@@ -9,7 +9,9 @@ import warnings
 
 from bontea.integrations._frameworks import (
     areal,
+    nemo_rl,
     openrlhf,
+    prime_rl,
     skyrl,
     slime,
     swift,
@@ -32,6 +34,8 @@ FRAMEWORKS: dict[str, Framework] = {
     "swift": swift.FRAMEWORK,
     "areal": areal.FRAMEWORK,
     "openrlhf": openrlhf.FRAMEWORK,
+    "prime_rl": prime_rl.FRAMEWORK,
+    "nemo_rl": nemo_rl.FRAMEWORK,
 }
 
 

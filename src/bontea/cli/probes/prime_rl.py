@@ -1,0 +1,85 @@
+"""`bontea check prime_rl`: its dictionary of algorithms, on its own episodes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+ESTIMATOR = "tea"
+"""Not one of the whole batch, of which prime-rl shows a group at a time."""
+
+
+def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Any:
+    import verifiers.v1 as vf
+    from prime_rl.configs.algorithm import MaxRLAlgoConfig
+    from prime_rl.orchestrator import algo
+
+    import bontea.integrations.prime_rl as adapter
+
+    def episode(reward: float, group: str) -> Any:
+        node = vf.MessageNode(
+            message=vf.AssistantMessage(content="a"),
+            token_ids=[1],
+            mask=[True],
+            logprobs=[-0.1],
+            sampled=True,
+            parent=None,
+        )
+        trace = vf.Trace[vf.TaskData](
+            task=vf.TraceTask(type="Task", data=vf.TaskData(idx=0, prompt=None)),
+            agent=vf.AgentInfo(config=vf.AgentConfig()),
+            nodes=[node],
+            rewards={"reward": vf.Reward(score=reward)},
+            ok=True,
+        )
+        return vf.Episode(
+            env=vf.EnvInfo(id="check", name="check"),
+            task=trace.task,
+            group=vf.GroupInfo(id=group),
+            traces=[trace],
+        )
+
+    settings = json.dumps({"estimator": estimator, "n": n, "scale": "none"})
+    with (
+        mock.patch.dict(os.environ, BONTEA=settings),
+        mock.patch.dict(algo.ALGORITHM_CLASSES),  # put back afterwards
+    ):
+        adapter.install()
+        algorithm = algo.build_algorithm(MaxRLAlgoConfig(), None)
+    advantages = np.zeros(len(rewards))
+    for name in dict.fromkeys(ids.tolist()):
+        own = np.flatnonzero(ids == name)
+        episodes = [episode(float(rewards[row]), name) for row in own]
+        asyncio.run(algorithm.finalize_group(episodes))
+        advantages[own] = [e.traces[0].nodes[0].advantages[0] for e in episodes]
+    path = "prime_rl.orchestrator.algo.build_algorithm and finalize_group"
+    return advantages, path, "put into ALGORITHM_CLASSES by its orchestrator's start", True
+
+
+def settings(arguments: list[str]) -> str:
+    """A TOML file of `rl` or `orchestrator`."""
+    import tomllib
+
+    import bontea.integrations.prime_rl as adapter
+    from bontea.cli.probes._common import config_file
+    from bontea.integrations._flat import FlatAdvantages
+
+    found = tomllib.loads(config_file(arguments, "TOML").read_text(encoding="utf-8"))
+    own = found.get("orchestrator", found)
+    sources = own.get("train", {}).get("source", [])
+    default = own.get("algo", {}).get("type", "grpo")
+    kinds = [source.get("algo", {}).get("type", default) for source in sources] or [default]
+    if adapter.NAME not in kinds:
+        raise ValueError(
+            f'algo.type={kinds[0]!r}: set it to "{adapter.NAME}", whose place ours takes'
+        )
+    text = own.get("env_vars", {}).get("BONTEA") or found.get("env_vars", {}).get("BONTEA")
+    read = adapter.settings_of(text)
+    m = own.get("group_size")
+    FlatAdvantages(read, m)
+    return f"{read}, {m or 'an unknown number of'} rollouts per prompt"
