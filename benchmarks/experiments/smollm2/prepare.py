@@ -10,26 +10,22 @@ held out.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "extrapolation"))
+
+from rollouts import read_questions, smollm2
+
 FOLDER = Path("runs/smollm2")
 
 
 def main(questions: Path) -> None:
-    path = Path(__file__).parents[1] / "extrapolation" / "rollouts.py"
-    spec = importlib.util.spec_from_file_location("extrapolation_rollouts", path)
-    assert spec is not None
-    assert spec.loader is not None
-    rollouts = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = rollouts
-    spec.loader.exec_module(rollouts)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    rollouts.smollm2(FOLDER / "model")
-    chats = list(rollouts.read_questions(questions, 10**9).values())
+    smollm2(FOLDER / "model")
+    chats = list(read_questions(questions, 10**9).values())
     random.Random(0).shuffle(chats)
     cut = round(0.3 * len(chats))
     for name, rows in {"held_out": chats[:cut], "train": chats[cut:]}.items():

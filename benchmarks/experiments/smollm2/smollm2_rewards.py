@@ -10,7 +10,6 @@ sum of many small terms, so that its upper tail is close to normal.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,14 +77,10 @@ def _log_likelihood(
 
 @functools.lru_cache(maxsize=1)
 def _friendliness() -> Any:
-    path = Path(__file__).parents[1] / "extrapolation" / "rollouts.py"
-    spec = importlib.util.spec_from_file_location("extrapolation_rollouts", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module.Friendliness()
+    sys.path.insert(0, str(Path(__file__).parents[1] / "extrapolation"))
+    from rollouts import Friendliness
+
+    return Friendliness()
 
 
 def friendliness(prompts: Sequence[Any], completions: Sequence[Any], **_: Any) -> list[float]:

@@ -27,6 +27,18 @@ def python_settings(arguments: list[str]) -> str:
     return str(settings)
 
 
+def side_by_side(rewards: np.ndarray, ids: np.ndarray) -> tuple[list[Any], int, list[float | None]]:
+    """For trainers whose groups go by position: the prompts, the size of a group, and a reward for
+    each place, None where a group has fewer."""
+    names = list(dict.fromkeys(ids.tolist()))
+    m = max(int((ids == name).sum()) for name in names)
+    asked: list[float | None] = []
+    for name in names:
+        own = rewards[ids == name].tolist()
+        asked += own + [None] * (m - len(own))
+    return names, m, asked
+
+
 def on_tokens(rewards: np.ndarray) -> Any:
     """Rewards on the last of TOKENS tokens, and a mask of ones."""
     import torch

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bontea.cli.probes._common import side_by_side
 from bontea.demo import policy_folder, training_prompts
 from bontea.integrations._settings import VARIABLE
 
@@ -61,12 +62,7 @@ def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Any
     from swift.pipelines.train.rlhf import SwiftRLHF
     from swift.rewards import ORM, orms
 
-    names = list(dict.fromkeys(ids.tolist()))
-    m = max(int((ids == name).sum()) for name in names)
-    asked: list[float | None] = []
-    for name in names:
-        own = rewards[ids == name].tolist()
-        asked += own + [None] * (m - len(own))
+    names, m, asked = side_by_side(rewards, ids)
     trainers: list[Any] = []
 
     class Reward(ORM):

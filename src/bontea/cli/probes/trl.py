@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bontea.cli.probes._common import python_settings
+from bontea.cli.probes._common import python_settings, side_by_side
 
 
 def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Any:
@@ -18,12 +18,7 @@ def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Any
     from bontea.demo import policy_folder, training_prompts
     from bontea.integrations.trl import BestOfNConfig, BestOfNTrainer
 
-    names = list(dict.fromkeys(ids.tolist()))
-    m = max(int((ids == name).sum()) for name in names)
-    asked: list[float | None] = []
-    for name in names:
-        own = rewards[ids == name].tolist()
-        asked += own + [None] * (m - len(own))
+    names, m, asked = side_by_side(rewards, ids)
     got: list[Any] = []
 
     class Probe(BestOfNTrainer):
