@@ -44,20 +44,22 @@ def opponents(m: int) -> tuple[str, str]:
     return "max_at_k", f"max_at_k(k={m // 2})"
 
 
-def budget_table(rows: list[Row], against: str) -> str:
-    """Gain of `adaptive_tea` at best-of-min(N, 512) over an arm of the same M, by M and N."""
+def budget_table(rows: list[Row]) -> str:
+    """Gain of `adaptive_tea` at best-of-min(N, 512) over arms of the same M, in the cells of (M, N)
+    that have enough seeds."""
     table = []
     for m in MS:
-        other = {"M - 1": "max_at_k", "M / 2": f"max_at_k(k={m // 2})"}.get(against, against)
-        cells = []
         for n in NS:
-            d = difference(
-                select(rows, EXTRAPOLATING, m, n), select(rows, other, m, n), best_of(min(n, 512))
-            )
-            shown = f"{d} ({d.verdict}, {len(d.by_seed)})"
-            cells.append(shown if len(d.by_seed) >= FEWEST else "")
-        table.append([str(m), *cells])
-    return markdown(["M", *(f"N = {n}" for n in NS)], table)
+            own, k = select(rows, EXTRAPOLATING, m, n), min(n, 512)
+            found = [
+                difference(own, select(rows, other, m, n), best_of(k))
+                for other in ("grpo", *opponents(m))
+            ]
+            seeds = min(len(d.by_seed) for d in found)
+            if seeds >= FEWEST:
+                table.append([str(m), str(n), *(f"{d} ({d.verdict})" for d in found), str(seeds)])
+    header = ["M", "N", "over `grpo`", "over `max_at_k`, k = M - 1", "k = M / 2", "seeds"]
+    return markdown(header, table)
 
 
 def arms_table(rows: list[Row], arms: list[tuple[str, float]], m: int) -> str:
@@ -191,33 +193,6 @@ def gradient_table(results: dict[str, list[list[float]]], reward: str) -> str:
     return markdown(["estimator", *(f"M = {m}, N = {n}" for m, n in CELLS)], table)
 
 
-def budget_figure(rows: list[Row], path: Path) -> None:
-    """Heat map of the gain by M and N, over `grpo` and over both forms of `max_at_k`."""
-    fig = Figure(figsize=(11, 3.4))
-    names = ["grpo", "M - 1", "M / 2"]
-    titles = ["over grpo", "over max_at_k, k = M - 1", "over max_at_k, k = M / 2"]
-    for index, (against, title) in enumerate(zip(names, titles, strict=True)):
-        ax = fig.add_subplot(1, 3, index + 1)
-        grid = np.full((len(MS), len(NS)), np.nan)
-        for i, m in enumerate(MS):
-            other = {"M - 1": "max_at_k", "M / 2": f"max_at_k(k={m // 2})"}.get(against, against)
-            for j, n in enumerate(NS):
-                first, second = select(rows, EXTRAPOLATING, m, n), select(rows, other, m, n)
-                d = difference(first, second, best_of(min(n, 512)))
-                if len(d.by_seed) >= FEWEST:
-                    grid[i, j] = d.mean
-                    text = f"{d.mean:+.2f}\n± {d.half_width:.2f}"
-                    ax.text(j, i, text, ha="center", va="center", fontsize=8)
-        ax.imshow(grid, cmap="PuOr_r", vmin=-2, vmax=2, aspect="auto")
-        ax.set_xticks(range(len(NS)), [str(n) for n in NS])
-        ax.set_yticks(range(len(MS)), [str(m) for m in MS])
-        ax.set_xlabel("N, deployed")
-        ax.set_ylabel("M, rollouts in training")
-        ax.set_title(title, fontsize=10)
-    fig.tight_layout()
-    fig.savefig(path, dpi=150)
-
-
 def curves_figure(rows: list[Row], arms: list[tuple[str, float]], m: int, path: Path) -> None:
     """Best-of-k against k at one M, mean over seeds, with the interval over seeds as a band."""
     fig = Figure(figsize=(7, 4.4))
@@ -319,9 +294,7 @@ def contents() -> dict[str, Any]:
         "gradients": gradient_table(json.loads(alignment.read_text()), "neural"),
         "learning rates": rates_table(rates),
         "learning rates, judged": hacking_table(rates),
-        "budget over grpo": budget_table(budget, "grpo"),
-        "budget over max@(M-1)": budget_table(budget, "M - 1"),
-        "budget over max@(M/2)": budget_table(budget, "M / 2"),
+        "budget": budget_table(budget),
         "arms at 16": arms_table(budget, BUDGET_ARMS, 16),
         "regime": regime_table(
             [*load(EXPERIMENTS / "regime" / "results.jsonl"), *select_core(budget)]
@@ -344,7 +317,6 @@ BUDGET_ARMS: list[tuple[str, float]] = [
 def main() -> None:
     FIGURES.mkdir(parents=True, exist_ok=True)
     budget = load(EXPERIMENTS / "budget" / "results.jsonl")
-    budget_figure(budget, FIGURES / "budget.png")
     curves_figure(budget, BUDGET_ARMS, 16, FIGURES / "curves.png")
     text = PAGE.read_text(encoding="utf-8")
     for name, content in contents().items():

@@ -286,6 +286,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", help="of those in the config; default all")
     parser.add_argument("--stages", type=int, help="only so many of the first; default all")
     args = parser.parse_args()
+    if not args.config.is_file():
+        parser.error(f"{args.config} is not there: give the config.yaml of an experiment")
     PartialState(cpu=not torch.cuda.is_available())
     torch.set_num_threads(1)  # two processes on two cores, and the same digits on any machine
     config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
