@@ -29,7 +29,7 @@ MS, NS = (4, 8, 16, 32), (32, 128, 512, 2048)
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"
 EXTRAPOLATING = "adaptive_tea"
 FEWEST = 3
-"""Seeds that a cell of the budget needs to be shown."""
+"""Seeds that a cell needs to be shown."""
 PLANNED = 2e-4
 """The largest learning rate of the plan; a larger one was tried and is not used."""
 
@@ -118,6 +118,16 @@ def rates_table(rows: list[Row]) -> str:
     return markdown(["estimator", *(f"{rate:g}" for rate in rates), "used"], table)
 
 
+def smallest_table(rows: list[Row]) -> str:
+    """Best-of-1 and best-of-128 of the smallest experiment, seed by seed."""
+    table = []
+    for name in dict.fromkeys(row["estimator"] for row in rows):
+        own = select(rows, name, 16)
+        cells = [", ".join(f"{best_of(k)(row):.2f}" for row in own.values()) for k in (1, 128)]
+        table.append([f"`{name}`", *cells])
+    return markdown(["arm", "best of 1, seeds 0 and 1", "best of 128"], table)
+
+
 def hacking_table(rows: list[Row]) -> str:
     """By learning rate: what the reward says of the arms, and what the judge says."""
     table = [
@@ -144,7 +154,7 @@ def regime_table(rows: list[Row]) -> str:
         at = [row for row in rows if row["learning_rate"] == rate]
         for name, n in BUDGET_ARMS[1:]:
             own = select(at, name, 16, n)
-            if not own:
+            if len(own) < FEWEST:
                 continue
             cells = [
                 "" if name == other else str(difference(own, select(at, other, 16), best_of(128)))
@@ -299,6 +309,7 @@ def contents() -> dict[str, Any]:
         "regime": regime_table(
             [*load(EXPERIMENTS / "regime" / "results.jsonl"), *select_core(budget)]
         ),
+        "smallest": smallest_table(load(EXPERIMENTS / "smallest" / "results.jsonl")),
         "warnings": warnings_table(budget),
         "differences at 16": differences_table(budget, BUDGET_ARMS, 16),
     }

@@ -80,8 +80,8 @@ def _integrations() -> dict[str, str]:
     out = {}
     for name, framework in FRAMEWORKS.items():
         version = framework.version()
-        there = f"{version} is installed" if version else "is not installed"
-        out[name] = f"{framework.accepted} is accepted, {framework.tested} tested; {there}"
+        there = f"{framework.distribution} {version} is installed" if version else "not installed"
+        out[name] = f"{there}; {framework.accepted} is accepted, {framework.tested} tested"
     return out
 
 
