@@ -102,9 +102,12 @@ def test_runs_go_by_stage_and_seed_and_are_listed_once(driver):
 
 
 def test_a_run_is_not_done_twice_at_once(driver, tmp_path):
-    first = list(driver.claimed(tmp_path / "run"))
-    assert len(first) == 1
-    assert list(driver.claimed(tmp_path / "run")) == []
+    with driver.claimed(tmp_path / "run") as first:
+        assert first
+        with driver.claimed(tmp_path / "run") as second:
+            assert not second
+    with driver.claimed(tmp_path / "run") as third:
+        assert third
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.parent.name)

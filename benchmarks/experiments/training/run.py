@@ -17,6 +17,7 @@ one line of `results.jsonl` beside the config:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -98,15 +99,17 @@ def done(path: Path) -> set[Run]:
     return {Run(**{name: row[name] for name in names}) for row in rows}
 
 
-def claimed(folder: Path) -> Iterator[Any]:
-    """The lock of a run's folder, or nothing if another process holds it."""
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a run's folder; False if another process has it."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / "lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    yield lock
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def append(path: Path, row: dict[str, Any]) -> None:
@@ -299,8 +302,8 @@ def main() -> None:
         if run in done(results):
             continue
         folder = args.work / args.config.parent.name / run.folder
-        for _ in claimed(folder):
-            if run in done(results):
+        with claimed(folder) as ours:
+            if not ours or run in done(results):
                 continue
             began = time.monotonic()
             try:
