@@ -84,24 +84,21 @@ def arms_table(rows: list[Row], arms: list[tuple[str, float]], m: int) -> str:
 
 
 def differences_table(rows: list[Row], arms: list[tuple[str, float]], m: int) -> str:
-    """Paired differences to `grpo` and to both forms of `max_at_k`, at the values of k."""
+    """Paired differences to `grpo` and to both forms of `max_at_k`, at the values of k.
+
+    Every pair once: an opponent is compared with the opponents before it in the list.
+    """
     table = []
-    for name, n in arms:
+    for i, (name, n) in enumerate(arms):
+        before = {arm for arm, _ in arms[:i]}
         for other in ("grpo", *opponents(m)):
             first, second = select(rows, name, m, n), select(rows, other, m, n)
-            # Every pair once: an opponent is compared with the opponents before it in the list.
-            names = [arm for arm, _ in arms]
-            if (
-                name == "start"
-                or not first
-                or not second
-                or names.index(name) <= names.index(other)
-            ):
+            if other not in before or not first or not second:
                 continue
-            cells = [str(difference(first, second, best_of(k))) for k in KS]
-            cells.append(str(difference(first, second, judged("best_of_128"))))
-            seeds = str(len(difference(first, second, best_of(1)).by_seed))
-            table.append([f"`{name}`", f"`{other}`", *cells, seeds])
+            found = [difference(first, second, best_of(k)) for k in KS]
+            found.append(difference(first, second, judged("best_of_128")))
+            seeds = str(len(found[0].by_seed))
+            table.append([f"`{name}`", f"`{other}`", *map(str, found), seeds])
     header = ["arm", "minus", *(f"best of {k}" for k in KS), "judge, winner of 128", "seeds"]
     return markdown(header, table)
 
@@ -250,33 +247,22 @@ def warnings_table(rows: list[Row]) -> str:
     from scipy import stats
 
     table = []
-    for prefix in ("adaptive_tea", "tea"):
+    for estimator in ("adaptive_tea", "tea"):
         said, gains = [], []
         for row in rows:
-            m, n = row["rollouts"], row["deploy_n"]
-            base = select(rows, "max_at_k", m).get(row["seed"])
-            if row["estimator"].partition("(")[0] != prefix or base is None or not row["trace"]:
-                continue
-            said.append(list(warnings_of(row).values()))
-            value = best_of(min(n, 512))
-            gains.append(value(row) - value(base))
+            base = select(rows, "max_at_k", row["rollouts"]).get(row["seed"])
+            if row["estimator"].partition("(")[0] == estimator and base is not None:
+                value = best_of(min(row["deploy_n"], 512))
+                said.append(warnings_of(row))
+                gains.append(value(row) - value(base))
         if len(said) < 8:
             continue
-        for i, name in enumerate(warnings_of(rows[0]) if rows else []):
-            x = np.array(said)[:, i]
+        for name in said[0]:
+            x = np.array([each[name] for each in said])
             there = np.isfinite(x)
-            if len(set(x[there])) < 3:
-                continue
             found = stats.spearmanr(x[there], np.array(gains)[there])
-            table.append(
-                [
-                    f"`{prefix}`",
-                    name,
-                    f"{found.statistic:+.2f}",
-                    f"{found.pvalue:.2g}",
-                    str(int(there.sum())),
-                ]
-            )
+            cells = [f"{found.statistic:+.2f}", f"{found.pvalue:.2g}", str(there.sum())]
+            table.append([f"`{estimator}`", name, *cells])
     return markdown(["arm", "in the log", "rank correlation", "p", "runs"], table)
 
 

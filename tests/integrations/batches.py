@@ -36,6 +36,11 @@ def core(rewards, ids, name, *, scale="none", **params):
     return bontea.scale_advantages(raw, ids, by=scale)
 
 
+def in_order(ids, values):
+    """Values of rows, group after group, in the order in which the groups first appear."""
+    return np.concatenate([values[ids == name] for name in dict.fromkeys(ids)])
+
+
 CASES = [
     ("adaptive_tea", {"n": 128}),
     ("linear_tea", {"n": 128, "alpha": 0.5}),

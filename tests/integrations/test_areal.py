@@ -19,7 +19,14 @@ from areal.api.cli_args import GRPOConfig, MicroBatchSpec, NormConfig, Optimizer
 from areal.infra.rpc.serialization import deserialize_value, serialize_value
 from areal.trainer.ppo.actor import PPOActor
 from areal.utils import stats_tracker
-from tests.integrations.batches import CASES, EXAMPLES, batch, check_other_versions, core
+from tests.integrations.batches import (
+    CASES,
+    EXAMPLES,
+    batch,
+    check_other_versions,
+    core,
+    in_order,
+)
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 import bontea.integrations.areal as adapter
@@ -70,10 +77,6 @@ def per_rollout(data):
             assert len(set(values[mask].tolist())) == 1
             out.append(float(values[mask][0]))
     return np.array(out)
-
-
-def in_order(ids, values):
-    return np.concatenate([values[ids == name] for name in dict.fromkeys(ids)])
 
 
 @pytest.mark.parametrize(("name", "params"), CASES)

@@ -9,7 +9,7 @@ pytest.importorskip("tinker_cookbook", reason="not installed: .ci/adapters tinke
 
 import tinker
 import torch
-from tests.integrations.batches import CASES, batch, check_other_versions, core
+from tests.integrations.batches import CASES, batch, check_other_versions, core, in_order
 from tinker_cookbook.completers import TokensWithLogprobs
 from tinker_cookbook.rl import train
 from tinker_cookbook.rl.types import Trajectory, TrajectoryGroup, Transition
@@ -85,10 +85,6 @@ def per_trajectory(data):
         assert len(set(values[mask].tolist())) == 1
         out.append(float(values[mask][0]))
     return np.array(out)
-
-
-def in_order(ids, values):
-    return np.concatenate([values[ids == name] for name in dict.fromkeys(ids)])
 
 
 @pytest.mark.parametrize(("name", "params"), CASES)

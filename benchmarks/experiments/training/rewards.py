@@ -1,8 +1,9 @@
 """Rewards of the training experiments, as TRL calls them.
 
 - `distilled`: a transformer of 0.1 million parameters on the policy's own words, taught by the
-  embedded reward (`make_reward.py`). It costs a hundredth of it, so that hundreds of arms fit on a
-  CPU, and it is a proxy: the embedded reward, its teacher, is the judge that no arm is trained on.
+  embedded reward (`make_reward.py`). For 96 texts it takes 30 ms of a core where that takes 1.07 s,
+  so that hundreds of arms fit on a CPU, and it is a proxy: the embedded reward, its teacher, is the
+  judge that no arm is trained on.
 - `verifier`: 0 or 1, no neural network: a review passes when it praises twice with different words,
   complains of nothing and ends like a sentence.
 """

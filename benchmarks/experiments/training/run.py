@@ -36,7 +36,6 @@ from accelerate import PartialState
 
 import bontea
 from bontea.rollouts.rewards import Reward
-from bontea.rollouts.sample import sample_rollouts
 from bontea.training import arm as arm_module
 from bontea.training import job
 from bontea.training.progress import JobProgress, Stopped
@@ -189,32 +188,19 @@ def measure(
 ) -> dict[str, Any]:
     """Draw held-out rollouts of a model and say everything about them."""
     model = arm_module.load_model(settings, path)
-    rows = dict(enumerate(inputs.held_out))
-    file = sample_rollouts(
-        model,
-        inputs.tokenizer,
-        rows,
-        inputs.reward,
-        folder / "held_out.jsonl",
-        rollouts=settings.eval_rollouts,
-        max_new_tokens=int(settings.max_new_tokens or 0),
-        temperature=settings.temperature,
-        batch_size=int(settings.eval_batch or 1),
-        seed=settings.seed,
-        on_chunk=progress.advance,
-    )
-    table = file.table(len(rows), settings.eval_rollouts)
-    texts = texts_of(folder / "held_out.jsonl", len(rows), settings.eval_rollouts)
-    ks = [2**i for i in range(int(np.log2(settings.eval_rollouts)) + 1)]
-    best = np.stack([bontea.best_of_k(table, k) for k in ks], axis=-1)
     prompts = [row["prompt"] for row in inputs.held_out]
-    winners = [texts[p][int(table[p].argmax())] for p in range(len(rows))]
+    rollouts, drawn = settings.eval_rollouts, folder / "held_out.jsonl"
+    file = job.draw_held_out(settings, inputs, model, range(len(prompts)), drawn, progress)
+    table = file.table(len(prompts), rollouts)
+    texts = texts_of(drawn, len(prompts), rollouts)
+    ks = [2**i for i in range(int(np.log2(rollouts)) + 1)]
+    best = np.stack([bontea.best_of_k(table, k) for k in ks], axis=-1)
     out = {
         "ks": ks,
         "best_of_k": best.round(4).tolist(),
         "spread": round(float(table.std(axis=1).mean()), 4),
         "distinct": round(file.distinct(), 4),
-        "winners": [[prompts[p], winners[p]] for p in (0, len(rows) // 2)],
+        "winners": [[prompts[p], texts[p][int(table[p].argmax())]] for p in (0, len(prompts) // 2)],
     }
     if judge:
         out["judge"] = judged(job.load_reward(judge), prompts, texts, table)

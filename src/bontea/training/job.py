@@ -19,7 +19,9 @@ import os
 import random
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from bontea.rollouts.model import load_tokenizer
 from bontea.rollouts.prompts import Row, load_prompts
 from bontea.rollouts.rewards import Reward
 from bontea.rollouts.sample import sample_rollouts
+from bontea.rollouts.table import RolloutFile
 from bontea.training import arm as arm_module
 from bontea.training.progress import JobProgress
 from bontea.training.results import ArmResult, summarise
@@ -170,18 +173,8 @@ def _evaluate(
     suffix = "" if world == 1 else f".{rank}-of-{world}"
     with progress.phase(f"{title or name}: held-out rollouts", len(mine) * settings.eval_rollouts):
         model = arm_module.load_model(settings, model_path)
-        file = sample_rollouts(
-            model,
-            inputs.tokenizer,
-            {i: inputs.held_out[i] for i in mine},
-            inputs.reward,
-            folder / f"rollouts{suffix}.jsonl",
-            rollouts=settings.eval_rollouts,
-            max_new_tokens=int(settings.max_new_tokens or 0),
-            temperature=settings.temperature,
-            batch_size=int(settings.eval_batch or 1),
-            seed=settings.seed,
-            on_chunk=progress.advance,
+        file = draw_held_out(
+            settings, inputs, model, mine, folder / f"rollouts{suffix}.jsonl", progress
         )
         table = file.table(len(inputs.held_out), settings.eval_rollouts)
         distinct = file.distinct()
@@ -194,6 +187,30 @@ def _evaluate(
             sizes = [len(rows) for rows, _, _ in shares]
             distinct = float(np.average([s[2] for s in shares], weights=sizes))
     return ArmResult.from_rewards(title or name, table, distinct, spent)
+
+
+def draw_held_out(
+    settings: Settings,
+    inputs: Inputs,
+    model: Any,
+    numbers: Sequence[int],
+    path: Path,
+    progress: JobProgress,
+) -> RolloutFile:
+    """Rollouts of a model for held-out prompts, by number, in a file that may hold some already."""
+    return sample_rollouts(
+        model,
+        inputs.tokenizer,
+        {i: inputs.held_out[i] for i in numbers},
+        inputs.reward,
+        path,
+        rollouts=settings.eval_rollouts,
+        max_new_tokens=int(settings.max_new_tokens or 0),
+        temperature=settings.temperature,
+        batch_size=int(settings.eval_batch or 1),
+        seed=settings.seed,
+        on_chunk=progress.advance,
+    )
 
 
 def _join_processes() -> None:
