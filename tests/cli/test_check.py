@@ -6,6 +6,7 @@ import re
 import pytest
 
 from bontea.cli import main
+from bontea.cli.probes import PROBES
 from bontea.integrations._frameworks import FRAMEWORKS
 
 
@@ -57,3 +58,8 @@ def test_settings_that_cannot_work(settings, message):
 def test_ls_names_them_all(capsys):
     assert main(["ls", "integrations", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["integrations"]) == set(FRAMEWORKS)
+
+
+def test_every_framework_has_a_probe():
+    assert list(PROBES) == list(FRAMEWORKS)
+    assert all(callable(p.probe) and callable(p.settings) for p in PROBES.values())
