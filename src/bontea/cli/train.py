@@ -88,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with progress.catch_interrupt():
             results = job.run(settings, progress)
+            job.leave_processes()
     except (Stopped, KeyboardInterrupt):
         progress.say(f"stopped; nothing finished is lost. Go on with:\n  {again}")
         return 130

@@ -221,5 +221,17 @@ def _join_processes() -> None:
     PartialState(cpu=not torch.cuda.is_available())
 
 
+def leave_processes() -> None:
+    """Close what torchrun's processes share, once a job is done, and nothing if it runs alone.
+
+    Left to the end of the interpreter, the threads of an open group can abort a process that has
+    finished its work ("terminate called without an active exception", exit code -6).
+    """
+    from accelerate import PartialState
+
+    PartialState().wait_for_everyone()
+    PartialState().destroy_process_group()
+
+
 def is_main_process() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
