@@ -8,10 +8,9 @@ table has a row for what `results.jsonl` holds, and says how many seeds that is.
 
 from __future__ import annotations
 
-import json
+import itertools
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -20,7 +19,21 @@ ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "benchmarks" / "experiments"
 sys.path.insert(0, str(EXPERIMENTS / "training"))
 
-from summary import Row, best_of, difference, judged, load, over_seeds, select  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parent))
+
+import gradient_tables  # noqa: E402
+from gradient_tables import markdown  # noqa: E402
+from summary import (  # noqa: E402
+    Difference,
+    Row,
+    best_of,
+    difference,
+    judged,
+    load,
+    over_seeds,
+    pooled,
+    select,
+)
 
 PAGE = ROOT / "docs" / "results.md"
 FIGURES = ROOT / "docs" / "figures" / "results"
@@ -34,32 +47,82 @@ PLANNED = 2e-4
 """The largest learning rate of the plan; a larger one was tried and is not used."""
 
 
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
 def opponents(m: int) -> tuple[str, str]:
     """`max_at_k` with k = M - 1 and with k = M / 2."""
     return "max_at_k", f"max_at_k(k={m // 2})"
 
 
-def budget_table(rows: list[Row]) -> str:
-    """Gain of `adaptive_tea` at best-of-min(N, 512) over arms of the same M, in the cells of (M, N)
-    that have enough seeds."""
-    table = []
+def cells(rows: list[Row]) -> dict[tuple[int, int], dict[str, Difference]]:
+    """For every (M, N) with enough seeds: `adaptive_tea` minus `grpo` and both `max_at_k`, at
+    best-of-min(N, 512)."""
+    out = {}
     for m in MS:
         for n in NS:
             own, k = select(rows, EXTRAPOLATING, m, n), min(n, 512)
-            found = [
-                difference(own, select(rows, other, m, n), best_of(k))
+            found = {
+                other: difference(own, select(rows, other, m, n), best_of(k))
                 for other in ("grpo", *opponents(m))
-            ]
-            seeds = min(len(d.by_seed) for d in found)
-            if seeds >= FEWEST:
-                table.append([str(m), str(n), *(f"{d} ({d.verdict})" for d in found), str(seeds)])
+            }
+            if min(len(d.by_seed) for d in found.values()) >= FEWEST:
+                out[m, n] = found
+    return out
+
+
+def budget_table(rows: list[Row]) -> str:
+    """Gain of `adaptive_tea` over arms of the same M, in the cells of (M, N), and of `max_at_k`."""
+    table = []
+    for (m, n), found in cells(rows).items():
+        seeds = min(len(d.by_seed) for d in found.values())
+        shown = [f"{d} ({d.verdict})" for d in found.values()]
+        table.append([str(m), str(n), *shown, str(seeds)])
     header = ["M", "N", "over `grpo`", "over `max_at_k`, k = M - 1", "k = M / 2", "seeds"]
     return markdown(header, table)
+
+
+def pooled_table(rows: list[Row]) -> str:
+    """The same over several cells, and `max_at_k` with k = M / 2 against k = M - 1."""
+    found = cells(rows)
+    groups: dict[str, list[tuple[int, int]]] = {"all cells": list(found)}
+    for m in MS:
+        groups[f"M = {m}"] = [cell for cell in found if cell[0] == m]
+    for n in NS:
+        groups[f"N = {n:,}"] = [cell for cell in found if cell[1] == n]
+    table = []
+    for name, own in groups.items():
+        if not own:
+            continue
+        by_opponent = [pooled([list(found[cell].values())[i] for cell in own]) for i in range(3)]
+        halves = [
+            difference(*(select(rows, o, m) for o in opponents(m)[::-1]), best_of(min(n, 512)))
+            for m, n in own
+        ]
+        row = [f"{d} ({d.verdict})" for d in [*by_opponent, pooled(halves)]]
+        table.append([name, *row, str(len(by_opponent[0].by_seed))])
+    header = ["", "`adaptive_tea` over `grpo`", "over `max_at_k`, k = M - 1", "over k = M / 2"]
+    return markdown([*header, "k = M / 2 over k = M - 1", "seeds"], table)
+
+
+def budget_figure(rows: list[Row], path: Path) -> None:
+    """The gain of `adaptive_tea` by M and N, over `grpo` and over both forms of `max_at_k`."""
+    found = cells(rows)
+    fig = Figure(figsize=(11, 3.4))
+    titles = ["over grpo", "over max_at_k, k = M - 1", "over max_at_k, k = M / 2"]
+    for i, title in enumerate(titles):
+        ax = fig.add_subplot(1, 3, i + 1)
+        shown = {cell: list(d.values())[i] for cell, d in found.items()}
+        values = [[shown[m, n].mean if (m, n) in shown else np.nan for n in NS] for m in MS]
+        ax.imshow(values, cmap="PuOr_r", vmin=-0.5, vmax=0.5, aspect="auto")
+        for (m, n), d in shown.items():
+            sign = {"gain": "*", "loss": "*"}.get(d.verdict, "")
+            text = f"{d.mean:+.2f}{sign}\n± {d.half_width:.2f}"
+            ax.text(NS.index(n), MS.index(m), text, ha="center", va="center", fontsize=8)
+        ax.set_xticks(range(len(NS)), [f"{n:,}" for n in NS])
+        ax.set_yticks(range(len(MS)), [str(m) for m in MS])
+        ax.set_xlabel("N, deployed")
+        ax.set_ylabel("M, rollouts in training")
+        ax.set_title(f"adaptive_tea {title}", fontsize=9)
+    fig.tight_layout()
+    fig.savefig(path, dpi=150)
 
 
 def arms_table(rows: list[Row], arms: list[tuple[str, float]], m: int) -> str:
@@ -144,60 +207,44 @@ def hacking_table(rows: list[Row]) -> str:
     return markdown([*header, "judge, winner of 128", "KL", "distinct"], table)
 
 
-def regime_table(rows: list[Row]) -> str:
-    """At M = 16, N = 128, by learning rate: how far each arm went, and what it gained."""
+def gains_table(
+    rows: list[Row], arms: list[tuple[str, str]], m: int, *, n: float = 128, k: int = 128
+) -> str:
+    """One row an arm: where it went, and best-of-k minus that of three opponents.
+
+    `arms` are names with an advantage scale; rates that differ are compared within each.
+    """
     table = []
-    for rate in sorted({row["learning_rate"] for row in rows}):
+    has_judge = any("judge" in row for row in rows)
+    rates = sorted({row["learning_rate"] for row in rows if row["estimator"] != "start"})
+    for rate in rates:
         at = [row for row in rows if row["learning_rate"] == rate]
-        for name, n in BUDGET_ARMS[1:]:
-            own = select(at, name, 16, n)
+        for name, scale in arms:
+            own = select(at, name, m, n, scale)
             if len(own) < FEWEST:
                 continue
-            cells = [
-                "" if name == other else str(difference(own, select(at, other, 16), best_of(128)))
-                for other in ("grpo", *opponents(16))
+            gains = [
+                ""
+                if (name, scale) == (other, "batch")
+                else str(difference(own, select(at, other, m), best_of(k)))
+                for other in ("grpo", *opponents(m))
             ]
-            kl = np.mean([row["kl"] for row in own.values()])
+            judge = [judged("best_of_128")(r) for r in own.values() if has_judge]
             table.append(
                 [
-                    f"{rate:g}",
-                    f"`{name}`",
-                    f"{kl:.1f}",
-                    *(f"{np.mean([best_of(k)(r) for r in own.values()]):.2f}" for k in (1, 8, 128)),
-                    f"{np.mean([judged('best_of_128')(r) for r in own.values()]):.2f}",
-                    *cells,
+                    *([f"{rate:g}"] if len(rates) > 1 else []),
+                    f"`{name}`" + (f", scale {scale}" if scale != "batch" else ""),
+                    f"{np.mean([row['kl'] for row in own.values()]):.1f}",
+                    *(f"{np.mean([best_of(i)(r) for r in own.values()]):.2f}" for i in (1, 8, k)),
+                    *([f"{np.mean(judge):.2f}"] if has_judge else []),
+                    *gains,
                     str(len(own)),
                 ]
             )
-    header = ["learning rate", "arm", "KL", "best of 1", "best of 8", "best of 128"]
-    header += ["judge, winner of 128", "128: minus `grpo`", "minus `max_at_k`"]
-    return markdown([*header, "minus `max_at_k(k=8)`", "seeds"], table)
-
-
-CELLS = ((8, 128), (16, 128), (32, 128), (16, 512))
-
-
-def gradient_table(results: dict[str, list[list[float]]], reward: str) -> str:
-    """Cosine over that of `max_at_k(k=M-1)`, and rollouts needed as a multiple of its, mean over
-    prompts, for every estimator of the alignment experiment."""
-    names = list(dict.fromkeys(k.split(" ", 3)[3] for k in results if k.split(" ")[0] == reward))
-    table = []
-    for name in names:
-        cells = []
-        for m, n in CELLS:
-            own, base = (
-                results.get(f"{reward} {m} {n} {label}") for label in (name, "max_at_k k=M-1")
-            )
-            if not own or not base:
-                cells.append("")
-                continue
-            ratio = np.array(own, dtype=float)[:, :2] / np.array(base, dtype=float)[:, :2]
-            cosine, snr = ratio.mean(axis=0)
-            needed = f"{snr**-2:.2f}" if snr > 0.05 else "never"
-            shown = "lost" if np.isnan(cosine) else f"{cosine:.2f}"
-            cells.append(f"{shown}, {needed}")
-        table.append([f"`{name}`", *cells])
-    return markdown(["estimator", *(f"M = {m}, N = {n}" for m, n in CELLS)], table)
+    header = [*(["learning rate"] if len(rates) > 1 else []), "arm", "KL", "best of 1", "best of 8"]
+    header += [f"best of {k}", *(["judge, winner of 128"] if has_judge else [])]
+    minus = [f"{k}: minus `grpo`", *(f"minus `{other}`" for other in opponents(m))]
+    return markdown([*header, *minus, "seeds"], table)
 
 
 def curves_figure(rows: list[Row], arms: list[tuple[str, float]], m: int, path: Path) -> None:
@@ -247,10 +294,11 @@ def warnings_table(rows: list[Row]) -> str:
     from scipy import stats
 
     table = []
-    for estimator in ("adaptive_tea", "tea"):
-        said, gains = [], []
-        for row in rows:
-            base = select(rows, "max_at_k", row["rollouts"]).get(row["seed"])
+    rates = sorted({row["learning_rate"] for row in rows if row["estimator"] != "start"})
+    for estimator, rate in itertools.product(("adaptive_tea", "tea"), rates):
+        at, said, gains = [row for row in rows if row["learning_rate"] == rate], [], []
+        for row in at:
+            base = select(at, "max_at_k", row["rollouts"]).get(row["seed"])
             if row["estimator"].partition("(")[0] == estimator and base is not None:
                 value = best_of(min(row["deploy_n"], 512))
                 said.append(warnings_of(row))
@@ -262,8 +310,9 @@ def warnings_table(rows: list[Row]) -> str:
             there = np.isfinite(x)
             found = stats.spearmanr(x[there], np.array(gains)[there])
             cells = [f"{found.statistic:+.2f}", f"{found.pvalue:.2g}", str(there.sum())]
-            table.append([f"`{estimator}`", name, *cells])
-    return markdown(["arm", "in the log", "rank correlation", "p", "runs"], table)
+            table.append([f"`{estimator}`", f"{rate:g}", name, *cells])
+    header = ["arm", "learning rate", "in the log", "rank correlation", "p", "runs"]
+    return markdown(header, table)
 
 
 def fill(text: str, name: str, content: str) -> str:
@@ -276,32 +325,7 @@ def fill(text: str, name: str, content: str) -> str:
     return f"{before}{first}{content}\n{last}{after}"
 
 
-def select_core(rows: list[Row]) -> list[Row]:
-    """The rows of M = 16."""
-    return [row for row in rows if row["rollouts"] == 16 and row["estimator"] != "start"]
-
-
-def contents() -> dict[str, Any]:
-    """Every table of the page, by the name in its markers."""
-    budget = load(EXPERIMENTS / "budget" / "results.jsonl")
-    rates = load(EXPERIMENTS / "learning_rates" / "results.jsonl")
-    alignment = EXPERIMENTS / "gradient_alignment" / "results_start.json"
-    return {
-        "gradients": gradient_table(json.loads(alignment.read_text()), "neural"),
-        "learning rates": rates_table(rates),
-        "learning rates, judged": hacking_table(rates),
-        "budget": budget_table(budget),
-        "arms at 16": arms_table(budget, BUDGET_ARMS, 16),
-        "regime": regime_table(
-            [*load(EXPERIMENTS / "regime" / "results.jsonl"), *select_core(budget)]
-        ),
-        "smallest": smallest_table(load(EXPERIMENTS / "smallest" / "results.jsonl")),
-        "warnings": warnings_table(budget),
-        "differences at 16": differences_table(budget, BUDGET_ARMS, 16),
-    }
-
-
-BUDGET_ARMS: list[tuple[str, float]] = [
+CORE: list[tuple[str, float]] = [
     ("start", 128),
     ("grpo", 128),
     ("max_at_k", 128),
@@ -309,12 +333,58 @@ BUDGET_ARMS: list[tuple[str, float]] = [
     ("tea", 128),
     ("adaptive_tea", 128),
 ]
+SCALED = [("max_at_k(k=8)", "group"), ("max_at_k(k=8)", "none")]
+SCALED += [("adaptive_tea", "group"), ("adaptive_tea", "none")]
+
+
+def arms_of(rows: list[Row]) -> list[tuple[str, str]]:
+    """Every arm of the rows with its advantage scale, as a list for `gains_table`."""
+    names = [(row["estimator"], row.get("scale", "batch")) for row in rows]
+    return [each for each in dict.fromkeys(names) if each[0] != "start"]
+
+
+def at_16(rows: list[Row]) -> list[Row]:
+    """The rows of M = 16 and N = 128."""
+    return [row for row in rows if row["rollouts"] == 16 and row["deploy_n"] == 128]
+
+
+def contents() -> dict[str, str]:
+    """Every table of the page, by the name in its markers."""
+    found = {
+        name: load(EXPERIMENTS / name / "results.jsonl")
+        for name in (
+            "budget", "regime", "learning_rates", "estimators", "verifier", "second_policy",
+            "smallest",
+        )
+    }  # fmt: skip
+    near, far = at_16(found["budget"]), at_16(found["regime"])
+    every = [*near, *found["estimators"]]
+    start = [row for row in near if row["estimator"] == "start"]
+    core = [(name, "batch") for name, _ in CORE[1:]]
+    return {
+        "learning rates": rates_table(found["learning_rates"]),
+        "learning rates, judged": hacking_table(found["learning_rates"]),
+        "budget": budget_table(found["budget"]),
+        "pooled": pooled_table(found["budget"]),
+        "arms at 16": arms_table(near, CORE, 16),
+        "differences at 16": differences_table(near, CORE, 16),
+        "estimators": gains_table(every, arms_of(every), 16),
+        "regime": gains_table([*near, *far], core, 16),
+        "arms far away": arms_table([*start, *far], CORE, 16),
+        "differences far away": differences_table(far, CORE, 16),
+        "verifier": gains_table(found["verifier"], arms_of(found["verifier"]), 8, n=32, k=32),
+        "second policy": gains_table(found["second_policy"], arms_of(found["second_policy"]), 16),
+        "smallest": smallest_table(found["smallest"]),
+        "warnings": warnings_table([*found["budget"], *found["regime"]]),
+        **gradient_tables.contents(),
+    }
 
 
 def main() -> None:
     FIGURES.mkdir(parents=True, exist_ok=True)
     budget = load(EXPERIMENTS / "budget" / "results.jsonl")
-    curves_figure(budget, BUDGET_ARMS, 16, FIGURES / "curves.png")
+    curves_figure(at_16(budget), CORE, 16, FIGURES / "curves.png")
+    budget_figure(budget, FIGURES / "budget.png")
     text = PAGE.read_text(encoding="utf-8")
     for name, content in contents().items():
         text = fill(text, name, content)

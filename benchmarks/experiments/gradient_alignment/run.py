@@ -37,103 +37,9 @@ import numpy as np
 import bontea
 from bontea.bench.lineup import lineup
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+sys.path.insert(0, str(Path(__file__).parent))
 
-REWARDS = {
-    "neural": lambda r: r,
-    "sharp": lambda r: np.exp(r / 2),
-    "bounded": lambda r: 1 / (1 + np.exp(-(r - 1))),
-    "rounded": lambda r: np.round(2 * r) / 2,
-    "verifier": None,
-}
-REGROUPINGS = 32
-BUDGETS = [2.0**i for i in range(11)]
-
-
-def exact_advantage(law: np.ndarray, at: np.ndarray, n: float) -> np.ndarray:
-    """`A*(r) = n int_{-inf}^r F(t)^(n-1) dt`, F the empirical law, up to a constant, centred."""
-    x = np.sort(law)
-    f = np.arange(1, len(x)) / len(x)
-    area = np.concatenate([[0.0], np.cumsum(np.exp((n - 1) * np.log(f)) * np.diff(x))]) * n
-    a = np.interp(at, x, area)
-    return a - a.mean()
-
-
-def average_advantage(estimator, r: np.ndarray, m: int, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Mean advantage of every rollout over random groups of m, and its mean square."""
-    total, square = np.zeros(len(r)), np.zeros(len(r))
-    groups = len(r) // m
-    seen = np.zeros(len(r))
-    for _ in range(REGROUPINGS):
-        order = rng.permutation(len(r))[: groups * m]
-        a = estimator(r[order].reshape(groups, m)).ravel()
-        total[order] += a
-        square[order] += a * a
-        seen[order] += 1
-    return total / np.maximum(seen, 1), square / np.maximum(seen, 1)
-
-
-class Half:
-    """One half of the rollouts of a prompt."""
-
-    def __init__(self, rewards: np.ndarray, sketch: np.ndarray) -> None:
-        self.r = rewards
-        self.s = sketch - sketch.mean(0)  # E[S] = 0: a control variate
-        self.length = (self.s**2).sum(1)
-        self.parts = np.array_split(np.arange(len(rewards)), 2)
-
-    def gradients(self, a: np.ndarray) -> np.ndarray:
-        """The mean of a S over each quarter, `(2, D)`."""
-        return np.stack([a[i].astype(np.float32) @ self.s[i] / len(i) for i in self.parts])
-
-
-def measure(estimators: dict, halves: list[Half], m: int, n: float, seed: int = 0) -> dict:
-    """Sums over both roles of: <g, g*>, |g|^2, |g*|^2, mean square length of a group's gradient."""
-    rows: dict[str, np.ndarray] = {name: np.zeros(4) for name in estimators}
-    near = {name: np.zeros(len(BUDGETS)) for name in estimators}
-    for oracle, half in (halves, halves[::-1]):
-        target = oracle.gradients(exact_advantage(oracle.r, oracle.r, n))
-        squared = target[0] @ target[1]
-        others = [oracle.gradients(exact_advantage(oracle.r, oracle.r, b)) for b in BUDGETS]
-        lengths = np.sqrt([max(t[0] @ t[1], 1e-300) for t in others])
-        for name, estimator in estimators.items():
-            a, square = average_advantage(estimator, half.r, m, np.random.default_rng(seed))
-            g = half.gradients(a)
-            noise = (square * half.length).mean() / m
-            rows[name] += np.array([g.mean(0) @ target.mean(0), g[0] @ g[1], squared, noise]) / 2
-            near[name] += [t.mean(0) @ g.mean(0) for t in others] / lengths
-    out = {}
-    for name, (along, own, squared, noise) in rows.items():
-        out[name] = {
-            # The length of g can be lost in its noise: its estimate is then not positive.
-            "cosine": along / np.sqrt(own * squared) if own > 0 else np.nan,
-            "directional_snr": along / np.sqrt(squared * noise),
-            "closest_n": BUDGETS[int(near[name].argmax())],
-        }
-    return out
-
-
-def load(path: Path, reward: str) -> list[Half]:
-    data = np.load(path)
-    if reward == "verifier":
-        from rewards import passes
-
-        rows = map(json.loads, path.with_suffix(".jsonl").open(encoding="utf-8"))
-        rewards = np.array([float(passes(row["completion"])) for row in rows])
-    else:
-        rewards = REWARDS[reward](data["rewards"])
-    sketch = data["sketch"]
-    order = np.random.default_rng(7).permutation(len(rewards))
-    return [Half(rewards[half], sketch[half]) for half in np.array_split(order, 2)]
-
-
-def in_batches(estimator, groups: int = 64):
-    """For estimators that look at the whole batch: as many groups as a training step has."""
-
-    def call(r: np.ndarray) -> np.ndarray:
-        return np.concatenate([estimator(r[i : i + groups]) for i in range(0, len(r), groups)])
-
-    return call
+from alignment import REWARDS, in_batches, load, measure
 
 
 def board(m: int, n: float, binary: bool) -> dict:
@@ -154,10 +60,9 @@ def board(m: int, n: float, binary: bool) -> dict:
         table[entry.label] = partial(function, **params)
     for k in (m // 2, m // 4):
         table[f"max_at_k k={k}"] = partial(bontea.max_at_k, k=k)
-    for alpha in (0.25, 0.5, 0.75, 1.0):
+    for alpha in (0.5, 0.75, 1.0):
         if np.ceil(alpha * m) >= 3:
             table[f"linear_tea alpha={alpha}"] = partial(bontea.linear_tea, n=n, alpha=alpha)
-    table["linear_tea alpha=1 all rows"] = partial(bontea.linear_tea, n=n, alpha=1.0, rows="all")
     table["adaptive_tea"] = in_batches(partial(bontea.adaptive_tea, n=n))
     return table
 

@@ -3,10 +3,10 @@
     python benchmarks/experiments/training/run.py benchmarks/experiments/budget/config.yaml
 
 A config names settings of `bontea train` and, in stages, lists of runs, each an estimator with the
-values of M, N and learning rate it is tried at. A stage is done for all seeds before the next, one
-run after the other, each in a folder of its own under `--work`; two processes with the same config
-share them. A run that is killed goes on at its last saved step. What is kept of a finished run is
-one line of `results.jsonl` beside the config:
+values of M, N, learning rate and advantage scale it is tried at. A stage is done for all seeds
+before the next, one run after the other, each in a folder of its own under `--work`; two processes
+with the same config share them. A run that is killed goes on at its last saved step. What is kept
+of a finished run is one line of `results.jsonl` beside the config:
 
 - `best_of_k`: unbiased best-of-k of every held-out prompt, for the `ks`;
 - `judge`: scores by a reward no arm was trained on, of plain rollouts, of the best of 128 and 512;
@@ -69,11 +69,13 @@ class Run:
     deploy_n: float
     learning_rate: float
     seed: int
+    scale: str = "batch"
 
     @property
     def folder(self) -> str:
         name = self.estimator.replace("(", "-").replace(")", "").replace(", ", "-")
-        return f"{name}_m{self.rollouts}_n{self.deploy_n:g}_lr{self.learning_rate:g}_s{self.seed}"
+        name += f"_m{self.rollouts}_n{self.deploy_n:g}_lr{self.learning_rate:g}_s{self.seed}"
+        return name if self.scale == "batch" else f"{name}_{self.scale}"
 
 
 def runs_of(config: dict[str, Any]) -> list[Run]:
@@ -85,7 +87,8 @@ def runs_of(config: dict[str, Any]) -> list[Run]:
                 for m in entry["rollouts"]:
                     for n in entry.get("deploy_n", [128]):
                         for rate in entry.get("learning_rate", [config.get("learning_rate")]):
-                            out.append(Run(entry["estimator"], m, n, float(rate), seed))
+                            for scale in entry.get("scale", ["batch"]):
+                                out.append(Run(entry["estimator"], m, n, float(rate), seed, scale))
     return list(dict.fromkeys(out))
 
 
@@ -95,7 +98,7 @@ def done(path: Path) -> set[Run]:
         return set()
     names = [field.name for field in dataclasses.fields(Run)]
     rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return {Run(**{name: row[name] for name in names}) for row in rows}
+    return {Run(**{name: row[name] for name in names if name in row}) for row in rows}
 
 
 @contextlib.contextmanager
@@ -128,6 +131,7 @@ def settings_of(config: dict[str, Any], run: Run, folder: Path) -> Settings:
             "deploy_n": run.deploy_n,
             "learning_rate": run.learning_rate,
             "seed": run.seed,
+            "advantage_scale": run.scale,
             "estimator": ["grpo" if run.estimator == job.START else run.estimator],
             "output": str(folder),
             "save_steps": 20,

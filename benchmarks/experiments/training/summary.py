@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 Row = dict[str, Any]
-FREE_OF_N = ("grpo", "reinforce", "rloo", "max_at_k", "start", "tail_rl", "pkpo", "best_of_n_max")
+FREE_OF_N = (
+    "grpo", "reinforce", "rloo", "max_rl", "max_at_k", "start", "tail_rl", "pkpo", "best_of_n_max"
+)  # fmt: skip
 """Estimators, by the beginning of their names, whose advantages do not depend on N."""
 
 
@@ -68,7 +70,9 @@ def judged(what: str) -> Callable[[Row], float]:
     return lambda row: float(np.mean(row["judge"][what]))
 
 
-def select(rows: list[Row], estimator: str, m: int, n: float = 128) -> dict[int, Row]:
+def select(
+    rows: list[Row], estimator: str, m: int, n: float = 128, scale: str = "batch"
+) -> dict[int, Row]:
     """The runs of an arm, by seed; N is looked at where the estimator does."""
     free = estimator.startswith(FREE_OF_N)
     return {
@@ -77,6 +81,7 @@ def select(rows: list[Row], estimator: str, m: int, n: float = 128) -> dict[int,
         if row["estimator"] == estimator
         and (estimator == "start" or row["rollouts"] == m)
         and (free or row["deploy_n"] == n)
+        and row.get("scale", "batch") == scale
     }
 
 
@@ -97,6 +102,19 @@ def over_seeds(values: dict[int, float]) -> Difference:
         else float("nan")
     )
     return Difference(values, float(x.mean()), half)
+
+
+def pooled(parts: list[Difference]) -> Difference:
+    """Differences of several cells as one: at each seed that all have, their mean.
+
+    >>> a = Difference({0: 1.0, 1: 2.0}, 1.5, 6.35)
+    >>> print(pooled([a, a]))
+    +1.50 ± 6.35
+    """
+    seeds = set.intersection(*(set(part.by_seed) for part in parts)) if parts else set()
+    return over_seeds(
+        {s: float(np.mean([part.by_seed[s] for part in parts])) for s in sorted(seeds)}
+    )
 
 
 def difference(
