@@ -247,6 +247,34 @@ def gains_table(
     return markdown([*header, *minus, "seeds"], table)
 
 
+def prompts_ahead(first: dict[int, Row], second: dict[int, Row], k: int) -> str:
+    """On how many prompts the first is ahead at best-of-k, mean over seeds; empty if unknown."""
+    both = [seed for seed in first if seed in second]
+    at = [
+        np.mean([np.array(arm[s]["best_of_k"])[:, arm[s]["ks"].index(k)] for s in both], axis=0)
+        for arm in (first, second)
+    ]
+    return f", {np.sum(at[0] > at[1])} of {len(at[0])}" if len(at[0]) > 1 else ""
+
+
+def robustness_table(settings: dict[str, tuple[list[Row], int, int]]) -> str:
+    """`adaptive_tea` against its opponents at best-of-N in other settings: rows, M, N."""
+    table = []
+    for name, (rows, m, n) in settings.items():
+        own, shown, seeds = select(rows, EXTRAPOLATING, m, n), [], []
+        for other in ("grpo", *opponents(m)):
+            against = select(rows, other, m, n)
+            found = difference(own, against, best_of(n))
+            seeds.append(len(found.by_seed))
+            if seeds[-1] >= FEWEST:
+                shown.append(f"{found} ({found.verdict}{prompts_ahead(own, against, n)})")
+        if len(shown) == len(seeds):
+            count = str(seeds[0]) if len(set(seeds)) == 1 else ", ".join(map(str, seeds))
+            table.append([name, *shown, count])
+    header = ["setting", "over `grpo`", "over `max_at_k`, k = M - 1", "over k = M / 2", "seeds"]
+    return markdown(header, table)
+
+
 def curves_figure(rows: list[Row], arms: list[tuple[str, float]], m: int, path: Path) -> None:
     """Best-of-k against k at one M, mean over seeds, with the interval over seeds as a band."""
     fig = Figure(figsize=(7, 4.4))
@@ -354,10 +382,11 @@ def contents() -> dict[str, str]:
         name: load(EXPERIMENTS / name / "results.jsonl")
         for name in (
             "budget", "regime", "learning_rates", "estimators", "verifier", "second_policy",
-            "smallest",
+            "smallest", "embedded_job",
         )
     }  # fmt: skip
-    near, far = at_16(found["budget"]), at_16(found["regime"])
+    near, larger = at_16(found["budget"]), at_16(found["regime"])
+    far = [row for row in larger if row["learning_rate"] == PLANNED]
     every = [*near, *found["estimators"]]
     start = [row for row in near if row["estimator"] == "start"]
     core = [(name, "batch") for name, _ in CORE[1:]]
@@ -369,11 +398,20 @@ def contents() -> dict[str, str]:
         "arms at 16": arms_table(near, CORE, 16),
         "differences at 16": differences_table(near, CORE, 16),
         "estimators": gains_table(every, arms_of(every), 16),
-        "regime": gains_table([*near, *far], core, 16),
+        "regime": gains_table([*near, *larger], core, 16),
         "arms far away": arms_table([*start, *far], CORE, 16),
         "differences far away": differences_table(far, CORE, 16),
         "verifier": gains_table(found["verifier"], arms_of(found["verifier"]), 8, n=32, k=32),
         "second policy": gains_table(found["second_policy"], arms_of(found["second_policy"]), 16),
+        "robustness": robustness_table(
+            {
+                "`distilled`, one nat": (near, 16, 128),
+                "`distilled`, more than ten nats": (far, 16, 128),
+                "the embedded reward, `bontea train`": (found["embedded_job"], 16, 128),
+                "another policy": (found["second_policy"], 16, 128),
+                "0/1 reward, pass@32": (found["verifier"], 8, 32),
+            }
+        ),
         "smallest": smallest_table(found["smallest"]),
         "warnings": warnings_table([*found["budget"], *found["regime"]]),
         **gradient_tables.contents(),

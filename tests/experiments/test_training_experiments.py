@@ -156,6 +156,10 @@ def test_paired_differences(summary):
     ]
     first, second = summary.select(rows, "tea", 8, 512), summary.select(rows, "max_at_k", 8, 512)
     assert summary.select(rows, "tea", 8, 128) == {}
+    with pytest.raises(ValueError, match="rows of one rate"):
+        summary.select([*rows, rows[-1]], "tea", 8, 512)
+    assert str(summary.pooled([summary.over_seeds({0: 1.0, 1: 3.0})] * 2)) == "+2.00 ± 12.71"
+    assert summary.pooled([]).by_seed == {}
     d = summary.difference(first, second, summary.best_of(512))
     assert d.by_seed == {0: 1.0, 1: 2.0, 2: 6.0}
     low, high = stats.t.interval(0.95, 2, np.mean([1, 2, 6]), stats.sem([1, 2, 6]))

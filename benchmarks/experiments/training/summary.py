@@ -73,16 +73,23 @@ def judged(what: str) -> Callable[[Row], float]:
 def select(
     rows: list[Row], estimator: str, m: int, n: float = 128, scale: str = "batch"
 ) -> dict[int, Row]:
-    """The runs of an arm, by seed; N is looked at where the estimator does."""
+    """The runs of an arm, by seed; N is looked at where the estimator does.
+
+    ValueError if rows of several learning rates are mixed.
+    """
     free = estimator.startswith(FREE_OF_N)
-    return {
-        row["seed"]: row
+    own = [
+        row
         for row in rows
         if row["estimator"] == estimator
         and (estimator == "start" or row["rollouts"] == m)
         and (free or row["deploy_n"] == n)
         and row.get("scale", "batch") == scale
-    }
+    ]
+    by_seed = {row["seed"]: row for row in own}
+    if len(by_seed) < len(own):
+        raise ValueError(f"several runs of {estimator} with one seed: give rows of one rate")
+    return by_seed
 
 
 def over_seeds(values: dict[int, float]) -> Difference:
