@@ -104,16 +104,21 @@ def during(results: dict[str, Any]) -> str:
     return markdown(["trained with", *(f"step {step}" for step in steps)], table)
 
 
+def read(folder: str, name: str = "results.json") -> Any:
+    return json.loads((EXPERIMENTS / folder / name).read_text(encoding="utf-8"))
+
+
+def start() -> Results:
+    """Gradients at the start policy."""
+    return read("gradient_alignment", "results_start.json")
+
+
 def contents() -> dict[str, str]:
     """The tables by the names in their markers."""
-
-    def read(folder: str, name: str = "results.json") -> Any:
-        return json.loads((EXPERIMENTS / folder / name).read_text(encoding="utf-8"))
-
-    start, warnings = read("gradient_alignment", "results_start.json"), read("warnings")
+    warnings = read("warnings")
     return {
-        "gradients": by_setting(start, "neural"),
-        "gradients by reward": by_reward(start, 16, 128),
+        "gradients": by_setting(start(), "neural"),
+        "gradients by reward": by_reward(start(), 16, 128),
         "ablations": ablations(read("ablations")),
         "warned": warned(warnings),
         "during": during(warnings),

@@ -1,7 +1,7 @@
 """Variants of the tail estimators on the rollouts of a real language model: what sets the defaults.
 
     python benchmarks/experiments/gradient_alignment/rollouts.py runs/alignment
-    python benchmarks/experiments/ablations/run.py runs/alignment --json results.json
+    python benchmarks/experiments/ablations/run.py runs/alignment --json runs/ablations.json
 
 Measured as in ../gradient_alignment (`[cosine, directional SNR, closest N]` of every prompt), on
 the same rollouts, neural reward. A label is `what is varied: the variant`; the default of the

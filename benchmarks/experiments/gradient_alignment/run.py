@@ -1,7 +1,7 @@
 """How well does each estimator see the best-of-N gradient of a real language model?
 
     python benchmarks/experiments/gradient_alignment/rollouts.py runs/alignment
-    python benchmarks/experiments/gradient_alignment/run.py runs/alignment --json results.json
+    python benchmarks/experiments/gradient_alignment/run.py runs/alignment --json gradients.json
 
 For every prompt the rollouts are split into two halves. The oracle is the gradient of best-of-N
 with the exact advantage `A*(r)` of the empirical law of one half; estimators see the other half in

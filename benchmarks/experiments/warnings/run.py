@@ -1,7 +1,7 @@
 """Did the diagnostics warn? What they say of a reward, and what the tail model then does.
 
     python benchmarks/experiments/gradient_alignment/rollouts.py runs/alignment
-    python benchmarks/experiments/warnings/run.py --rollouts runs/alignment --json results.json
+    python benchmarks/experiments/warnings/run.py --rollouts runs/alignment --json w.json
 
 *Before*: `reward_kind`, `check_tail` (upper half) and `choose_alpha` on 64 groups of 16, drawn 40
 times: the most frequent kind, the median z, the shares of batches in which z is below -2
