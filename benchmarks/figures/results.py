@@ -116,6 +116,7 @@ def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
     """Rank correlation, over estimators, of what the gradient at the start says with training.
 
     Arms of M = 16, N = 128; cosine and directional SNR of the embedded reward, mean over prompts.
+    Beside it, how far training went.
     """
     from scipy import stats
 
@@ -136,9 +137,15 @@ def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
         k: [np.mean([best_of(k)(r) for r in select(rows, name, 16).values()]) for name in names]
         for k in (8, 128, 512)
     }
+    kl = [np.mean([r["kl"] for r in select(rows, name, 16).values()]) for name in names]
+    readings = {
+        "cosine at the start": said[:, 0],
+        "directional SNR at the start": said[:, 1],
+        "KL after training": kl,
+    }
     table = [
-        [what, *(f"{stats.spearmanr(said[:, i], got[k]).statistic:+.2f}" for k in got)]
-        for i, what in enumerate(("cosine", "directional SNR"))
+        [what, *(f"{stats.spearmanr(x, got[k]).statistic:+.2f}" for k in got)]
+        for what, x in readings.items()
     ]
     return markdown([f"{len(names)} estimators", *(f"best of {k}" for k in got)], table)
 
@@ -146,18 +153,19 @@ def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
 def budget_figure(rows: list[Row], path: Path) -> None:
     """The gain of `adaptive_tea` by M and N, over `grpo` and over both forms of `max_at_k`."""
     found = cells(rows)
-    fig = Figure(figsize=(11, 3.4))
+    ns = sorted({n for _, n in found})
+    fig = Figure(figsize=(9, 3.4))
     titles = ["over grpo", "over max_at_k, k = M - 1", "over max_at_k, k = M / 2"]
     for i, title in enumerate(titles):
         ax = fig.add_subplot(1, 3, i + 1)
         shown = {cell: list(d.values())[i] for cell, d in found.items()}
-        values = [[shown[m, n].mean if (m, n) in shown else np.nan for n in NS] for m in MS]
+        values = [[shown[m, n].mean if (m, n) in shown else np.nan for n in ns] for m in MS]
         ax.imshow(values, cmap="PuOr_r", vmin=-0.5, vmax=0.5, aspect="auto")
         for (m, n), d in shown.items():
             sign = {"gain": "*", "loss": "*"}.get(d.verdict, "")
             text = f"{d.mean:+.2f}{sign}\n± {d.half_width:.2f}"
-            ax.text(NS.index(n), MS.index(m), text, ha="center", va="center", fontsize=8)
-        ax.set_xticks(range(len(NS)), [f"{n:,}" for n in NS])
+            ax.text(ns.index(n), MS.index(m), text, ha="center", va="center", fontsize=8)
+        ax.set_xticks(range(len(ns)), [f"{n:,}" for n in ns])
         ax.set_yticks(range(len(MS)), [str(m) for m in MS])
         ax.set_xlabel("N, deployed")
         ax.set_ylabel("M, rollouts in training")
