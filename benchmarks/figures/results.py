@@ -412,8 +412,6 @@ CORE: list[tuple[str, float]] = [
     ("tea", 128),
     ("adaptive_tea", 128),
 ]
-SCALED = [("max_at_k(k=8)", "group"), ("max_at_k(k=8)", "none")]
-SCALED += [("adaptive_tea", "group"), ("adaptive_tea", "none")]
 
 
 def arms_of(rows: list[Row]) -> list[tuple[str, str]]:
