@@ -96,8 +96,10 @@ def pooled_table(rows: list[Row]) -> str:
             difference(*(select(rows, o, m) for o in opponents(m)[::-1]), best_of(min(n, 512)))
             for m, n in own
         ]
-        row = [f"{d} ({d.verdict})" for d in [*by_opponent, pooled(halves)]]
-        table.append([name, *row, str(len(by_opponent[0].by_seed))])
+        seeds = by_opponent[0].by_seed
+        half = over_seeds({s: v for s, v in pooled(halves).by_seed.items() if s in seeds})
+        row = [f"{d} ({d.verdict})" for d in [*by_opponent, half]]
+        table.append([name, *row, str(len(seeds))])
     header = ["", "`adaptive_tea` over `grpo`", "over `max_at_k`, k = M - 1", "over k = M / 2"]
     return markdown([*header, "k = M / 2 over k = M - 1", "seeds"], table)
 
