@@ -25,7 +25,7 @@ from bontea.tails.normal import tail_coefficient
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gradient_alignment"))
 
-from alignment import in_batches, load, measure
+from alignment import in_batches, load, measure, rollout_files
 
 SETTINGS = ((16, 128), (32, 128), (64, 512))
 
@@ -98,10 +98,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    files = sorted(args.folder.glob("prompt*.npz"))
-    if not files:
-        parser.error(f"{args.folder} holds no prompt*.npz: draw them with rollouts.py")
-    prompts = [load(path, "neural") for path in files]
+    prompts = [load(path, "neural") for path in rollout_files(args.folder)]
     out = {}
     for m, n in SETTINGS:
         table = variants(m, n)

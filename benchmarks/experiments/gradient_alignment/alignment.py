@@ -87,6 +87,14 @@ def measure(estimators: dict, halves: list[Half], m: int, n: float, seed: int = 
     return out
 
 
+def rollout_files(folder: Path) -> list[Path]:
+    """What `rollouts.py` wrote, a file a prompt; the program ends with a message if there is none."""
+    files = sorted(folder.glob("prompt*.npz"))
+    if not files:
+        sys.exit(f"{folder} holds no prompt*.npz: draw them with gradient_alignment/rollouts.py")
+    return files
+
+
 def load(path: Path, reward: str) -> list[Half]:
     data = np.load(path)
     if reward == "verifier":

@@ -39,7 +39,7 @@ from bontea.bench.lineup import lineup
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from alignment import REWARDS, in_batches, load, measure
+from alignment import REWARDS, in_batches, load, measure, rollout_files
 
 
 def board(m: int, n: float, binary: bool) -> dict:
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--n", type=float, nargs="+", default=[64, 128, 512])
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    files = sorted(args.folder.glob("prompt*.npz"))
+    files = rollout_files(args.folder)
     everything: dict = {}
     for reward in args.rewards:
         prompts = [load(path, reward) for path in files]

@@ -37,7 +37,7 @@ from bontea.theory.style_law import StyleLaw, draw_rewards
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gradient_alignment"))
 
-from alignment import in_batches, load, measure
+from alignment import in_batches, load, measure, rollout_files
 
 M, N, GROUPS, BATCHES = 16, 128, 64, 40
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -89,7 +89,7 @@ def on_law(name: str) -> dict[str, Any]:
 
 
 def on_model(folder: Path, reward: str) -> dict[str, Any]:
-    prompts = [load(file, reward) for file in sorted(folder.glob("prompt*.npz"))]
+    prompts = [load(file, reward) for file in rollout_files(folder)]
     pools = [np.concatenate([half.r for half in halves]) for halves in prompts]
 
     def draw(rng: np.random.Generator) -> np.ndarray:
@@ -158,6 +158,8 @@ def main() -> None:
     parser.add_argument("--rollouts", type=Path, help="of gradient_alignment; default: laws only")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if args.rollouts:
+        rollout_files(args.rollouts)  # missing ones are said before a minute of work
     out: dict[str, Any] = {name: on_law(name) for name in LAWS if name != "bernoulli"}
     for name, cut in EXTRA.items():
         out[name] = before(lambda rng, cut=cut: cut(rng.normal(size=(GROUPS, M))))
