@@ -88,7 +88,7 @@ def measure(estimators: dict, halves: list[Half], m: int, n: float, seed: int = 
 
 
 def rollout_files(folder: Path) -> list[Path]:
-    """What `rollouts.py` wrote, a file a prompt; the program ends with a message if there is none."""
+    """What `rollouts.py` wrote, a file a prompt; without one the program ends with a message."""
     files = sorted(folder.glob("prompt*.npz"))
     if not files:
         sys.exit(f"{folder} holds no prompt*.npz: draw them with gradient_alignment/rollouts.py")
