@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,6 @@ from matplotlib.figure import Figure
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "benchmarks" / "experiments"
 sys.path.insert(0, str(EXPERIMENTS / "training"))
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 import gradient_tables  # noqa: E402
@@ -50,6 +50,16 @@ PLANNED = 2e-4
 def opponents(m: int) -> tuple[str, str]:
     """`max_at_k` with k = M - 1 and with k = M / 2."""
     return "max_at_k", f"max_at_k(k={m // 2})"
+
+
+def rates_of(rows: list[Row]) -> list[float]:
+    """The learning rates that something was trained at."""
+    return sorted({row["learning_rate"] for row in rows if row["estimator"] != "start"})
+
+
+def mean_of(runs: dict[int, Row], value: Callable[[Row], float]) -> float:
+    """Mean over seeds."""
+    return float(np.mean([value(row) for row in runs.values()]))
 
 
 def cells(rows: list[Row]) -> dict[tuple[int, int], dict[str, Difference]]:
@@ -136,10 +146,9 @@ def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
         ]
     )
     got = {
-        k: [np.mean([best_of(k)(r) for r in select(rows, name, 16).values()]) for name in names]
-        for k in (8, 128, 512)
+        k: [mean_of(select(rows, name, 16), best_of(k)) for name in names] for k in (8, 128, 512)
     }
-    kl = [np.mean([r["kl"] for r in select(rows, name, 16).values()]) for name in names]
+    kl = [mean_of(select(rows, name, 16), lambda row: row["kl"]) for name in names]
     readings = {
         "cosine at the start": said[:, 0],
         "directional SNR at the start": said[:, 1],
@@ -164,7 +173,7 @@ def budget_figure(rows: list[Row], path: Path) -> None:
         values = [[shown[m, n].mean if (m, n) in shown else np.nan for n in ns] for m in MS]
         ax.imshow(values, cmap="PuOr_r", vmin=-0.5, vmax=0.5, aspect="auto")
         for (m, n), d in shown.items():
-            sign = {"gain": "*", "loss": "*"}.get(d.verdict, "")
+            sign = "*" if d.verdict in ("gain", "loss") else ""
             text = f"{d.mean:+.2f}{sign}\n± {d.half_width:.2f}"
             ax.text(ns.index(n), MS.index(m), text, ha="center", va="center", fontsize=8)
         ax.set_xticks(range(len(ns)), [f"{n:,}" for n in ns])
@@ -185,11 +194,11 @@ def arms_table(rows: list[Row], arms: list[tuple[str, float]], m: int) -> str:
             continue
         cells = [f"{over_seeds({s: best_of(k)(r) for s, r in own.items()})}" for k in KS]
         cells += [
-            f"{np.mean([r['spread'] for r in own.values()]):.2f}",
-            f"{np.mean([r['distinct'] for r in own.values()]):.0%}",
-            f"{np.mean([r.get('kl', 0.0) for r in own.values()]):.1f}",
-            f"{np.mean([judged('mean')(r) for r in own.values()]):.2f}",
-            f"{np.mean([judged('best_of_128')(r) for r in own.values()]):.2f}",
+            f"{mean_of(own, lambda row: row['spread']):.2f}",
+            f"{mean_of(own, lambda row: row['distinct']):.0%}",
+            f"{mean_of(own, lambda row: row.get('kl', 0.0)):.1f}",
+            f"{mean_of(own, judged('mean')):.2f}",
+            f"{mean_of(own, judged('best_of_128')):.2f}",
             str(len(own)),
         ]
         table.append([f"`{name}`", *cells])
@@ -220,7 +229,7 @@ def differences_table(rows: list[Row], arms: list[tuple[str, float]], m: int) ->
 def rates_table(rows: list[Row]) -> str:
     """Best-of-128 on validation prompts by learning rate, and which one each arm gets."""
     table = []
-    rates = sorted({row["learning_rate"] for row in rows})
+    rates = rates_of(rows)
     for name in dict.fromkeys(row["estimator"] for row in rows):
         own = {r["learning_rate"]: best_of(128)(r) for r in rows if r["estimator"] == name}
         cells = [f"{own[rate]:.2f}" if rate in own else "" for rate in rates]
@@ -268,7 +277,7 @@ def gains_table(
     """
     table = []
     has_judge = any("judge" in row for row in rows)
-    rates = sorted({row["learning_rate"] for row in rows if row["estimator"] != "start"})
+    rates = rates_of(rows)
     for rate in rates:
         at = [row for row in rows if row["learning_rate"] == rate]
         for name, scale in arms:
@@ -281,14 +290,13 @@ def gains_table(
                 else str(difference(own, select(at, other, m), best_of(k)))
                 for other in ("grpo", *opponents(m))
             ]
-            judge = [judged("best_of_128")(r) for r in own.values() if has_judge]
             table.append(
                 [
                     *([f"{rate:g}"] if len(rates) > 1 else []),
                     f"`{name}`" + (f", scale {scale}" if scale != "batch" else ""),
-                    f"{np.mean([row['kl'] for row in own.values()]):.1f}",
-                    *(f"{np.mean([best_of(i)(r) for r in own.values()]):.2f}" for i in (1, 8, k)),
-                    *([f"{np.mean(judge):.2f}"] if has_judge else []),
+                    f"{mean_of(own, lambda row: row['kl']):.1f}",
+                    *(f"{mean_of(own, best_of(i)):.2f}" for i in (1, 8, k)),
+                    *([f"{mean_of(own, judged('best_of_128')):.2f}"] if has_judge else []),
                     *gains,
                     str(len(own)),
                 ]
@@ -375,7 +383,7 @@ def warnings_table(rows: list[Row]) -> str:
     from scipy import stats
 
     table = []
-    rates = sorted({row["learning_rate"] for row in rows if row["estimator"] != "start"})
+    rates = rates_of(rows)
     for estimator, rate in itertools.product(("adaptive_tea", "tea"), rates):
         at, said, gains = [row for row in rows if row["learning_rate"] == rate], [], []
         for row in at:

@@ -1,17 +1,15 @@
 """The measured coverage: the guide shows it, and the defaults hold what they promise."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.scripts import ROOT, load_script
 from tests.test_readme import test_snippet_prints_what_it_says as assert_prints_what_it_says
 
 from bontea import best_of_k
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks" / "experiments" / "coverage"
 GUIDE = ROOT / "docs" / "guide"
 RESULTS = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
@@ -19,10 +17,7 @@ RESULTS = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
 
 @pytest.fixture(scope="module")
 def experiment():
-    spec = importlib.util.spec_from_file_location("coverage_run", FOLDER / "run.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FOLDER / "run.py")
 
 
 def test_the_guide_shows_the_results(experiment):

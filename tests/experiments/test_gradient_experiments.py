@@ -1,42 +1,29 @@
 """The experiments on gradients: the measurement itself, the ablations, and the warnings."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from tests.scripts import ROOT, load_script
 
 import bontea
 from bontea.tails.normal import tail_coefficient
 from bontea.theory import exact, get_law
 
-EXPERIMENTS = Path(__file__).parents[2] / "benchmarks" / "experiments"
-
-
-def load(folder, script="run"):
-    path = EXPERIMENTS / folder / f"{script}.py"
-    name = f"{folder}_{script}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+EXPERIMENTS = ROOT / "benchmarks" / "experiments"
 
 
 @pytest.fixture(scope="module")
 def alignment():
-    return load("gradient_alignment", "alignment")
+    return load_script(EXPERIMENTS / "gradient_alignment" / "alignment.py")
 
 
 @pytest.fixture(scope="module")
 def ablations():
-    return load("ablations")
+    return load_script(EXPERIMENTS / "ablations" / "run.py")
 
 
 @pytest.fixture(scope="module")
 def warnings():
-    return load("warnings")
+    return load_script(EXPERIMENTS / "warnings" / "run.py")
 
 
 def test_the_exact_advantage_of_a_sample_is_near_that_of_its_law(alignment):
@@ -130,8 +117,8 @@ def test_what_the_diagnostics_say_of_known_rewards(warnings):
 def test_the_warning_comes_before_the_loss(warnings, monkeypatch):
     monkeypatch.setattr(warnings, "STEPS", (0, 25, 100))
     monkeypatch.setattr(warnings, "BATCHES", 8)
-    faked = warnings.along_training(*warnings.STYLED["linear_tea(alpha=0.5)"])
-    safe = warnings.along_training(*warnings.STYLED["linear_tea"])
+    faked = warnings.along_training("linear_tea(alpha=0.5)", 0.5)
+    safe = warnings.along_training("linear_tea", 0.25)
     (_, start, *_), (_, early, z, _), (_, late, *_) = faked
     assert z < -3
     assert early > start > late + 0.1

@@ -1,38 +1,28 @@
 """The training experiments: their driver, their rewards, their summary, and their page."""
 
-import importlib.util
 import json
 import random
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from scipy import stats
+from tests.scripts import ROOT, load_script
 
-ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "benchmarks" / "experiments"
 CONFIGS = sorted(EXPERIMENTS.glob("*/config.yaml"))
-
-
-def load(path, name):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
 def driver():
     pytest.importorskip("trl")
-    return load(EXPERIMENTS / "training" / "run.py", "experiments_run")
+    return load_script(EXPERIMENTS / "training" / "run.py")
 
 
 @pytest.fixture(scope="module")
 def summary():
-    return load(EXPERIMENTS / "training" / "summary.py", "summary")
+    return load_script(EXPERIMENTS / "training" / "summary.py")
 
 
 CONFIG = {
@@ -170,7 +160,7 @@ def test_paired_differences(summary):
 
 
 def test_the_page_says_what_the_results_are(summary):
-    page = load(ROOT / "benchmarks" / "figures" / "results.py", "figures_results")
+    page = load_script(ROOT / "benchmarks" / "figures" / "results.py")
     text = page.PAGE.read_text(encoding="utf-8")
     for name, content in page.contents().items():
         assert f"<!-- {name} -->\n{content}\n<!-- end of {name} -->" in text

@@ -1,26 +1,19 @@
 """The table of tested versions is what the records say, and the records are of what is pinned."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
 import pytest
+from tests.scripts import ROOT, load_script
 
 from bontea.integrations._frameworks import FRAMEWORKS
 
-ROOT = Path(__file__).parents[2]
 RECORDS = sorted((ROOT / "docs" / "integrations" / "tested").glob("*.json"))
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location(
-        "compatibility", ROOT / "scripts" / "compatibility.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "scripts" / "compatibility.py")
 
 
 def test_table(script):

@@ -11,7 +11,6 @@ library is among the variants.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +24,7 @@ from bontea.tails.normal import tail_coefficient
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gradient_alignment"))
 
-from alignment import in_batches, load, measure, rollout_files
+from alignment import in_batches, load, measure, rollout_files, write_results
 
 SETTINGS = ((16, 128), (32, 128), (64, 512))
 
@@ -111,8 +110,7 @@ def main() -> None:
             ratio = (values / base).mean(0)
             print(f"  {label:<52}{ratio[0]:7.3f}{ratio[1]:7.3f}", flush=True)
     if args.json:
-        rows_ = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in out.items())
-        args.json.write_text("{\n" + rows_.replace("NaN", "null") + "\n}\n")
+        write_results(args.json, out)
 
 
 if __name__ == "__main__":

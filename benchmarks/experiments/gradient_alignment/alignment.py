@@ -95,6 +95,12 @@ def rollout_files(folder: Path) -> list[Path]:
     return files
 
 
+def write_results(path: Path, results: dict) -> None:
+    """One line a key; NaN as null."""
+    rows = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in results.items())
+    path.write_text("{\n" + rows.replace("NaN", "null") + "\n}\n")
+
+
 def load(path: Path, reward: str) -> list[Half]:
     data = np.load(path)
     if reward == "verifier":

@@ -1,7 +1,8 @@
-"""How well does each estimator see the best-of-N gradient of a real language model?
+r"""How well does each estimator see the best-of-N gradient of a real language model?
 
     python benchmarks/experiments/gradient_alignment/rollouts.py runs/alignment
-    python benchmarks/experiments/gradient_alignment/run.py runs/alignment --json gradients.json
+    python benchmarks/experiments/gradient_alignment/run.py runs/alignment \
+        --json runs/gradients.json
 
 For every prompt the rollouts are split into two halves. The oracle is the gradient of best-of-N
 with the exact advantage `A*(r)` of the empirical law of one half; estimators see the other half in
@@ -27,7 +28,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ from bontea.bench.lineup import lineup
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from alignment import REWARDS, in_batches, load, measure, rollout_files
+from alignment import REWARDS, in_batches, load, measure, rollout_files, write_results
 
 
 def board(m: int, n: float, binary: bool) -> dict:
@@ -101,8 +101,7 @@ def main() -> None:
                         flush=True,
                     )
     if args.json:
-        rows = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in everything.items())
-        args.json.write_text("{\n" + rows.replace("NaN", "null") + "\n}\n")
+        write_results(args.json, everything)
 
 
 if __name__ == "__main__":

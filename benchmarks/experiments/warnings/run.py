@@ -1,7 +1,8 @@
-"""Did the diagnostics warn? What they say of a reward, and what the tail model then does.
+r"""Did the diagnostics warn? What they say of a reward, and what the tail model then does.
 
     python benchmarks/experiments/gradient_alignment/rollouts.py runs/alignment
-    python benchmarks/experiments/warnings/run.py --rollouts runs/alignment --json w.json
+    python benchmarks/experiments/warnings/run.py --rollouts runs/alignment \
+        --json runs/warnings.json
 
 *Before*: `reward_kind`, `check_tail` (upper half) and `choose_alpha` on 64 groups of 16, drawn 40
 times: the most frequent kind, the median z, the shares of batches in which z is below -2
@@ -32,20 +33,17 @@ from typing import Any
 import numpy as np
 
 import bontea
+from bontea.tails.choose import ALPHAS
 from bontea.theory import LAWS, get_law, style_frontier
 from bontea.theory.style_law import StyleLaw, draw_rewards
+from bontea.training.arms import parse_arm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gradient_alignment"))
 
-from alignment import in_batches, load, measure, rollout_files
+from alignment import in_batches, load, measure, rollout_files, write_results
 
 M, N, GROUPS, BATCHES = 16, 128, 64, 40
-ARMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "linear_tea(alpha=0.5)": ("linear_tea", {"n": N, "alpha": 0.5}),
-    "adaptive_tea": ("adaptive_tea", {"n": N}),
-    "max_at_k": ("max_at_k", {"k": M - 1}),
-    "max_at_k(k=8)": ("max_at_k", {"k": 8}),
-}
+ARMS = ["linear_tea(alpha=0.5)", "adaptive_tea", "max_at_k(k=15)", "max_at_k(k=8)"]
 EXTRA = {
     "normal, ceiling at +1 sd": lambda z: np.minimum(z, 1.0),
     "normal, rounded to 1 sd": np.round,
@@ -63,7 +61,7 @@ def before(draw: Callable[[np.random.Generator], np.ndarray], alpha: float = 0.5
         z.append(bontea.check_tail(rewards, alpha=alpha).z)
         chosen = bontea.choose_alpha(rewards)
         refused.append(chosen is None)
-        less.append((chosen or 0) < min(alpha, 0.75))
+        less.append((chosen or 0) < min(alpha, ALPHAS[0]))  # it never takes more
     z_ = np.array(z, dtype=float)
     return {
         "kind": Counter(kinds).most_common(1)[0][0],
@@ -78,13 +76,12 @@ def on_law(name: str) -> dict[str, Any]:
     law = get_law(name)
     said = before(lambda rng: law.reward(law.latent.draw(rng, (GROUPS, M))))
     after = {}
-    for label, (estimator, params) in ARMS.items():
-        params = {key: value for key, value in params.items() if key != "n"}
-        batch = GROUPS if estimator == "adaptive_tea" else None
+    for arm in map(parse_arm, ARMS):
+        batch = GROUPS if arm.estimator == "adaptive_tea" else None
         got = bontea.effective_n(
-            estimator, n=N, m=M, law=law, groups=40_000, batch=batch, rng=0, **params
+            arm.estimator, n=N, m=M, law=law, groups=40_000, batch=batch, rng=0, **arm.params
         )
-        after[label] = [got.cosine, got.snr, got.effective_n]
+        after[arm.name] = [got.cosine, got.snr, got.effective_n]
     return {**said, "after": after}
 
 
@@ -96,38 +93,35 @@ def on_model(folder: Path, reward: str) -> dict[str, Any]:
         return np.stack([rng.choice(pools[i % len(pools)], M) for i in range(GROUPS)])
 
     table = {}
-    for label, (estimator, params) in ARMS.items():
-        table[label] = in_batches(partial(bontea.ADVANTAGES[estimator], **params))
+    for arm in map(parse_arm, ARMS):
+        budget = {} if arm.estimator == "max_at_k" else {"n": N}
+        call = partial(bontea.ADVANTAGES[arm.estimator], **budget, **arm.params)
+        table[arm.name] = in_batches(call)
     rows = [measure(table, halves, M, N) for halves in prompts]
     after = {
-        label: np.mean(
-            [
-                [r[label]["cosine"], r[label]["directional_snr"], r[label]["closest_n"]]
-                for r in rows
-            ],
-            axis=0,
-        ).tolist()
+        label: np.mean([list(row[label].values()) for row in rows], axis=0).tolist()
         for label in ARMS
     }
     return {**before(draw), "after": after}
 
 
 STEPS = (0, 25, 50, 100, 200, 400)
-STYLED: dict[str, tuple[float, str, dict[str, Any]]] = {
-    "linear_tea(alpha=0.5)": (0.5, "linear_tea", {"alpha": 0.5}),
-    "tea(alpha=0.5)": (0.5, "tea", {"alpha": 0.5}),
-    "gaussian_plug_in": (1.0, "gaussian_plug_in", {}),
-    "tea": (0.25, "tea", {}),
-    "linear_tea": (0.25, "linear_tea", {}),
-    "adaptive_tea": (0.75, "adaptive_tea", {}),
+STYLED = {
+    "linear_tea(alpha=0.5)": 0.5,
+    "tea(alpha=0.5)": 0.5,
+    "gaussian_plug_in": 1.0,
+    "tea": 0.25,
+    "linear_tea": 0.25,
+    "adaptive_tea": 0.75,
 }
 """With the tail fraction that each looks at (`adaptive_tea`: at most)."""
 
 
-def along_training(alpha: float, estimator: str, params: dict[str, Any]) -> list[list[float]]:
+def along_training(name: str, alpha: float) -> list[list[float]]:
     """`[step, share of the best V_N, z of check_tail, share of batches in which choose_alpha takes
     less than alpha]`, mean over 3 seeds."""
-    found = style_frontier(estimator, n=N, m=M, seeds=3, rng=0, **params)
+    arm = parse_arm(name)
+    found = style_frontier(arm.estimator, n=N, m=M, seeds=3, rng=0, **arm.params)
     law, rows = StyleLaw(found.styles), []
     for step in STEPS:
         policies = found.trajectory[step]
@@ -166,13 +160,12 @@ def main() -> None:
     if args.rollouts:
         for reward in ("neural", "sharp", "bounded", "rounded", "verifier"):
             out[f"model: {reward}"] = on_model(args.rollouts, reward)
-    for label, setting in STYLED.items():
-        out[f"styles: {label}"] = {"during": along_training(*setting)}
+    for label, alpha in STYLED.items():
+        out[f"styles: {label}"] = {"during": along_training(label, alpha)}
     for name, row in out.items():
         print(name, json.dumps(row))
     if args.json:
-        rows = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in out.items())
-        args.json.write_text("{\n" + rows.replace("NaN", "null") + "\n}\n")
+        write_results(args.json, out)
 
 
 if __name__ == "__main__":
