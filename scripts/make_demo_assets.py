@@ -29,6 +29,8 @@ from bontea.demo import grammar
 from bontea.demo.reward import HEAD_FILE, MiniLMEncoder, MiniLMReward
 
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<unk>")
+REVIEWS = 128
+"""In one batch of pre-training."""
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -54,6 +56,27 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         model_max_length=128,
         clean_up_tokenization_spaces=False,
     )
+
+
+def batch_of_reviews(
+    tokenizer: PreTrainedTokenizerFast, rng: random.Random, mood: float | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`input_ids` and `labels`, both `(REVIEWS, T)`: prompts with reviews, of a mood or of any."""
+    rows = []
+    subjects = grammar.subjects()
+    for _ in range(REVIEWS):
+        subject = rng.choice(subjects)
+        text, _ = grammar.review(subject, rng, mood)
+        prompt = tokenizer(grammar.prompt_for(subject))["input_ids"]
+        rows.append((len(prompt), [*prompt, *tokenizer(text)["input_ids"]]))
+    width = max(len(row) for _, row in rows) + 1
+    inputs = torch.full((len(rows), width), tokenizer.pad_token_id)
+    labels = torch.full((len(rows), width), -100)
+    for i, (start, row) in enumerate(rows):
+        ids = torch.tensor([*row, tokenizer.eos_token_id])
+        inputs[i, : len(ids)] = ids
+        labels[i, start : len(ids)] = ids[start:]
+    return inputs, labels
 
 
 def make_policy(tokenizer: PreTrainedTokenizerFast, steps: int, seed: int) -> LlamaForCausalLM:
@@ -82,21 +105,8 @@ def make_policy(tokenizer: PreTrainedTokenizerFast, steps: int, seed: int) -> Ll
             (step + 1) / warmup, 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps))
         ),
     )
-    subjects = grammar.subjects()
     for step in range(steps):
-        rows = []
-        for _ in range(128):
-            subject = rng.choice(subjects)
-            text, _ = grammar.review(subject, rng)
-            prompt = tokenizer(grammar.prompt_for(subject))["input_ids"]
-            rows.append((len(prompt), [*prompt, *tokenizer(text)["input_ids"]]))
-        width = max(len(row) for _, row in rows) + 1
-        inputs = torch.full((len(rows), width), tokenizer.pad_token_id)
-        labels = torch.full((len(rows), width), -100)
-        for i, (start, row) in enumerate(rows):
-            ids = torch.tensor([*row, tokenizer.eos_token_id])
-            inputs[i, : len(ids)] = ids
-            labels[i, start : len(ids)] = ids[start:]
+        inputs, labels = batch_of_reviews(tokenizer, rng)
         loss = model(input_ids=inputs, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

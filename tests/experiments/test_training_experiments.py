@@ -164,3 +164,39 @@ def test_the_page_says_what_the_results_are(summary):
     text = page.PAGE.read_text(encoding="utf-8")
     for name, content in page.contents().items():
         assert f"<!-- {name} -->\n{content}\n<!-- end of {name} -->" in text
+
+
+@pytest.mark.slow
+def test_the_contrast_is_the_log_likelihood_ratio_of_its_two_models(tmp_path, monkeypatch):
+    """Their making, and a batch of unequal lengths against the likelihoods token by token."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "contrast"))
+    prepare = load_script(EXPERIMENTS / "contrast" / "prepare.py")
+    monkeypatch.setattr(prepare, "STEPS", 2)
+    import contrast_reward
+
+    prompts = ["write a review of the soup :", "write a short review of the old museum :"]
+    texts = ["the soup was good.", "i liked the museum, and we stayed an hour."]
+    with pytest.raises(FileNotFoundError, match=r"cheerful has no model: run prepare\.py"):
+        contrast_reward.contrast(prompts, texts)
+    prepare.main()
+    found = contrast_reward.contrast(prompts, texts)
+
+    def log_likelihood(name, prompt, text):
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / "runs" / "contrast" / name)
+        model = AutoModelForCausalLM.from_pretrained(tmp_path / "runs" / "contrast" / name).eval()
+        ids, total = tokenizer(prompt)["input_ids"], 0.0
+        for token in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]:
+            with torch.inference_mode():
+                logs = model(torch.tensor([ids])).logits[0, -1].double().log_softmax(-1)
+            total += logs[token].item()
+            ids = [*ids, token]
+        return total
+
+    for prompt, text, own in zip(prompts, texts, found, strict=True):
+        expected = log_likelihood("cheerful", prompt, text) - log_likelihood("gloomy", prompt, text)
+        assert own == pytest.approx(expected, abs=1e-4)
+        assert abs(own) > 1e-3
