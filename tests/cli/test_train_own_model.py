@@ -7,13 +7,12 @@ import pytest
 
 pytest.importorskip("trl")
 
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tests.tiny import word_tokenizer
 from transformers import (
     AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
-    PreTrainedTokenizerFast,
 )
 
 from bontea.cli import main
@@ -30,11 +29,7 @@ def local(tmp_path, monkeypatch):
     """A folder with `policy`, `reward` (tiny, random weights), `chat.jsonl` and `plain.csv`."""
     import torch
 
-    words = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, "<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
-    )
+    tokenizer = word_tokenizer(WORDS)
     tokenizer.chat_template = TEMPLATE
     config = LlamaConfig(
         vocab_size=len(WORDS),

@@ -21,7 +21,7 @@ trl = pytest.importorskip("trl")
 import transformers  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from tests.integrations.batches import check_other_versions  # noqa: E402
-from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
+from tests.tiny import word_tokenizer  # noqa: E402
 
 import bontea  # noqa: E402
 from bontea.integrations import trl as adapter  # noqa: E402
@@ -44,14 +44,9 @@ PROMPTS = Dataset.from_dict({"prompt": ["the cat", "a dog", "one bird", "two fis
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
     """A Llama of 2 layers, 32 wide, over 16 words."""
-    vocab = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *WORDS])}
-    raw = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
-    raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=raw, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
-    )
+    tokenizer = word_tokenizer(["<pad>", "<eos>", "<unk>", *WORDS])
     config = transformers.LlamaConfig(
-        vocab_size=len(vocab), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
         num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64,
         pad_token_id=0, eos_token_id=1, bos_token_id=None,
     )  # fmt: skip

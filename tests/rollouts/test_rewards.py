@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.tiny import word_tokenizer
 
 from bontea.rollouts.rewards import load_reward, score
 
@@ -66,16 +67,10 @@ def test_function_by_name(tmp_path, monkeypatch):
 def test_sequence_classification_model(tmp_path):
     transformers = pytest.importorskip("transformers")
     torch = pytest.importorskip("torch")
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    words = Tokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1, "good": 2, "bad": 3}, "<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="<pad>", unk_token="<unk>"
-    )
+    tokenizer = word_tokenizer(["<pad>", "<eos>", "<unk>", "good", "bad"])
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
-        vocab_size=4,
+        vocab_size=len(tokenizer),
         hidden_size=16,
         intermediate_size=16,
         num_hidden_layers=1,

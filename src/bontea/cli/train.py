@@ -78,7 +78,6 @@ def run(args: argparse.Namespace) -> int:
     from bontea.report.table import comparison_table, difference_lines
     from bontea.training import job
     from bontea.training.progress import JobProgress, Stopped
-    from bontea.training.results import to_mapping
 
     world = int(os.environ.get("WORLD_SIZE", 1))
     settings.resolve(processes=world, gpu=torch.cuda.is_available())
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     again = f"bontea train --resume --output {shlex.quote(str(settings.output))}"
     try:
         with progress.catch_interrupt():
-            results = job.run(settings, progress)
+            mapping = job.run(settings, progress)
             job.leave_processes()
     except (Stopped, KeyboardInterrupt):
         progress.say(f"stopped; nothing finished is lost. Go on with:\n  {again}")
@@ -99,9 +98,8 @@ def run(args: argparse.Namespace) -> int:
             f"the disk of {settings.output} is full; nothing finished is lost. Free some space and "
             f"go on with: {again}"
         ) from error
-    if not job.is_main_process():
+    if mapping is None:
         return 0
-    mapping = to_mapping(results, settings)
     if args.json:
         print(json.dumps(mapping))
         return 0

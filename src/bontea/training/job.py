@@ -52,8 +52,8 @@ class Inputs:
     held_out: list[Row]
 
 
-def run(settings: Settings, progress: JobProgress) -> list[ArmResult]:
-    """Run or go on with a job; the results of the start and of every arm, in order."""
+def run(settings: Settings, progress: JobProgress) -> dict[str, Any] | None:
+    """Run or go on with a job; what `results.json` holds, None where not the main process."""
     folder = settings.output_folder()
     _join_processes()
     inputs = load_inputs(settings)
@@ -65,9 +65,7 @@ def run(settings: Settings, progress: JobProgress) -> list[ArmResult]:
         spent = arm_module.train(settings, arm, inputs, folder / arm.folder, progress)
         model = str(folder / arm.folder / "model")
         results.append(_evaluate(settings, inputs, arm.folder, model, progress, arm.name, spent))
-    if is_main_process():
-        summarise(results, settings, folder)
-    return results
+    return summarise(results, settings, folder) if is_main_process() else None
 
 
 def load_inputs(settings: Settings) -> Inputs:
