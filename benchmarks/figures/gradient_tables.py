@@ -15,7 +15,7 @@ import numpy as np
 EXPERIMENTS = Path(__file__).parents[2] / "benchmarks" / "experiments"
 BASE = "max_at_k k=M-1"
 SETTINGS = ((8, 128), (16, 64), (16, 128), (16, 512), (32, 128), (64, 512))
-REWARDS = ("neural", "sharp", "bounded", "rounded", "verifier")
+REWARDS = ("neural", "sharp", "bounded", "rounded", "verifier", "distilled", "contrast")
 Results = dict[str, list[list[float]]]
 
 
@@ -109,8 +109,9 @@ def read(folder: str, name: str = "results.json") -> Any:
 
 
 def start() -> Results:
-    """Gradients at the start policy."""
-    return read("gradient_alignment", "results_start.json")
+    """Gradients at the start policy: of five rewards, and of two that training was done on."""
+    names = ("results_start.json", "results_training_rewards.json")
+    return {k: v for name in names for k, v in read("gradient_alignment", name).items()}
 
 
 def contents() -> dict[str, str]:

@@ -43,6 +43,8 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"
 EXTRAPOLATING = "adaptive_tea"
 FEWEST = 3
 """Seeds that a cell needs to be shown."""
+NEAR = 5e-5
+"""The learning rate that goes about one nat from the start."""
 PLANNED = 2e-4
 """The largest learning rate of the plan; a larger one was tried and is not used."""
 
@@ -97,6 +99,8 @@ def pooled_table(rows: list[Row]) -> str:
         groups[f"M = {m}"] = [cell for cell in found if cell[0] == m]
     for n in NS:
         groups[f"N = {n:,}"] = [cell for cell in found if cell[1] == n]
+    for low, high in ((1, 8), (16, 32), (64, 128), (256, 512)):
+        groups[f"N / M = {low} to {high}"] = [c for c in found if low <= c[1] / c[0] <= high]
     table = []
     for name, own in groups.items():
         if not own:
@@ -115,20 +119,29 @@ def pooled_table(rows: list[Row]) -> str:
 
 
 def trained_for_table(rows: list[Row]) -> str:
-    """`adaptive_tea` trained for N = 2,048 minus the same trained for N = 128, by M."""
+    """`adaptive_tea` trained for another N minus the same trained for N = 128, by M and pooled."""
     table = []
-    for m in MS:
-        far, near = (select(rows, EXTRAPOLATING, m, n) for n in (2048, 128))
-        found = [difference(far, near, best_of(k)) for k in KS]
-        table.append([str(m), *map(str, found), str(len(found[0].by_seed))])
-    return markdown(["M", *(f"best of {k}" for k in KS), "seeds"], table)
+    for n in (n for n in NS if n != 128):
+        found = {
+            m: [
+                difference(*(select(rows, EXTRAPOLATING, m, own) for own in (n, 128)), best_of(k))
+                for k in KS
+            ]
+            for m in MS
+        }
+        if any(len(own[0].by_seed) < FEWEST for own in found.values()):
+            continue
+        together = [pooled([own[i] for own in found.values()]) for i in range(len(KS))]
+        for m, own in [*found.items(), ("all", together)]:
+            table.append([f"{n:,}", str(m), *map(str, own), str(len(own[0].by_seed))])
+    return markdown(["N", "M", *(f"best of {k}" for k in KS), "seeds"], table)
 
 
 def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
     """Rank correlation, over estimators, of what the gradient at the start says with training.
 
-    Arms of M = 16, N = 128; cosine and directional SNR of the embedded reward, mean over prompts.
-    Beside it, how far training went.
+    Arms of M = 16, N = 128; cosine and directional SNR of the reward they train on, mean over
+    prompts. Beside it, how far training went.
     """
     from scipy import stats
 
@@ -141,7 +154,7 @@ def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
     names = [name for name, scale in arms_of(rows) if scale == "batch"]
     said = np.array(
         [
-            np.mean(gradients[f"neural 16 128 {labels.get(name, name)}"], axis=0)[:2]
+            np.mean(gradients[f"distilled 16 128 {labels.get(name, name)}"], axis=0)[:2]
             for name in names
         ]
     )
@@ -268,18 +281,25 @@ def hacking_table(rows: list[Row]) -> str:
 
 
 def gains_table(
-    rows: list[Row], arms: list[tuple[str, str]], m: int, *, n: float = 128, k: int = 128
+    rows: list[Row],
+    arms: list[tuple[str, str]],
+    m: int,
+    *,
+    n: float = 128,
+    k: int = 128,
+    within_rates: bool = True,
 ) -> str:
     """One row an arm, however few its seeds: where it went, and best-of-k minus that of three
     opponents.
 
-    `arms` are names with an advantage scale; rates that differ are compared within each.
+    `arms` are names with an advantage scale; rates that differ are compared within each, unless
+    every arm has its own.
     """
     table = []
     has_judge = any("judge" in row for row in rows)
     rates = rates_of(rows)
-    for rate in rates:
-        at = [row for row in rows if row["learning_rate"] == rate]
+    parts = [[row for row in rows if row["learning_rate"] == rate] for rate in rates]
+    for at in parts if within_rates else [rows]:
         for name, scale in arms:
             own = select(at, name, m, n, scale)
             if not own:
@@ -292,7 +312,7 @@ def gains_table(
             ]
             table.append(
                 [
-                    *([f"{rate:g}"] if len(rates) > 1 else []),
+                    *([f"{rates_of(list(own.values()))[0]:g}"] if len(rates) > 1 else []),
                     f"`{name}`" + (f", scale {scale}" if scale != "batch" else ""),
                     f"{mean_of(own, lambda row: row['kl']):.1f}",
                     *(f"{mean_of(own, best_of(i)):.2f}" for i in (1, 8, k)),
@@ -440,13 +460,19 @@ def contents() -> dict[str, str]:
     found = {
         name: load(EXPERIMENTS / name / "results.jsonl")
         for name in (
-            "budget", "regime", "learning_rates", "estimators", "verifier", "second_policy",
-            "smallest", "embedded_job",
+            "budget", "regime", "learning_rates", "estimators", "equal_distance", "verifier",
+            "second_policy", "contrast", "smallest", "embedded_job",
         )
     }  # fmt: skip
     near, larger = at_16(found["budget"]), at_16(found["regime"])
     far = [row for row in larger if row["learning_rate"] == PLANNED]
-    every = [*near, *found["estimators"]]
+    every, equal = [*near, *found["estimators"]], found["equal_distance"]
+    verifier, contrast = (
+        [row for row in found[name] if row["learning_rate"] == NEAR]
+        for name in ("verifier", "contrast")
+    )
+    as_far = [row for row in found["contrast"] if row["learning_rate"] != NEAR]
+    as_far += [row for row in contrast if row["estimator"] == "grpo"]
     start = [row for row in near if row["estimator"] == "start"]
     core = [(name, "batch") for name, _ in CORE[1:]]
     return {
@@ -459,10 +485,14 @@ def contents() -> dict[str, str]:
         "differences at 16": differences_table(near, CORE, 16),
         "estimators": gains_table(every, arms_of(every), 16),
         "foretold": foretold_table(every, gradient_tables.start()),
+        "equally far": gains_table(equal, arms_of(equal), 16, within_rates=False),
+        "foretold, equally far": foretold_table(equal, gradient_tables.start()),
         "regime": gains_table([*near, *larger], core, 16),
         "arms far away": arms_table([*start, *far], CORE, 16),
         "differences far away": differences_table(far, CORE, 16),
         "verifier": gains_table(found["verifier"], arms_of(found["verifier"]), 8, n=32, k=32),
+        "contrast": gains_table(contrast, arms_of(contrast), 16),
+        "contrast, equally far": gains_table(as_far, arms_of(as_far), 16, within_rates=False),
         "second policy": gains_table(found["second_policy"], arms_of(found["second_policy"]), 16),
         "robustness": robustness_table(
             {
@@ -470,7 +500,8 @@ def contents() -> dict[str, str]:
                 "`distilled`, more than ten nats": (far, 16, 128),
                 "the embedded reward, `bontea train`": (found["embedded_job"], 16, 128),
                 "another policy": (found["second_policy"], 16, 128),
-                "0/1 reward, pass@32": (found["verifier"], 8, 32),
+                "a likelihood ratio (nats; spread 4.7)": (contrast, 16, 128),
+                "0/1 reward, pass@32": (verifier, 8, 32),
             }
         ),
         "smallest": smallest_table(found["smallest"]),

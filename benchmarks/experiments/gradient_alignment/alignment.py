@@ -11,15 +11,26 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+from bontea.rollouts.rewards import load_reward
 
-REWARDS = {
+for folder in ("training", "contrast"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
+
+OF_NEURAL = {
     "neural": lambda r: r,
     "sharp": lambda r: np.exp(r / 2),
     "bounded": lambda r: 1 / (1 + np.exp(-(r - 1))),
     "rounded": lambda r: np.round(2 * r) / 2,
-    "verifier": None,
 }
+"""Functions of the embedded reward, which the rollouts come with."""
+OF_TEXT = {
+    "verifier": "rewards:verifier",
+    "distilled": "rewards:distilled",
+    "contrast": "contrast_reward:contrast",
+}
+"""Rewards of training experiments, given to the texts anew."""
+SCORED = 512
+"""Texts in one call of a reward."""
 REGROUPINGS = 32
 BUDGETS = [2.0**i for i in range(11)]
 
@@ -102,14 +113,16 @@ def write_results(path: Path, results: dict) -> None:
 
 
 def load(path: Path, reward: str) -> list[Half]:
+    """The rollouts of a prompt with a reward of `OF_NEURAL` or `OF_TEXT`, in two halves."""
     data = np.load(path)
-    if reward == "verifier":
-        from rewards import passes
-
-        rows = map(json.loads, path.with_suffix(".jsonl").open(encoding="utf-8"))
-        rewards = np.array([float(passes(row["completion"])) for row in rows])
+    if reward in OF_TEXT:
+        lines = path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
+        rows, function = [json.loads(line) for line in lines], load_reward(OF_TEXT[reward])
+        texts = [[row["prompt"] for row in rows], [row["completion"] for row in rows]]
+        parts = range(0, len(rows), SCORED)
+        rewards = np.concatenate([function(*(t[i : i + SCORED] for t in texts)) for i in parts])
     else:
-        rewards = REWARDS[reward](data["rewards"])
+        rewards = OF_NEURAL[reward](data["rewards"])
     sketch = data["sketch"]
     order = np.random.default_rng(7).permutation(len(rewards))
     return [Half(rewards[half], sketch[half]) for half in np.array_split(order, 2)]

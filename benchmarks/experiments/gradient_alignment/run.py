@@ -19,9 +19,10 @@ roles. With g the expected gradient of an estimator, g* the oracle, in sketched 
   the deployment budget that the estimator really optimises.
 
 The rewards: `neural`, the embedded Bradley-Terry reward; `sharp`, its exponential; `bounded`, a
-logistic function of it; `rounded`, to halves; `verifier`, 0 or 1 (../training/rewards.py). The last
-two columns are ratios to `max_at_k` with k = M - 1 on the same rollouts, mean over prompts, `+-`
-their standard errors.
+logistic function of it; `rounded`, to halves; `verifier`, 0 or 1, and `distilled`, both of
+../training/rewards.py; `contrast`, for which ../contrast/prepare.py goes first. The last two
+columns are ratios to `max_at_k` with k = M - 1 on the same rollouts, mean over prompts, `+-` their
+standard errors.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from bontea.bench.lineup import lineup
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from alignment import REWARDS, in_batches, load, measure, rollout_files, write_results
+from alignment import OF_NEURAL, OF_TEXT, in_batches, load, measure, rollout_files, write_results
 
 
 def board(m: int, n: float, binary: bool) -> dict:
@@ -70,7 +71,8 @@ def board(m: int, n: float, binary: bool) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rewards", nargs="+", default=list(REWARDS), choices=list(REWARDS))
+    choices = [*OF_NEURAL, *OF_TEXT]
+    parser.add_argument("--rewards", nargs="+", default=choices[:5], choices=choices)
     parser.add_argument("--m", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--n", type=float, nargs="+", default=[64, 128, 512])
     parser.add_argument("--json", type=Path)
