@@ -79,10 +79,32 @@ def batch_of_reviews(
     return inputs, labels
 
 
+def learn_reviews(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    steps: int,
+    seed: int,
+    mood: float | None = None,
+) -> None:
+    """Steps on reviews that are drawn fresh for every batch; the model is changed in place."""
+    rng = random.Random(seed)
+    for step in range(steps):
+        inputs, labels = batch_of_reviews(tokenizer, rng, mood)
+        loss = model(input_ids=inputs, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if step % 50 == 0 or step == steps - 1:
+            print(f"step {step:4d}  loss {loss.item():.3f}", flush=True)
+
+
 def make_policy(tokenizer: PreTrainedTokenizerFast, steps: int, seed: int) -> LlamaForCausalLM:
     """Pre-train the policy on reviews that are drawn fresh for every batch."""
     torch.manual_seed(seed)
-    rng = random.Random(seed)
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
@@ -105,16 +127,7 @@ def make_policy(tokenizer: PreTrainedTokenizerFast, steps: int, seed: int) -> Ll
             (step + 1) / warmup, 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps))
         ),
     )
-    for step in range(steps):
-        inputs, labels = batch_of_reviews(tokenizer, rng)
-        loss = model(input_ids=inputs, labels=labels).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        if step % 50 == 0 or step == steps - 1:
-            print(f"step {step:4d}  loss {loss.item():.3f}", flush=True)
+    learn_reviews(model, tokenizer, optimizer, schedule, steps, seed)
     return model
 
 

@@ -116,10 +116,10 @@ def start() -> Results:
 
 def contents() -> dict[str, str]:
     """The tables by the names in their markers."""
-    warnings = read("warnings")
+    gradients, warnings = start(), read("warnings")
     return {
-        "gradients": by_setting(start(), "neural"),
-        "gradients by reward": by_reward(start(), 16, 128),
+        "gradients": by_setting(gradients, "neural"),
+        "gradients by reward": by_reward(gradients, 16, 128),
         "ablations": ablations(read("ablations")),
         "warned": warned(warnings),
         "during": during(warnings),

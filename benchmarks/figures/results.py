@@ -474,7 +474,7 @@ def contents() -> dict[str, str]:
     as_far = [row for row in found["contrast"] if row["learning_rate"] != NEAR]
     as_far += [row for row in contrast if row["estimator"] == "grpo"]
     start = [row for row in near if row["estimator"] == "start"]
-    core = [(name, "batch") for name, _ in CORE[1:]]
+    core, gradients = [(name, "batch") for name, _ in CORE[1:]], gradient_tables.start()
     return {
         "learning rates": rates_table(found["learning_rates"]),
         "learning rates, judged": hacking_table(found["learning_rates"]),
@@ -484,9 +484,9 @@ def contents() -> dict[str, str]:
         "arms at 16": arms_table(near, CORE, 16),
         "differences at 16": differences_table(near, CORE, 16),
         "estimators": gains_table(every, arms_of(every), 16),
-        "foretold": foretold_table(every, gradient_tables.start()),
+        "foretold": foretold_table(every, gradients),
         "equally far": gains_table(equal, arms_of(equal), 16, within_rates=False),
-        "foretold, equally far": foretold_table(equal, gradient_tables.start()),
+        "foretold, equally far": foretold_table(equal, gradients),
         "regime": gains_table([*near, *larger], core, 16),
         "arms far away": arms_table([*start, *far], CORE, 16),
         "differences far away": differences_table(far, CORE, 16),
