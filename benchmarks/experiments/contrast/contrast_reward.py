@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+from likelihood import head_of, log_ratio
 
 FOLDER = Path("runs/contrast")
 MOODS = {"cheerful": 1.0, "gloomy": -1.0}
@@ -35,19 +38,7 @@ def _loaded() -> tuple[Any, list[Any]]:
 def contrast(prompts: Sequence[str], completions: Sequence[str], **_: Any) -> list[float]:
     """The log-ratio of every completion with its end, summed over tokens, in nats."""
     tokenizer, models = _loaded()
-    heads = tokenizer(list(prompts))["input_ids"]
     tails = tokenizer(list(completions), add_special_tokens=False)["input_ids"]
-    rows = [[*head, *tail, tokenizer.eos_token_id] for head, tail in zip(heads, tails, strict=True)]
-    width = max(map(len, rows))
-    ids = torch.full((len(rows), width), tokenizer.pad_token_id)
-    counted = torch.zeros(len(rows), width - 1, dtype=torch.double)
-    for i, (head, row) in enumerate(zip(heads, rows, strict=True)):
-        ids[i, : len(row)] = torch.tensor(row)
-        counted[i, len(head) - 1 : len(row) - 1] = 1
-    with torch.inference_mode():
-        # Padding is on the right of causal models, so it needs no mask.
-        logs = [
-            model(ids).logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0].double()
-            for model in models
-        ]
-    return ((logs[0] - logs[1]) * counted).sum(1).tolist()
+    tails = [[*tail, tokenizer.eos_token_id] for tail in tails]
+    sides = [(model, lambda prompt: head_of(tokenizer, prompt)) for model in models]
+    return log_ratio(sides, prompts, tails).tolist()

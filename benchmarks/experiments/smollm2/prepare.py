@@ -4,8 +4,8 @@
     python benchmarks/experiments/smollm2/prepare.py questions.jsonl
 
 Writes runs/smollm2/model, train.jsonl and held_out.jsonl. The file has a `prompt` a line, or
-`turns` of which the first is taken (the 80 questions of MT-Bench have). Three in ten questions are
-held out.
+`turns` of which the first is taken (the 80 questions of MT-Bench have). Questions that make chats of
+more than 72 tokens are left out (33 of those 80); of the rest eight are held out.
 """
 
 from __future__ import annotations
@@ -15,20 +15,27 @@ import random
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "extrapolation"))
+for folder in ("extrapolation", "training"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
 from rollouts import read_questions, smollm2
 
+from likelihood import head_of
+
 FOLDER = Path("runs/smollm2")
+LONGEST, HELD_OUT = 72, 8
 
 
 def main(questions: Path) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    smollm2(FOLDER / "model")
-    chats = list(read_questions(questions, 10**9).values())
+    _, tokenizer = smollm2(FOLDER / "model")
+    chats = [
+        row
+        for row in read_questions(questions, 10**9).values()
+        if len(head_of(tokenizer, row["prompt"])) <= LONGEST
+    ]
     random.Random(0).shuffle(chats)
-    cut = round(0.3 * len(chats))
-    for name, rows in {"held_out": chats[:cut], "train": chats[cut:]}.items():
+    for name, rows in {"held_out": chats[:HELD_OUT], "train": chats[HELD_OUT:]}.items():
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (FOLDER / f"{name}.jsonl").write_text(text, encoding="utf-8")
         print(f"{name}: {len(rows)} questions")

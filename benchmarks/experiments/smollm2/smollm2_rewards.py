@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+from likelihood import head_of, log_ratio
 
 MODEL = Path("runs/smollm2/model")
 SYSTEMS = (
     "You are a cheerful assistant who loves every subject and praises it.",
     "You are a gloomy assistant who is bored by every subject and complains.",
 )
-BATCH = 64
 
 
 @functools.lru_cache(maxsize=1)
@@ -39,40 +42,15 @@ def _loaded() -> tuple[Any, Any]:
 def contrast(prompts: Sequence[Any], completions: Sequence[Any], **_: Any) -> list[float]:
     """The log-ratio of every response, in nats."""
     tokenizer, model = _loaded()
-    logs = [_log_likelihood(tokenizer, model, s, prompts, completions) for s in SYSTEMS]
-    return (logs[0] - logs[1]).tolist()
+    texts = [answer[0]["content"] for answer in completions]
+    tails = tokenizer(texts, add_special_tokens=False)["input_ids"]
 
+    def under(system: str) -> Callable[[Any], list[int]]:
+        chat = [{"role": "system", "content": system}]
+        return lambda prompt: head_of(tokenizer, [*chat, *prompt])
 
-def _log_likelihood(
-    tokenizer: Any, model: Any, system: str, prompts: Sequence[Any], completions: Sequence[Any]
-) -> torch.Tensor:
-    """`log p(y | system, x)` of every response, double precision, on the CPU."""
-    out = []
-    for start in range(0, len(prompts), BATCH):
-        rows, lengths = [], []
-        for prompt, answer in zip(
-            prompts[start:][:BATCH], completions[start:][:BATCH], strict=True
-        ):
-            chat = [{"role": "system", "content": system}, *prompt]
-            head = tokenizer.apply_chat_template(
-                chat, add_generation_prompt=True, return_dict=True
-            )["input_ids"]
-            tail = tokenizer(answer[0]["content"], add_special_tokens=False)["input_ids"]
-            rows.append(head + tail)
-            lengths.append((len(head), len(tail)))
-        width = max(map(len, rows))
-        ids = torch.zeros(len(rows), width, dtype=torch.long)
-        attended, counted = torch.zeros_like(ids), torch.zeros(len(rows), width - 1)
-        for i, (row, (head, tail)) in enumerate(zip(rows, lengths, strict=True)):
-            ids[i, : len(row)] = torch.tensor(row)
-            attended[i, : len(row)] = 1
-            counted[i, head - 1 : head - 1 + tail] = 1
-        ids, attended = ids.to(model.device), attended.to(model.device)
-        with torch.inference_mode():
-            logits = model(ids, attention_mask=attended).logits[:, :-1].float()
-            logs = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
-        out.append((logs.double() * counted).sum(1))
-    return torch.cat(out)
+    sides = [(model, under(system)) for system in SYSTEMS]
+    return log_ratio(sides, prompts, tails).tolist()
 
 
 @functools.lru_cache(maxsize=1)

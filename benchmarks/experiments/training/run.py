@@ -34,14 +34,16 @@ import torch
 import yaml
 from accelerate import PartialState
 
+sys.path.insert(0, str(Path(__file__).parent))  # for rewards named in configs as well
+
+from likelihood import head_of, log_ratio
+
 import bontea
 from bontea.rollouts.rewards import Reward
 from bontea.training import arm as arm_module
 from bontea.training import job
 from bontea.training.progress import JobProgress, Stopped
 from bontea.training.settings import Settings
-
-sys.path.insert(0, str(Path(__file__).parent))  # for rewards named in configs
 
 VALIDATION = 8
 """The last training prompts: none is trained on, learning rates are chosen on them."""
@@ -210,7 +212,8 @@ def measure(
         out["judge"] = judged(job.load_reward(judge), prompts, texts, table)
     if path != inputs.model:
         start = arm_module.load_model(settings, inputs.model)
-        out["kl"] = round(kl(model, start, inputs.tokenizer, prompts, texts), 3)
+        longest = int(settings.max_new_tokens or 0)
+        out["kl"] = round(kl(model, start, inputs.tokenizer, prompts, texts, longest), 3)
     return out
 
 
@@ -244,31 +247,25 @@ def judged(
     return out
 
 
-def kl(model: Any, start: Any, tokenizer: Any, prompts: list[str], texts: list[list[str]]) -> float:
-    """Mean of `log pi(y) - log pi_start(y)` over the first rollouts of every prompt, in nats."""
-    total = []
+def kl(
+    model: Any,
+    start: Any,
+    tokenizer: Any,
+    prompts: list[Any],
+    texts: list[list[str]],
+    longest: int,
+) -> float:
+    """Mean of `log pi(y) - log pi_start(y)` over the first rollouts of every prompt, in nats.
+
+    A rollout of `longest` tokens was cut off: it has no end whose likelihood could count.
+    """
+    asked, tails = [], []
     for prompt, own in zip(prompts, texts, strict=True):
-        head = (
-            tokenizer(prompt)["input_ids"]
-            if isinstance(prompt, str)
-            else tokenizer.apply_chat_template(
-                prompt, add_generation_prompt=True, return_dict=True
-            )["input_ids"]
-        )
-        rows = tokenizer(own[:KL_ROLLOUTS], add_special_tokens=False)["input_ids"]
-        rows = [[*row, tokenizer.eos_token_id] for row in rows]
-        width = max(map(len, rows))
-        tails = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for row in rows])
-        mask = torch.tensor([[1.0] * len(row) + [0.0] * (width - len(row)) for row in rows])
-        ids = torch.cat([torch.tensor(head).expand(len(rows), -1), tails], dim=1)
-        ids, tails = ids.to(model.device), tails.to(model.device)
-        with torch.inference_mode():
-            logs = [
-                each(ids).logits[:, len(head) - 1 : -1].log_softmax(-1).gather(-1, tails[..., None])
-                for each in (model, start)
-            ]
-        total.append(((logs[0] - logs[1])[..., 0].float().cpu() * mask).sum(1))
-    return float(torch.cat(total).mean())
+        for tail in tokenizer(own[:KL_ROLLOUTS], add_special_tokens=False)["input_ids"]:
+            asked.append(prompt)
+            tails.append(tail if len(tail) >= longest else [*tail, tokenizer.eos_token_id])
+    sides = [(each, lambda prompt: head_of(tokenizer, prompt)) for each in (model, start)]
+    return float(log_ratio(sides, asked, tails).mean())
 
 
 def main() -> None:
