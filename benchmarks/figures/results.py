@@ -293,9 +293,10 @@ def gains_table(
     opponents.
 
     `arms` are names with an advantage scale; rates that differ are compared within each, unless
-    every arm has its own.
+    every arm has its own. The start has no gains, and an opponent that was not run no column.
     """
     table = []
+    others = [o for o in ("grpo", *opponents(m)) if any(row["estimator"] == o for row in rows)]
     has_judge = any("judge" in row for row in rows)
     rates = rates_of(rows)
     parts = [[row for row in rows if row["learning_rate"] == rate] for rate in rates]
@@ -306,15 +307,15 @@ def gains_table(
                 continue
             gains = [
                 ""
-                if (name, scale) == (other, "batch")
+                if name == "start" or (name, scale) == (other, "batch")
                 else str(difference(own, select(at, other, m), best_of(k)))
-                for other in ("grpo", *opponents(m))
+                for other in others
             ]
             table.append(
                 [
                     *([f"{rates_of(list(own.values()))[0]:g}"] if len(rates) > 1 else []),
                     f"`{name}`" + (f", scale {scale}" if scale != "batch" else ""),
-                    f"{mean_of(own, lambda row: row['kl']):.1f}",
+                    f"{mean_of(own, lambda row: row.get('kl', 0.0)):.1f}",
                     *(f"{mean_of(own, best_of(i)):.2f}" for i in (1, 8, k)),
                     *([f"{mean_of(own, judged('best_of_128')):.2f}"] if has_judge else []),
                     *gains,
@@ -323,7 +324,8 @@ def gains_table(
             )
     header = [*(["learning rate"] if len(rates) > 1 else []), "arm", "KL", "best of 1", "best of 8"]
     header += [f"best of {k}", *(["judge, winner of 128"] if has_judge else [])]
-    minus = [f"{k}: minus `grpo`", *(f"minus `{other}`" for other in opponents(m))]
+    minus = [f"minus `{other}`" for other in others]
+    minus[0] = f"{k}: {minus[0]}"
     return markdown([*header, *minus, "seeds"], table)
 
 
