@@ -4,8 +4,8 @@
     python benchmarks/experiments/smollm2/prepare.py questions.jsonl
 
 Writes runs/smollm2/model, train.jsonl and held_out.jsonl. The file has a `prompt` a line, or
-`turns` of which the first is taken (the 80 questions of MT-Bench have). Questions that make chats of
-more than 72 tokens are left out (33 of those 80); of the rest eight are held out.
+`turns` of which the first is taken (the 80 questions of MT-Bench have). Questions that make chats
+of more than 72 tokens are left out (33 of those 80); of the rest eight are held out.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import random
 import sys
 from pathlib import Path
 
-for folder in ("extrapolation", "training"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
-
-from rollouts import read_questions, smollm2
+sys.path.insert(0, str(Path(__file__).parents[1] / "extrapolation"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 from likelihood import head_of
+
+from rollouts import read_questions, smollm2
 
 FOLDER = Path("runs/smollm2")
 LONGEST, HELD_OUT = 72, 8
