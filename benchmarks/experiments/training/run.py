@@ -32,7 +32,6 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from accelerate import PartialState
 
 sys.path.insert(0, str(Path(__file__).parent))  # for rewards named in configs as well
 
@@ -41,7 +40,7 @@ from likelihood import head_of, log_ratio
 import bontea
 from bontea.rollouts.rewards import Reward
 from bontea.training import arm as arm_module
-from bontea.training import job
+from bontea.training import job, processes
 from bontea.training.progress import JobProgress, Stopped
 from bontea.training.settings import Settings
 
@@ -278,7 +277,7 @@ def main() -> None:
     args = parser.parse_args()
     if not args.config.is_file():
         parser.error(f"{args.config} is not there: give the config.yaml of an experiment")
-    PartialState(cpu=not torch.cuda.is_available())
+    processes.join()
     torch.set_num_threads(1)  # two processes on two cores, and the same digits on any machine
     config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
     sys.path.insert(0, str(args.config.parent.resolve()))

@@ -76,18 +76,17 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from bontea.report.table import comparison_table, difference_lines
-    from bontea.training import job
+    from bontea.training import job, processes
     from bontea.training.progress import JobProgress, Stopped
 
-    world = int(os.environ.get("WORLD_SIZE", 1))
-    settings.resolve(processes=world, gpu=torch.cuda.is_available())
-    progress = JobProgress(quiet=not job.is_main_process())
+    settings.resolve(processes=processes.world_size(), gpu=torch.cuda.is_available())
+    progress = JobProgress(quiet=not processes.is_main())
     progress.say(f"output: {settings.output}")
     again = f"bontea train --resume --output {shlex.quote(str(settings.output))}"
     try:
         with progress.catch_interrupt():
             mapping = job.run(settings, progress)
-            job.leave_processes()
+            processes.leave()
     except (Stopped, KeyboardInterrupt):
         progress.say(f"stopped; nothing finished is lost. Go on with:\n  {again}")
         return 130

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import math
-import os
 import shutil
 import sys
 import time
@@ -18,6 +17,7 @@ import bontea
 from bontea import GroupTooSmallError
 from bontea.rollouts import model as models
 from bontea.training.arms import Arm
+from bontea.training.processes import world_size
 from bontea.training.progress import JobProgress, Stopped
 from bontea.training.settings import Settings
 
@@ -153,7 +153,7 @@ def _trainer(
 
     from bontea.integrations.trl import BestOfNConfig, BestOfNTrainer
 
-    world = int(os.environ.get("WORLD_SIZE", 1))
+    world = world_size()
     gpu = torch.cuda.is_available()
     micro = int(settings.micro_batch or 1)
     fields: dict[str, Any] = {

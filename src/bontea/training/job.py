@@ -34,6 +34,7 @@ from bontea.rollouts.rewards import Reward
 from bontea.rollouts.sample import sample_rollouts
 from bontea.rollouts.table import RolloutFile
 from bontea.training import arm as arm_module
+from bontea.training import processes
 from bontea.training.progress import JobProgress
 from bontea.training.results import ArmResult, summarise
 from bontea.training.settings import Settings
@@ -55,7 +56,7 @@ class Inputs:
 def run(settings: Settings, progress: JobProgress) -> dict[str, Any] | None:
     """Run or go on with a job; what `results.json` holds, None where not the main process."""
     folder = settings.output_folder()
-    _join_processes()
+    processes.join()
     inputs = load_inputs(settings)
     for arm in settings.arms:
         arm_module.check(settings, arm)
@@ -65,7 +66,7 @@ def run(settings: Settings, progress: JobProgress) -> dict[str, Any] | None:
         spent = arm_module.train(settings, arm, inputs, folder / arm.folder, progress)
         model = str(folder / arm.folder / "model")
         results.append(_evaluate(settings, inputs, arm.folder, model, progress, arm.name, spent))
-    return summarise(results, settings, folder) if is_main_process() else None
+    return summarise(results, settings, folder) if processes.is_main() else None
 
 
 def load_inputs(settings: Settings) -> Inputs:
@@ -143,7 +144,7 @@ def prepare_folder(settings: Settings, inputs: Inputs) -> None:
             f"output folder {folder} has {free / 1e6:,.0f} MB free, and about {need / 1e6:,.0f} MB "
             "are needed for two checkpoints and the trained models: free some, or use --output"
         )
-    if is_main_process():
+    if processes.is_main():
         record = {
             "version": bontea.__version__,
             "seed": settings.seed,
@@ -166,7 +167,7 @@ def _evaluate(
 ) -> ArmResult:
     """Held-out rollouts of one model; each process draws a share of the prompts."""
     folder = settings.output_folder() / name
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, world = processes.rank(), processes.world_size()
     mine = list(range(rank, len(inputs.held_out), world))
     suffix = "" if world == 1 else f".{rank}-of-{world}"
     with progress.phase(f"{title or name}: held-out rollouts", len(mine) * settings.eval_rollouts):
@@ -209,27 +210,3 @@ def draw_held_out(
         seed=settings.seed,
         on_chunk=progress.advance,
     )
-
-
-def _join_processes() -> None:
-    """Set up the processes of torchrun, if any; whoever asks accelerate first decides for all."""
-    import torch
-    from accelerate import PartialState
-
-    PartialState(cpu=not torch.cuda.is_available())
-
-
-def leave_processes() -> None:
-    """Close what torchrun's processes share, once a job is done, and nothing if it runs alone.
-
-    Left to the end of the interpreter, the threads of an open group can abort a process that has
-    finished its work ("terminate called without an active exception", exit code -6).
-    """
-    from accelerate import PartialState
-
-    PartialState().wait_for_everyone()
-    PartialState().destroy_process_group()
-
-
-def is_main_process() -> bool:
-    return int(os.environ.get("RANK", 0)) == 0
