@@ -45,6 +45,8 @@ FEWEST = 3
 """Seeds that a cell needs to be shown."""
 NEAR = 5e-5
 """The learning rate that goes about one nat from the start."""
+LORA = 4e-4
+"""The one learning rate of every arm of SmolLM2."""
 PLANNED = 2e-4
 """The largest learning rate of the plan; a larger one was tried and is not used."""
 
@@ -452,6 +454,11 @@ def arms_of(rows: list[Row]) -> list[tuple[str, str]]:
     return [each for each in dict.fromkeys(names) if each[0] != "start"]
 
 
+def as_far_as_grpo(rows: list[Row], rate: float) -> list[Row]:
+    """`grpo` at one rate, and the arms that have rates of their own at which to go as far."""
+    return [row for row in rows if (row["learning_rate"] == rate) == (row["estimator"] == "grpo")]
+
+
 def at_16(rows: list[Row]) -> list[Row]:
     """The rows of M = 16 and N = 128."""
     return [row for row in rows if row["rollouts"] == 16 and row["deploy_n"] == 128]
@@ -463,7 +470,7 @@ def contents() -> dict[str, str]:
         name: load(EXPERIMENTS / name / "results.jsonl")
         for name in (
             "budget", "regime", "learning_rates", "estimators", "equal_distance", "verifier",
-            "second_policy", "contrast", "smallest", "embedded_job",
+            "second_policy", "contrast", "smollm2", "smallest", "embedded_job",
         )
     }  # fmt: skip
     near, larger = at_16(found["budget"]), at_16(found["regime"])
@@ -473,8 +480,10 @@ def contents() -> dict[str, str]:
         [row for row in found[name] if row["learning_rate"] == NEAR]
         for name in ("verifier", "contrast")
     )
-    as_far = [row for row in found["contrast"] if row["learning_rate"] != NEAR]
-    as_far += [row for row in contrast if row["estimator"] == "grpo"]
+    as_far = as_far_as_grpo(found["contrast"], NEAR)
+    smollm2 = [row for row in found["smollm2"] if row["learning_rate"] == LORA]
+    smollm2_far = as_far_as_grpo(found["smollm2"], LORA)
+    smollm2_arms = [("start", "batch"), *arms_of(smollm2)]
     start = [row for row in near if row["estimator"] == "start"]
     core, gradients = [(name, "batch") for name, _ in CORE[1:]], gradient_tables.start()
     return {
@@ -496,6 +505,10 @@ def contents() -> dict[str, str]:
         "contrast": gains_table(contrast, arms_of(contrast), 16),
         "contrast, equally far": gains_table(as_far, arms_of(as_far), 16, within_rates=False),
         "second policy": gains_table(found["second_policy"], arms_of(found["second_policy"]), 16),
+        "smollm2": gains_table(smollm2, smollm2_arms, 16, n=512),
+        "smollm2, equally far": gains_table(
+            smollm2_far, arms_of(smollm2_far), 16, n=512, within_rates=False
+        ),
         "robustness": robustness_table(
             {
                 "`distilled`, one nat": (near, 16, 128),

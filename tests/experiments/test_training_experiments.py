@@ -11,7 +11,7 @@ from scipy import stats
 from tests.scripts import ROOT, load_script
 
 EXPERIMENTS = ROOT / "benchmarks" / "experiments"
-CONFIGS = sorted(EXPERIMENTS.glob("*/config.yaml"))
+CONFIGS = sorted(EXPERIMENTS.glob("*/*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_a_run_is_not_done_twice_at_once(driver, tmp_path):
         assert third
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.parent.name)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_configs_are_accepted_by_the_trainer(driver, path, tmp_path):
     from bontea.training import arm
 
@@ -109,7 +109,8 @@ def test_configs_are_accepted_by_the_trainer(driver, path, tmp_path):
         settings = driver.settings_of(config, run, tmp_path)
         if run.estimator != "start":
             arm.check(settings, settings.arms[0])
-    finished = driver.done(path.parent / "results.jsonl")
+    name = "results" if path.stem == "config" else f"results_{path.stem}"
+    finished = driver.done(path.parent / f"{name}.jsonl")
     assert finished <= set(driver.runs_of(config)), "a result that no config asks for"
 
 
@@ -159,8 +160,46 @@ def test_paired_differences(summary):
     assert summary.over_seeds({0: -1.0, 1: -1.1, 2: -1.2}).verdict == "loss"
 
 
-def test_the_page_says_what_the_results_are(summary):
-    page = load_script(ROOT / "benchmarks" / "figures" / "results.py")
+@pytest.fixture(scope="module")
+def page():
+    return load_script(ROOT / "benchmarks" / "figures" / "results.py")
+
+
+def test_gains_of_the_start_and_over_what_was_not_run_are_left_out(page):
+    rows = [
+        {
+            "estimator": name,
+            "rollouts": 16,
+            "deploy_n": 512,
+            "seed": 0,
+            "learning_rate": 1e-3,
+            "ks": [1, 8, 128],
+            "best_of_k": [[gain, gain + 1, gain + 2]],
+        }
+        for name, gain in (("start", 0.0), ("grpo", 1.0), ("adaptive_tea", 1.5))
+    ]
+    table = page.gains_table(rows, [("start", "batch"), *page.arms_of(rows)], 16, n=512)
+    assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == [
+        "| `start`", "| `grpo`", "| `adaptive_tea`"
+    ]  # fmt: skip
+    assert "minus `grpo`" in table
+    assert "minus `max_at_k" not in table
+    assert table.splitlines()[2].endswith(" 2.00 |  | 1 |")
+    assert table.splitlines()[4].endswith(" 3.50 | +0.50 | 1 |")
+
+
+def test_arms_that_go_as_far_as_grpo_are_those_with_rates_of_their_own(page):
+    rows = [
+        {"estimator": name, "learning_rate": rate}
+        for name in ("start", "grpo", "tea")
+        for rate in (1e-3, 2e-3)
+        if (name, rate) != ("start", 2e-3)
+    ]
+    kept = [(r["estimator"], r["learning_rate"]) for r in page.as_far_as_grpo(rows, 1e-3)]
+    assert kept == [("grpo", 1e-3), ("tea", 2e-3)]
+
+
+def test_the_page_says_what_the_results_are(page):
     text = page.PAGE.read_text(encoding="utf-8")
     for name, content in page.contents().items():
         assert f"<!-- {name} -->\n{content}\n<!-- end of {name} -->" in text

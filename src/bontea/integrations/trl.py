@@ -82,8 +82,8 @@ class BestOfNConfig(trl.GRPOConfig):
         default="batch",
         metadata={
             "help": "Divide the advantages by their root-mean-square over the scorable rollouts of "
-            "the batch, so that a learning rate tuned for GRPO keeps its meaning; by that of each "
-            "group; or not at all."
+            "the batch, so that the learning rate does not depend on the unit of the rewards; by "
+            "that of each group; or not at all."
         },
     )
 
