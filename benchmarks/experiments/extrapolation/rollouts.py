@@ -102,8 +102,17 @@ class Friendliness:
 
 def read_questions(path: Path, count: int) -> dict[int, dict[str, Any]]:
     """Every few of the questions of a file, as chats."""
-    rows = [json.loads(line) for line in path.open(encoding="utf-8")]
-    texts = [row["prompt"] if "prompt" in row else row["turns"][0] for row in rows]
+    if not path.is_file():
+        raise SystemExit(f"{path} is not there: give a JSONL file of questions")
+    texts = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        row = json.loads(line)
+        if not row.get("prompt") and not row.get("turns"):
+            names = ", ".join(map(repr, row)) or "nothing"
+            raise SystemExit(f"{path}, line {number} has {names}; it needs a 'prompt' or 'turns'")
+        texts.append(row.get("prompt") or row["turns"][0])
+    if not texts:
+        raise SystemExit(f"{path} has no questions")
     chosen = np.linspace(0, len(texts) - 1, min(count, len(texts))).astype(int)
     return {int(i): {"prompt": [{"role": "user", "content": texts[i]}]} for i in chosen}
 

@@ -23,22 +23,23 @@ from likelihood import head_of
 from rollouts import read_questions, smollm2
 
 FOLDER = Path("runs/smollm2")
-LONGEST, HELD_OUT = 72, 8
+LONGEST, HELD_OUT, LEAST = 72, 8, 24
 
 
 def main(questions: Path) -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    rows = read_questions(questions, 10**9).values()
     _, tokenizer = smollm2(FOLDER / "model")
-    chats = [
-        row
-        for row in read_questions(questions, 10**9).values()
-        if len(head_of(tokenizer, row["prompt"])) <= LONGEST
-    ]
+    chats = [row for row in rows if len(head_of(tokenizer, row["prompt"])) <= LONGEST]
+    if len(chats) < LEAST:
+        raise SystemExit(
+            f"{questions} has {len(chats)} questions of at most {LONGEST} tokens; {LEAST} are "
+            f"needed, of which {HELD_OUT} are held out: give more, or shorter ones"
+        )
     random.Random(0).shuffle(chats)
-    for name, rows in {"held_out": chats[:HELD_OUT], "train": chats[HELD_OUT:]}.items():
-        text = "".join(json.dumps(row) + "\n" for row in rows)
+    for name, own in {"held_out": chats[:HELD_OUT], "train": chats[HELD_OUT:]}.items():
+        text = "".join(json.dumps(row) + "\n" for row in own)
         (FOLDER / f"{name}.jsonl").write_text(text, encoding="utf-8")
-        print(f"{name}: {len(rows)} questions")
+        print(f"{name}: {len(own)} questions")
 
 
 if __name__ == "__main__":

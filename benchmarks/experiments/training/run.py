@@ -296,6 +296,9 @@ def main() -> None:
                 row = carry_out(config, run, folder)
             except Stopped:
                 sys.exit("stopped; the same command goes on")
+            except FileNotFoundError as error:
+                prepare = args.config.parent / "prepare.py"
+                sys.exit(f"{error}{f'. Was {prepare} run?' if prepare.exists() else ''}")
             append(results, row)
             best = dict(zip(row["ks"], np.mean(row["best_of_k"], axis=0), strict=True))
             shown = "  ".join(f"{k}: {best[k]:.2f}" for k in (1, 8, 128) if k in best)
