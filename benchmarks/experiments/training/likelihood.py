@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from collections.abc import Callable, Sequence
@@ -64,10 +65,11 @@ def log_likelihood(model: Any, head: Sequence[int], tails: Sequence[Sequence[int
         counted[i, : len(tail)] = 1
     out = []
     start = torch.tensor([list(head)], device=model.device)
+    of_head = DynamicCache(config=inner.config)
     with torch.inference_mode():
+        model(start[:, :-1], **{name: of_head}, use_cache=True, logits_to_keep=1)
         for these, their in zip(ids.split(BATCH), counted.split(BATCH), strict=True):
-            cache = DynamicCache(config=inner.config)
-            model(start[:, :-1], **{name: cache}, use_cache=True, logits_to_keep=1)
+            cache = copy.deepcopy(of_head)
             cache.batch_repeat_interleave(len(these))
             these = these.to(model.device)
             fed = torch.cat([start[:, -1:].expand(len(these), 1), these[:, :-1]], dim=1)
