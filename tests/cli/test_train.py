@@ -144,6 +144,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
         (["--prompts", "none.jsonl"], "not there"),
         (["--prompts", "empty.jsonl"], "empty file"),
         (["--prompts", "other.jsonl"], "no column 'prompt'"),
+        (["--prompts", "p.jsonl"], "the training prompts are 1: use --batch-size 16"),
         (["--rollouts", "2"], "2 rollouts with tail fraction 0.25"),
         (["--tail-fraction", "0"], "tail_fraction=0"),
         (["--tail-fraction", "1.5"], "tail_fraction=1.5"),

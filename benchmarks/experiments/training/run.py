@@ -6,7 +6,8 @@ A config names settings of `bontea train` and, in stages, lists of runs, each an
 values of M, N, learning rate and advantage scale it is tried at. A stage is done for all seeds
 before the next, one run after the other, each in a folder of its own under `--work`; two processes
 with the same config share them. A run that is killed goes on at its last saved step. What is kept
-of a finished run is one line of `results.jsonl` beside the config:
+of a finished run is one line of `results.jsonl` beside `config.yaml` (`results_OTHER.jsonl` beside
+`OTHER.yaml`):
 
 - `best_of_k`: unbiased best-of-k of every held-out prompt, for the `ks`;
 - `judge`: scores by a reward no arm was trained on, of plain rollouts, of the best of 128 and 512;
@@ -93,6 +94,11 @@ def runs_of(config: dict[str, Any]) -> list[Run]:
     return list(dict.fromkeys(out))
 
 
+def named_after(config: Path, what: str, suffix: str = "") -> str:
+    """`what` for `config.yaml`, `what_OTHER` for `OTHER.yaml`, so that neither takes the other's."""
+    return f"{what}{suffix}" if config.stem == "config" else f"{what}_{config.stem}{suffix}"
+
+
 def done(path: Path) -> set[Run]:
     """The runs that a results file holds."""
     if not path.exists():
@@ -154,7 +160,7 @@ def carry_out(config: dict[str, Any], run: Run, folder: Path) -> dict[str, Any]:
     measured = validation if config.get("measure") == "validation" else inputs.held_out
     inputs = dataclasses.replace(inputs, train_rows=train, held_out=measured)
     (arm,) = settings.arms
-    arm_module.check(settings, arm)
+    arm_module.check(settings, arm, len(train))
     progress = JobProgress(quiet=True)
     with progress.catch_interrupt():
         path, spent = inputs.model, None
@@ -271,7 +277,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
     parser.add_argument("--work", type=Path, default=Path("runs/experiments"))
-    parser.add_argument("--results", type=Path, help="default: results.jsonl beside the config")
+    parser.add_argument("--results", type=Path, help="default: beside the config")
     parser.add_argument("--seeds", type=int, nargs="+", help="of those in the config; default all")
     parser.add_argument("--stages", type=int, help="only so many of the first; default all")
     args = parser.parse_args()
@@ -282,12 +288,13 @@ def main() -> None:
     config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
     sys.path.insert(0, str(args.config.parent.resolve()))
     config["stages"] = config["stages"][: args.stages]
-    results = args.results or args.config.parent / "results.jsonl"
+    results = args.results or args.config.parent / named_after(args.config, "results", ".jsonl")
+    work = args.work / named_after(args.config, args.config.resolve().parent.name)
     runs = [run for run in runs_of(config) if not args.seeds or run.seed in args.seeds]
     for number, run in enumerate(runs):
         if run in done(results):
             continue
-        folder = args.work / args.config.parent.name / run.folder
+        folder = work / run.folder
         with claimed(folder) as ours:
             if not ours or run in done(results):
                 continue

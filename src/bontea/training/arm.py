@@ -36,10 +36,20 @@ class Spent:
     seconds: float
 
 
-def check(settings: Settings, arm: Arm) -> None:
-    """Raise ValueError if the trainer would refuse this arm, before any rollout is drawn."""
+def check(settings: Settings, arm: Arm, prompts: int) -> None:
+    """Raise ValueError if the trainer would refuse this arm, before any rollout is drawn.
+
+    With fewer training prompts than one step takes the trainer would end at once, without a step.
+    """
     from bontea.integrations._params import estimator_call
 
+    step = settings.batch_size // settings.rollouts
+    if step > prompts:
+        raise ValueError(
+            f"batch_size={settings.batch_size} with rollouts={settings.rollouts} takes {step} "
+            f"prompts a step, but the training prompts are {prompts}: use --batch-size "
+            f"{prompts * settings.rollouts} or less, more rollouts a prompt, or more prompts"
+        )
     try:
         estimator_call(
             arm.estimator,

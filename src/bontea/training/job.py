@@ -59,7 +59,7 @@ def run(settings: Settings, progress: JobProgress) -> dict[str, Any] | None:
     processes.join()
     inputs = load_inputs(settings)
     for arm in settings.arms:
-        arm_module.check(settings, arm)
+        arm_module.check(settings, arm, len(inputs.train_rows))
     prepare_folder(settings, inputs)
     results = [_evaluate(settings, inputs, START, inputs.model, progress)]
     for arm in settings.arms:
