@@ -152,6 +152,9 @@ def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
         "max_at_k": "max_at_k k=M-1",
         "max_at_k(k=8)": "max_at_k k=8",
         "max_at_k(k=4)": "max_at_k k=4",
+        "pkpo_loo(k=16)": "pkpo_loo k=M",
+        "tea(alpha=0.5)": "tea alpha=.5",
+        "linear_tea(alpha=0.5)": "linear_tea alpha=0.5",
     }
     names = [name for name, scale in arms_of(rows) if scale == "batch"]
     said = np.array(
@@ -331,6 +334,23 @@ def gains_table(
     return markdown([*header, *minus, "seeds"], table)
 
 
+def over_grpo_table(settings: dict[str, tuple[list[Row], float]]) -> str:
+    """Two best-of-N arms minus `grpo` in other settings (rows of M = 16, N), and how far all went."""
+    table = []
+    for name, (rows, n) in settings.items():
+        grpo = select(rows, "grpo", 16, n)
+        for arm in ("max_at_k(k=8)", EXTRAPOLATING):
+            own = select(rows, arm, 16, n)
+            if not own:
+                continue
+            far = [f"{mean_of(runs, lambda row: row['kl']):.1f}" for runs in (grpo, own)]
+            gains = [difference(own, grpo, best_of(k)) for k in (1, 8, 128)]
+            seeds = str(len(gains[0].by_seed))
+            table.append([name, f"`{arm}`", *far, *map(str, gains), seeds])
+    header = ["setting", "arm", "KL of `grpo`", "KL", "best of 1: minus `grpo`", "best of 8"]
+    return markdown([*header, "best of 128", "seeds"], table)
+
+
 def prompts_ahead(first: dict[int, Row], second: dict[int, Row], k: int) -> str:
     """On how many prompts the first is ahead at best-of-k, mean over seeds; empty if unknown."""
     both = [seed for seed in first if seed in second]
@@ -470,9 +490,11 @@ def contents() -> dict[str, str]:
         name: load(EXPERIMENTS / name / "results.jsonl")
         for name in (
             "budget", "regime", "learning_rates", "estimators", "equal_distance", "verifier",
-            "second_policy", "contrast", "smollm2", "smallest", "embedded_job",
+            "second_policy", "contrast", "smollm2", "smallest", "embedded_job", "few_rollouts",
         )
     }  # fmt: skip
+    few_steps = load(EXPERIMENTS / "few_rollouts" / "results_few_steps.jsonl")
+    few_contrast = load(EXPERIMENTS / "contrast" / "results_few_rollouts.jsonl")
     near, larger = at_16(found["budget"]), at_16(found["regime"])
     far = [row for row in larger if row["learning_rate"] == PLANNED]
     every, equal = [*near, *found["estimators"]], found["equal_distance"]
@@ -508,6 +530,16 @@ def contents() -> dict[str, str]:
         "smollm2": gains_table(smollm2, smollm2_arms, 16, n=512),
         "smollm2, equally far": gains_table(
             smollm2_far, arms_of(smollm2_far), 16, n=512, within_rates=False
+        ),
+        "few rollouts": over_grpo_table(
+            {
+                "`distilled`, 80 x 96": (equal, 128),
+                "`distilled`, 8 x 896": (few_steps, 128),
+                "`distilled`, 8 x 48": (found["few_rollouts"], 128),
+                "`contrast`, 80 x 96": (as_far, 128),
+                "`contrast`, 8 x 48": (few_contrast, 128),
+                "SmolLM2, 8 x 48": (smollm2_far, 512),
+            }
         ),
         "robustness": robustness_table(
             {
