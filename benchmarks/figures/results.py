@@ -335,7 +335,7 @@ def gains_table(
 
 
 def over_grpo_table(settings: dict[str, tuple[list[Row], float]]) -> str:
-    """Two best-of-N arms minus `grpo` in other settings (rows of M = 16, N), and how far all went."""
+    """Two best-of-N arms minus `grpo` by setting (rows of M = 16, and N), and how far all went."""
     table = []
     for name, (rows, n) in settings.items():
         grpo = select(rows, "grpo", 16, n)

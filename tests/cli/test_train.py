@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from bontea import demo
@@ -54,6 +55,9 @@ def test_a_run_leaves_models_curves_and_settings(unbroken):
     folder, results = unbroken
     assert [arm["arm"] for arm in results["arms"]] == ["start", "tea"]
     assert results["arms"][1]["rollouts"] == 5 * 24
+    assert results["arms"][0]["kl"] == 0 < results["arms"][1]["kl"]
+    by_prompt = json.loads((folder / "tea" / "kl.json").read_text())
+    assert np.mean(list(by_prompt.values())) == pytest.approx(results["arms"][1]["kl"], abs=1e-6)
     assert json.loads((folder / "results.json").read_text()) == results
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
     record = json.loads((folder / "tea" / "model" / "bontea.json").read_text())
@@ -116,6 +120,13 @@ def test_two_processes_share_the_work(unbroken, tmp_path):
     # thread counts round differently, and may flip a token once in a long while.
     assert start["best_of_k"] == pytest.approx(expected["best_of_k"], abs=0.05)
     assert results["arms"][1]["rollouts"] == single["arms"][1]["rollouts"]
+    by_process = [
+        json.loads((tmp_path / "out" / "tea" / f"kl.{rank}-of-2.json").read_text())
+        for rank in range(2)
+    ]
+    assert [sorted(own) for own in by_process] == [["0", "2"], ["1", "3"]]
+    values = [value for own in by_process for value in own.values()]
+    assert results["arms"][1]["kl"] == pytest.approx(np.mean(values), abs=1e-6)
     files = sorted(path.name for path in (tmp_path / "out" / "tea").glob("rollouts*"))
     assert files == ["rollouts.0-of-2.jsonl", "rollouts.1-of-2.jsonl"]
 

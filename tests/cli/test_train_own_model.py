@@ -119,6 +119,7 @@ def test_a_reward_that_is_always_the_same(local, capsys):
         )
     assert results["arms"][1]["best_of_k"] == results["arms"][0]["best_of_k"]
     assert results["arms"][1]["spread"] == 0
+    assert results["arms"][1]["kl"] == 0
 
 
 def test_chat_prompts_need_a_chat_template(local, capsys):

@@ -25,6 +25,13 @@ def test_round_trip(tmp_path):
     assert again.distinct() == pytest.approx((1 / 2 + 1) / 2)
 
 
+def test_the_first_texts_come_in_the_order_of_rollouts(tmp_path):
+    file = RolloutFile(tmp_path / "r.jsonl")
+    file.append([row(0, j, completion=f"0-{j}") for j in (2, 0)])
+    file.append([row(1, 0, completion="1-0"), row(0, 1, completion="0-1")])
+    assert file.texts(2) == {0: ["0-0", "0-1"], 1: ["1-0"]}
+
+
 def test_rows_are_not_written_twice(tmp_path):
     file = RolloutFile(tmp_path / "r.jsonl")
     file.append([row(0, 0, 1.0)])

@@ -1,4 +1,8 @@
-"""The log-likelihood of completions, which rewards and the KL to the start are made of."""
+"""The log-likelihood of completions, which rewards are made of.
+
+The prompt goes through the model once for all its completions: with a long system prompt and short
+completions a third of the time of `bontea.training.distance`, for transformers with a plain cache.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ of a finished run is one line of `results.jsonl` beside `config.yaml` (`results_
 
 - `best_of_k`: unbiased best-of-k of every held-out prompt, for the `ks`;
 - `judge`: scores by a reward no arm was trained on, of plain rollouts, of the best of 128 and 512;
-- `kl`: mean over held-out rollouts of `log pi(y) - log pi_start(y)`, in nats per response;
+- `kl`: KL divergence from the start (`bontea.training.distance`), in nats per response;
 - `spread`, `distinct`, seconds, two winners, and the training log at every tenth step.
 """
 
@@ -34,10 +34,6 @@ import numpy as np
 import torch
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parent))  # for rewards named in configs as well
-
-from likelihood import head_of, log_ratio
-
 import bontea
 from bontea.rollouts.rewards import Reward
 from bontea.training import arm as arm_module
@@ -45,9 +41,10 @@ from bontea.training import job, processes
 from bontea.training.progress import JobProgress, Stopped
 from bontea.training.settings import Settings
 
+sys.path.insert(0, str(Path(__file__).parent))  # for the rewards named in configs
+
 VALIDATION = 8
 """The last training prompts: none is trained on, learning rates are chosen on them."""
-KL_ROLLOUTS = 32
 TRACED = {
     "reward": "reward",
     "best_of_n/group_best": "group_best",
@@ -95,7 +92,7 @@ def runs_of(config: dict[str, Any]) -> list[Run]:
 
 
 def named_after(config: Path, what: str, suffix: str = "") -> str:
-    """`what` for `config.yaml`, `what_OTHER` for `OTHER.yaml`, so that neither takes the other's."""
+    """`what` for `config.yaml`, `what_OTHER` for `OTHER.yaml`: each has its own."""
     return f"{what}{suffix}" if config.stem == "config" else f"{what}_{config.stem}{suffix}"
 
 
@@ -203,7 +200,7 @@ def measure(
     rollouts, drawn = settings.eval_rollouts, folder / "held_out.jsonl"
     file = job.draw_held_out(settings, inputs, model, range(len(prompts)), drawn, progress)
     table = file.table(len(prompts), rollouts)
-    texts = texts_of(drawn, len(prompts), rollouts)
+    texts = list(file.texts(rollouts).values())
     ks = [2**i for i in range(int(np.log2(rollouts)) + 1)]
     best = np.stack([bontea.best_of_k(table, k) for k in ks], axis=-1)
     out = {
@@ -216,19 +213,9 @@ def measure(
     if judge:
         out["judge"] = judged(job.load_reward(judge), prompts, texts, table)
     if path != inputs.model:
-        start = arm_module.load_model(settings, inputs.model)
-        longest = int(settings.max_new_tokens or 0)
-        out["kl"] = round(kl(model, start, inputs.tokenizer, prompts, texts, longest), 3)
+        far = job.far_from_start(settings, inputs, model, file, folder / "kl.json", progress)
+        out["kl"] = round(float(np.mean(list(far.values()))), 3)
     return out
-
-
-def texts_of(path: Path, prompts: int, rollouts: int) -> list[list[str]]:
-    """Completions by prompt and rollout."""
-    texts = [[""] * rollouts for _ in range(prompts)]
-    for line in path.open(encoding="utf-8"):
-        row = json.loads(line)
-        texts[row["prompt_id"]][row["rollout"]] = row["completion"]
-    return texts
 
 
 def judged(
@@ -250,27 +237,6 @@ def judged(
         scores = judge(asked, answers)
         out[name] = np.reshape(scores, (len(prompts), -1)).mean(1).round(4).tolist()
     return out
-
-
-def kl(
-    model: Any,
-    start: Any,
-    tokenizer: Any,
-    prompts: list[Any],
-    texts: list[list[str]],
-    longest: int,
-) -> float:
-    """Mean of `log pi(y) - log pi_start(y)` over the first rollouts of every prompt, in nats.
-
-    A rollout of `longest` tokens was cut off: it has no end whose likelihood could count.
-    """
-    asked, tails = [], []
-    for prompt, own in zip(prompts, texts, strict=True):
-        for tail in tokenizer(own[:KL_ROLLOUTS], add_special_tokens=False)["input_ids"]:
-            asked.append(prompt)
-            tails.append(tail if len(tail) >= longest else [*tail, tokenizer.eos_token_id])
-    sides = [(each, lambda prompt: head_of(tokenizer, prompt)) for each in (model, start)]
-    return float(log_ratio(sides, asked, tails).mean())
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ def comparison_table(results: dict[str, Any]) -> Any:
     table.add_column("arm", no_wrap=True)
     for k in shown:
         table.add_column(f"best of {k}", justify="right")
-    for name in ("spread", "distinct", "rollouts", "seconds"):
+    for name in ("spread", "distinct", "KL to start", "rollouts", "seconds"):
         table.add_column(name, justify="right")
     for arm in arms:
         where = [arm["ks"].index(k) for k in shown]
@@ -30,6 +30,7 @@ def comparison_table(results: dict[str, Any]) -> Any:
             *(f"{arm['best_of_k'][i]:.2f}" + _limits(arm["low"][i], arm["high"][i]) for i in where),
             f"{arm['spread']:.2f}",
             f"{arm['distinct']:.0%}",
+            f"{arm['kl']:.2f}",
             f"{arm['rollouts']:,}",
             f"{arm['seconds']:.0f}",
         )

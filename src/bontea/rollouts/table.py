@@ -62,6 +62,16 @@ class RolloutFile:
         shares = [len(self.completions[i]) / n for i, n in counts.items()]
         return float(np.mean(shares)) if shares else 0.0
 
+    def texts(self, rollouts: int) -> dict[int, list[str]]:
+        """Completions by prompt, those of the first `rollouts` rollouts in their order."""
+        found: dict[int, dict[int, str]] = {}
+        with self.path.open(encoding="utf-8") as file:
+            for line in file:
+                row = json.loads(line)
+                if row["rollout"] < rollouts:
+                    found.setdefault(row["prompt_id"], {})[row["rollout"]] = row["completion"]
+        return {i: [own[j] for j in sorted(own)] for i, own in found.items()}
+
     def _index(self, row: dict[str, Any]) -> None:
         reward = row["reward"]
         self.rewards[row["prompt_id"], row["rollout"]] = np.nan if reward is None else reward

@@ -7,6 +7,7 @@ Every finished piece is on disk before the next one starts, in the output folder
     ARM/checkpoints/, ARM/model/   while training; the trained model
     ARM/log.jsonl                  TRL's training log
     ARM/rollouts.jsonl             held-out rollouts of the trained model
+    ARM/kl.json                    how far it is from the start, by held-out prompt
     results.json, curve.png        the comparison
 
 so a killed job goes on where it stopped, and ends with what an unbroken one gives.
@@ -32,9 +33,9 @@ from bontea.rollouts.model import load_tokenizer
 from bontea.rollouts.prompts import Row, load_prompts
 from bontea.rollouts.rewards import Reward
 from bontea.rollouts.sample import sample_rollouts
-from bontea.rollouts.table import RolloutFile
+from bontea.rollouts.table import RolloutFile, write_text
 from bontea.training import arm as arm_module
-from bontea.training import processes
+from bontea.training import distance, processes
 from bontea.training.progress import JobProgress
 from bontea.training.results import ArmResult, summarise
 from bontea.training.settings import Settings
@@ -177,15 +178,23 @@ def _evaluate(
         )
         table = file.table(len(inputs.held_out), settings.eval_rollouts)
         distinct = file.distinct()
-        if world > 1:
-            from accelerate.utils import gather_object
+    kl = {}
+    if spent:
+        with progress.phase(f"{title}: distance from the start", 2 * len(mine)):
+            kl = far_from_start(
+                settings, inputs, model, file, folder / f"kl{suffix}.json", progress
+            )
+    if world > 1:
+        from accelerate.utils import gather_object
 
-            shares = gather_object([(mine, table, distinct)])
-            for rows, rewards, _ in shares:
-                table[rows] = rewards[rows]
-            sizes = [len(rows) for rows, _, _ in shares]
-            distinct = float(np.average([s[2] for s in shares], weights=sizes))
-    return ArmResult.from_rewards(title or name, table, distinct, spent)
+        shares = gather_object([(mine, table, distinct, kl)])
+        for rows, rewards, _, _ in shares:
+            table[rows] = rewards[rows]
+        sizes = [len(rows) for rows, _, _, _ in shares]
+        distinct = float(np.average([s[2] for s in shares], weights=sizes))
+        kl = {i: value for share in shares for i, value in share[3].items()}
+    far = float(np.mean(list(kl.values()))) if spent else 0.0
+    return ArmResult.from_rewards(title or name, table, distinct, far, spent)
 
 
 def draw_held_out(
@@ -210,3 +219,40 @@ def draw_held_out(
         seed=settings.seed,
         on_chunk=progress.advance,
     )
+
+
+def far_from_start(
+    settings: Settings,
+    inputs: Inputs,
+    model: Any,
+    file: RolloutFile,
+    path: Path,
+    progress: JobProgress,
+) -> dict[int, float]:
+    """KL from the start model for every prompt of a rollout file of `model`, kept at `path`."""
+    if path.exists():
+        kept = {int(i): value for i, value in json.loads(path.read_text()).items()}
+        progress.advance(2 * len(kept))
+        return kept
+    texts = file.texts(distance.ROLLOUTS)
+
+    def logs(of: Any) -> dict[int, np.ndarray]:
+        out = {}
+        for i, own in texts.items():
+            out[i] = distance.log_likelihoods(
+                of,
+                inputs.tokenizer,
+                inputs.held_out[i]["prompt"],
+                own,
+                max_new_tokens=int(settings.max_new_tokens or 0),
+                temperature=settings.temperature,
+            )
+            progress.advance()
+        return out
+
+    trained = logs(model)
+    model.to("cpu")  # where only one of them fits on the device
+    start = logs(arm_module.load_model(settings, inputs.model))
+    kl = {i: float(np.mean(trained[i] - start[i])) for i in texts}
+    write_text(path, json.dumps(kl) + "\n")
+    return kl

@@ -30,12 +30,14 @@ class ArmResult:
     """Standard deviation of the reward inside a prompt, mean over prompts."""
     distinct: float
     """Share of different completions among the rollouts of a prompt, mean over prompts."""
+    kl: float
+    """KL divergence from the start, nats per response, mean over prompts (`distance`)."""
     rollouts: int
     seconds: float
 
     @classmethod
     def from_rewards(
-        cls, name: str, rewards: np.ndarray, distinct: float, spent: Spent | None
+        cls, name: str, rewards: np.ndarray, distinct: float, kl: float, spent: Spent | None
     ) -> ArmResult:
         if np.isnan(rewards).all():
             raise ValueError(
@@ -48,6 +50,7 @@ class ArmResult:
             curve(rewards, default_ks(int((~np.isnan(rewards)).sum(1).min())), rng=0),
             float(np.nanmean(np.nanstd(rewards, axis=1))),
             distinct,
+            kl,
             spent.rollouts if spent else 0,
             spent.seconds if spent else 0.0,
         )
@@ -79,6 +82,7 @@ def to_mapping(results: list[ArmResult], settings: Settings) -> dict[str, Any]:
             "high": _rounded(result.curve.high),
             "spread": round(result.spread, 6),
             "distinct": round(result.distinct, 6),
+            "kl": round(result.kl, 6),
             "rollouts": result.rollouts,
             "seconds": result.seconds,
         }
