@@ -339,16 +339,16 @@ def over_grpo_table(settings: dict[str, tuple[list[Row], float]]) -> str:
     table = []
     for name, (rows, n) in settings.items():
         grpo = select(rows, "grpo", 16, n)
-        for arm in ("max_at_k(k=8)", EXTRAPOLATING):
-            own = select(rows, arm, 16, n)
+        for arm, rate in itertools.product(("max_at_k(k=8)", EXTRAPOLATING), rates_of(rows)):
+            own = select([row for row in rows if row["learning_rate"] == rate], arm, 16, n)
             if not own:
                 continue
             far = [f"{mean_of(runs, lambda row: row['kl']):.1f}" for runs in (grpo, own)]
             gains = [difference(own, grpo, best_of(k)) for k in (1, 8, 128)]
             seeds = str(len(gains[0].by_seed))
-            table.append([name, f"`{arm}`", *far, *map(str, gains), seeds])
-    header = ["setting", "arm", "KL of `grpo`", "KL", "best of 1: minus `grpo`", "best of 8"]
-    return markdown([*header, "best of 128", "seeds"], table)
+            table.append([name, f"`{arm}`", f"{rate:g}", *far, *map(str, gains), seeds])
+    header = ["setting", "arm", "learning rate", "KL of `grpo`", "KL", "best of 1: minus `grpo`"]
+    return markdown([*header, "best of 8", "best of 128", "seeds"], table)
 
 
 def prompts_ahead(first: dict[int, Row], second: dict[int, Row], k: int) -> str:
