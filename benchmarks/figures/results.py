@@ -351,6 +351,29 @@ def over_grpo_table(settings: dict[str, tuple[list[Row], float]]) -> str:
     return markdown([*header, "best of 8", "best of 128", "seeds"], table)
 
 
+def run_away_table(rows: list[Row], far: float = 10) -> str:
+    """By arm and learning rate: how many runs went more than `far` nats, and where these ended."""
+    table = []
+    for name, rate in itertools.product(
+        dict.fromkeys(row["estimator"] for row in rows), rates_of(rows)
+    ):
+        own = [row for row in rows if (row["estimator"], row["learning_rate"]) == (name, rate)]
+        if not own or name == "start":
+            continue
+        kinds = [row["kl"] > far for row in own]
+        cells = [
+            f"{np.mean(values):.1f}" if values else ""
+            for gone in (False, True)
+            for value in (lambda row: row["kl"], best_of(128), judged("best_of_128"))
+            for values in [[value(row) for row, k in zip(own, kinds, strict=True) if k == gone]]
+        ]
+        table.append([f"`{name}`", f"{rate:g}", f"{sum(kinds)} of {len(own)}", *cells])
+    header = ["arm", "learning rate", "ran away"]
+    for which in ("others", "these"):
+        header += [f"{which}: KL", "best of 128", "judge, winner of 128"]
+    return markdown(header, table)
+
+
 def prompts_ahead(first: dict[int, Row], second: dict[int, Row], k: int) -> str:
     """On how many prompts the first is ahead at best-of-k, mean over seeds; empty if unknown."""
     both = [seed for seed in first if seed in second]
@@ -526,6 +549,7 @@ def contents() -> dict[str, str]:
         "verifier": gains_table(found["verifier"], arms_of(found["verifier"]), 8, n=32, k=32),
         "contrast": gains_table(contrast, arms_of(contrast), 16),
         "contrast, equally far": gains_table(as_far, arms_of(as_far), 16, within_rates=False),
+        "contrast, run away": run_away_table(found["contrast"]),
         "second policy": gains_table(found["second_policy"], arms_of(found["second_policy"]), 16),
         "smollm2": gains_table(smollm2, smollm2_arms, 16, n=512),
         "smollm2, equally far": gains_table(
