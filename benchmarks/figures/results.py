@@ -143,7 +143,7 @@ def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
     """Rank correlation, over estimators, of what the gradient at the start says with training.
 
     Arms of M = 16, N = 128; cosine and directional SNR of the reward they train on, mean over
-    prompts. Beside it, how far training went.
+    prompts. Beside it, how far training went. Of all estimators, then without those for the mean.
     """
     from scipy import stats
 
@@ -156,27 +156,29 @@ def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
         "tea(alpha=0.5)": "tea alpha=.5",
         "linear_tea(alpha=0.5)": "linear_tea alpha=0.5",
     }
-    names = [name for name, scale in arms_of(rows) if scale == "batch"]
-    said = np.array(
-        [
-            np.mean(gradients[f"distilled 16 128 {labels.get(name, name)}"], axis=0)[:2]
-            for name in names
-        ]
-    )
-    got = {
-        k: [mean_of(select(rows, name, 16), best_of(k)) for name in names] for k in (8, 128, 512)
-    }
-    kl = [mean_of(select(rows, name, 16), lambda row: row["kl"]) for name in names]
-    readings = {
-        "cosine at the start": said[:, 0],
-        "directional SNR at the start": said[:, 1],
-        "KL after training": kl,
-    }
-    table = [
-        [what, *(f"{stats.spearmanr(x, got[k]).statistic:+.2f}" for k in got)]
-        for what, x in readings.items()
-    ]
-    return markdown([f"{len(names)} estimators", *(f"best of {k}" for k in got)], table)
+    every = [name for name, scale in arms_of(rows) if scale == "batch"]
+    columns: list[str] = []
+    table: dict[str, list[str]] = {}
+    for names in (every, [name for name in every if name not in ("grpo", "rloo")]):
+        said = np.array(
+            [
+                np.mean(gradients[f"distilled 16 128 {labels.get(name, name)}"], axis=0)[:2]
+                for name in names
+            ]
+        )
+        readings = {
+            "cosine at the start": said[:, 0],
+            "directional SNR at the start": said[:, 1],
+            "KL after training": [
+                mean_of(select(rows, name, 16), lambda row: row["kl"]) for name in names
+            ],
+        }
+        for k in (8, 128, 512):
+            got = [mean_of(select(rows, name, 16), best_of(k)) for name in names]
+            columns.append(f"best of {k}, {len(names)} estimators")
+            for what, x in readings.items():
+                table.setdefault(what, []).append(f"{stats.spearmanr(x, got).statistic:+.2f}")
+    return markdown(["", *columns], [[what, *cells] for what, cells in table.items()])
 
 
 def budget_figure(rows: list[Row], path: Path) -> None:
@@ -345,10 +347,11 @@ def over_grpo_table(settings: dict[str, tuple[list[Row], float]]) -> str:
                 continue
             far = [f"{mean_of(runs, lambda row: row['kl']):.1f}" for runs in (grpo, own)]
             gains = [difference(own, grpo, best_of(k)) for k in (1, 8, 128)]
+            gains.append(difference(own, grpo, judged("best_of_128")))
             seeds = str(len(gains[0].by_seed))
             table.append([name, f"`{arm}`", f"{rate:g}", *far, *map(str, gains), seeds])
     header = ["setting", "arm", "learning rate", "KL of `grpo`", "KL", "best of 1: minus `grpo`"]
-    return markdown([*header, "best of 8", "best of 128", "seeds"], table)
+    return markdown([*header, "best of 8", "best of 128", "judge, winner of 128", "seeds"], table)
 
 
 def run_away_table(rows: list[Row], far: float = 10) -> str:
