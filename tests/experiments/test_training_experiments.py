@@ -100,6 +100,24 @@ def test_a_run_is_not_done_twice_at_once(driver, tmp_path):
         assert third
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["none.yaml"], "none.yaml is not there"),
+        (["README.md"], "README.md has no stages and seeds"),
+        ([CONFIGS[0], "--stages", "0"], "--stages 0: "),
+        ([CONFIGS[0], "--seeds", "0", "9"], "--seeds 9: "),
+    ],
+)
+def test_what_no_config_has_is_refused(driver, monkeypatch, capsys, arguments, said):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["run.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        driver.main()
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_configs_are_accepted_by_the_trainer(driver, path, tmp_path):
     from bontea.training import arm
@@ -196,6 +214,38 @@ def test_arms_that_go_as_far_as_grpo_are_those_with_rates_of_their_own(page):
     ]
     kept = [(r["estimator"], r["learning_rate"]) for r in page.as_far_as_grpo(rows, 1e-3)]
     assert kept == [("grpo", 1e-3), ("tea", 2e-3)]
+
+
+def measured(estimator, rate, seed, kl, best):
+    return {
+        "estimator": estimator,
+        "rollouts": 16,
+        "deploy_n": 128,
+        "learning_rate": rate,
+        "seed": seed,
+        "kl": kl,
+        "ks": [1, 8, 128],
+        "best_of_k": [[best - 2, best - 1, best]],
+        "judge": {"best_of_128": [best / 2]},
+    }
+
+
+def test_runs_that_went_far_are_counted_and_told_apart(page):
+    rows = [measured("tea", 1e-3, seed, kl, kl + 4) for seed, kl in ((0, 1), (1, 3), (2, 50))]
+    table = page.run_away_table([measured("start", 1e-3, 0, 0.0, 0.0), *rows])
+    assert table.splitlines()[2:] == [
+        "| `tea` | 0.001 | 1 of 3 | 2.0 | 6.0 | 3.0 | 50.0 | 54.0 | 27.0 |"
+    ]
+
+
+def test_arms_are_compared_with_grpo_at_every_rate_of_their_own(page):
+    rows = [measured("grpo", 1e-3, 0, 1.0, 3.0)]
+    rows += [measured("adaptive_tea", rate, 0, kl, kl + 3) for rate, kl in ((1e-3, 1), (2e-3, 2))]
+    table = page.over_grpo_table({"here": (rows, 128)})
+    assert table.splitlines()[2:] == [
+        "| here | `adaptive_tea` | 0.001 | 1.0 | 1.0 | +1.00 | +1.00 | +1.00 | +0.50 | 1 |",
+        "| here | `adaptive_tea` | 0.002 | 1.0 | 2.0 | +2.00 | +2.00 | +2.00 | +1.00 | 1 |",
+    ]
 
 
 def test_the_page_says_what_the_results_are(page):

@@ -249,11 +249,19 @@ def main() -> None:
     args = parser.parse_args()
     if not args.config.is_file():
         parser.error(f"{args.config} is not there: give the config.yaml of an experiment")
+    try:
+        config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
+        stages, seeds = config["stages"], config["seeds"]
+    except (yaml.YAMLError, KeyError, TypeError):
+        parser.error(f"{args.config} has no stages and seeds: give an experiment's config.yaml")
+    if args.stages is not None and not 1 <= args.stages <= len(stages):
+        parser.error(f"--stages {args.stages}: {args.config} has 1 to {len(stages)}")
+    if other := sorted(set(args.seeds or []) - set(seeds)):
+        parser.error(f"--seeds {other[0]}: {args.config} has {', '.join(map(str, seeds))}")
     processes.join()
     torch.set_num_threads(1)  # two processes on two cores, and the same digits on any machine
-    config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
     sys.path.insert(0, str(args.config.parent.resolve()))
-    config["stages"] = config["stages"][: args.stages]
+    config["stages"] = stages[: args.stages]
     results = args.results or args.config.parent / named_after(args.config, "results", ".jsonl")
     work = args.work / named_after(args.config, args.config.resolve().parent.name)
     runs = [run for run in runs_of(config) if not args.seeds or run.seed in args.seeds]
