@@ -46,7 +46,7 @@ FEWEST = 3
 NEAR = 5e-5
 """The learning rate that goes about one nat from the start."""
 LORA = 4e-4
-"""The one learning rate of every arm of SmolLM2."""
+"""The rate of SmolLM2 at which all arms are compared, and `grpo` with those that go as far."""
 PLANNED = 2e-4
 """The largest learning rate of the plan; a larger one was tried and is not used."""
 

@@ -14,7 +14,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
-from likelihood import head_of, log_ratio
+from likelihood import log_ratio
+
+from bontea.training.distance import head_of
 
 FOLDER = Path("runs/contrast")
 MOODS = {"cheerful": 1.0, "gloomy": -1.0}

@@ -16,10 +16,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "extrapolation"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
-from likelihood import head_of
-
+from bontea.training.distance import head_of
 from rollouts import read_questions, smollm2
 
 FOLDER = Path("runs/smollm2")

@@ -19,7 +19,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
-from likelihood import head_of, log_ratio
+from likelihood import log_ratio
+
+from bontea.training.distance import head_of
 
 MODEL = Path("runs/smollm2/model")
 SYSTEMS = (

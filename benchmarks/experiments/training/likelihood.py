@@ -17,15 +17,6 @@ import torch
 BATCH = 64
 
 
-def head_of(tokenizer: Any, prompt: Any) -> list[int]:
-    """The tokens that stand before a completion: of a text, or of a chat with its template."""
-    if isinstance(prompt, str):
-        return tokenizer(prompt)["input_ids"]
-    return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)[
-        "input_ids"
-    ]
-
-
 def log_ratio(
     sides: Sequence[tuple[Any, Callable[[Any], list[int]]]],
     prompts: Sequence[Any],

@@ -21,6 +21,15 @@ LOGITS = 2**27
 """Numbers in the logits of a forward pass, at most: half a gigabyte in float32."""
 
 
+def head_of(tokenizer: Any, prompt: Any) -> list[int]:
+    """The tokens that stand before a completion: of a text, or of a chat with its template."""
+    if isinstance(prompt, str):
+        return tokenizer(prompt)["input_ids"]
+    return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)[
+        "input_ids"
+    ]
+
+
 def log_likelihoods(
     model: Any,
     tokenizer: Any,
@@ -38,12 +47,7 @@ def log_likelihoods(
     """
     import torch
 
-    if isinstance(prompt, str):
-        head = tokenizer(prompt)["input_ids"]
-    else:
-        head = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)[
-            "input_ids"
-        ]
+    head = head_of(tokenizer, prompt)
     tails = tokenizer(list(completions), add_special_tokens=False)["input_ids"]
     tails = [t if len(t) >= max_new_tokens else [*t, tokenizer.eos_token_id] for t in tails]
     longest = max(map(len, tails))
