@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset
 
 from bontea.integrations.trl import BestOfNConfig, BestOfNTrainer
+from bontea.training import processes
 
 
 class Recording(BestOfNTrainer):
@@ -69,3 +70,4 @@ def main(model: str, out: Path) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1], Path(sys.argv[2]))
+    processes.leave()
