@@ -34,7 +34,7 @@ def what_ran(name: str) -> str:
 
 def version_of(name: str) -> str:
     """Of the framework: its package, or the commit of the clone that a variable names."""
-    from bontea.integrations._frameworks import FRAMEWORKS
+    from bontea.integrations.frameworks import FRAMEWORKS
 
     if name not in CLONES:
         return metadata.version(FRAMEWORKS[name].distribution)

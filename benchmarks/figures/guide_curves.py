@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bontea.curves import compare, curve, extrapolate
-from bontea.curves.curve import dense_ks
+from bontea.curves.mean_curve import dense_ks
 from bontea.report import plot_curves
 from bontea.rollouts import Rollouts, read_rollouts
 

@@ -36,8 +36,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 import bontea
-from bontea.advantages.prefix_tea import balanced_orders, prefix_sizes, prefix_weights
-from bontea.advantages.tea import SD_FLOOR
+from bontea.advantages._prefix_tea import balanced_orders, prefix_sizes, prefix_weights
+from bontea.advantages._tea import SD_FLOOR
 from bontea.tails import tail_constants, tail_size
 
 N, ALPHA = 128, 0.25

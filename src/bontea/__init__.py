@@ -7,7 +7,7 @@ Axis letters: P prompts, M rollouts of a prompt (always the last axis), N the de
 - Tails: `expected_max`, `tail_coefficient`, `predict_best_of_n`, `fit_tail`, `check_tail`,
   `calibrate_tail`, `choose_alpha`; `reward_kind` for rewards that have none.
 - Curves: `best_of_k`, `curve`, `compare`; `extrapolate` beyond the sample.
-- Rollouts: `read_rollouts` from files, `from_groups` from lists.
+- Rollouts: `read_rollouts` from files, `as_rollouts` from lists.
 - Before training: `diagnose`, what a file of rewards supports; `plan`, what M and which estimator.
 - Theory: `effective_n`, what an estimator really optimises; the rest is in `bontea.theory`.
 
@@ -15,7 +15,7 @@ Trainers live in `bontea.integrations`, the command line in `bontea.cli`. This m
 and array-api-compat, nothing heavier.
 """
 
-from bontea._arrays import GroupTooSmallError
+from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages import (
     ADVANTAGES,
     adaptive_tea,
@@ -44,7 +44,7 @@ from bontea.advantages import (
 )
 from bontea.curves import Comparison, Curve, Extrapolation, best_of_k, compare, curve, extrapolate
 from bontea.diagnosis import Diagnosis, diagnose
-from bontea.rollouts import Rollouts, from_groups, read_rollouts
+from bontea.rollouts import Rollouts, as_rollouts, read_rollouts
 from bontea.tails import (
     calibrate_tail,
     check_tail,
@@ -61,6 +61,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ADVANTAGES",
+    "BonteaError",
     "Comparison",
     "Curve",
     "Diagnosis",
@@ -70,6 +71,7 @@ __all__ = [
     "Rollouts",
     "adaptive_tea",
     "advantages_for",
+    "as_rollouts",
     "best_of_k",
     "best_of_n_max_mean",
     "best_of_n_max_second",
@@ -85,7 +87,6 @@ __all__ = [
     "expected_max",
     "extrapolate",
     "fit_tail",
-    "from_groups",
     "gaussian_plug_in",
     "grpo",
     "inference_aware",

@@ -39,6 +39,8 @@ from array_api_compat import (
     is_torch_array,
 )
 
+from bontea._errors import BonteaError, GroupTooSmallError, NotNumbersError
+
 Array: TypeAlias = Any
 """An array of any library that `array_api_compat` knows."""
 
@@ -48,10 +50,6 @@ Kernel: TypeAlias = Callable[[Array, ModuleType], Array]
 
 BLOCK = 2**15
 """Rewards in a block (`per_group(in_blocks=True)`): a few of these arrays fit the L2 cache."""
-
-
-class GroupTooSmallError(ValueError):
-    """A group has fewer rollouts than the estimator needs; the message says how many would do."""
 
 
 def as_rewards(rewards: Any) -> Array:
@@ -66,7 +64,7 @@ def as_rewards(rewards: Any) -> Array:
             if array.dtype == object:
                 array = array.astype(float)
         except (ValueError, TypeError) as error:
-            raise ValueError(
+            raise BonteaError(
                 "rewards must be an array of shape (*P, M): prompts, then rollouts of a prompt. "
                 f"This {type(rewards).__name__} is ragged or not numeric ({error}). For groups of "
                 "different sizes pad with NaN, or call advantages_for(rewards, groups, estimator)."
@@ -76,9 +74,9 @@ def as_rewards(rewards: Any) -> Array:
         rewards = rewards.detach()
     xp = array_namespace(rewards)
     if not xp.isdtype(rewards.dtype, ("bool", "integral", "real floating")):
-        raise TypeError(f"rewards must be real numbers, got dtype {rewards.dtype}")
+        raise NotNumbersError(f"rewards must be real numbers, got dtype {rewards.dtype}")
     if rewards.ndim == 0 or rewards.shape[-1] == 0:
-        raise ValueError(
+        raise BonteaError(
             f"rewards of shape {tuple(rewards.shape)} hold no rollouts: the last axis is rollouts "
             "and needs at least one"
         )
@@ -124,7 +122,7 @@ def per_group(
         infinite = xp.any(xp.isinf(flat), axis=-1)
         if bool(xp.any(infinite)):
             row = int(xp.argmax(xp.astype(infinite, xp.int8)))
-            raise ValueError(
+            raise BonteaError(
                 f"group {_name_group(row, leading)} holds an infinite reward; clip it, or pass NaN "
                 "for a rollout that could not be scored"
             )
@@ -306,7 +304,7 @@ def _name_group(row: int, leading: tuple[int, ...]) -> str:
 def check_n(n: float, name: str = "n") -> float:
     """The deployment budget as a number >= 1."""
     if isinstance(n, bool) or not isinstance(n, (int, float, np.number)) or not 1 <= n < math.inf:
-        raise ValueError(
+        raise BonteaError(
             f"{name}={n!r} is not a deployment budget: {name} is how many responses are sampled "
             "per prompt when the model is used, a number of at least 1 (for example 128)"
         )
@@ -317,7 +315,7 @@ def check_alpha(alpha: float, name: str = "alpha") -> float:
     """The tail fraction as a number in (0, 1]."""
     ok = isinstance(alpha, (int, float, np.number)) and not isinstance(alpha, bool)
     if not ok or not 0 < alpha <= 1:
-        raise ValueError(
+        raise BonteaError(
             f"{name}={alpha!r} is not a tail fraction: it is the share of a prompt's best rollouts "
             "that the tail is fitted on, above 0 and at most 1 (0.25 is a good start)"
         )
@@ -332,7 +330,7 @@ def require_binary(r: Array, name: str, xp: ModuleType) -> None:
     if bool(xp.any(odd)):
         flat = xp.reshape(r, (-1,))
         value = float(flat[int(xp.argmax(xp.astype(xp.reshape(odd, (-1,)), xp.int8)))])
-        raise ValueError(
+        raise BonteaError(
             f"{name} needs 0/1 rewards, got {value:g}: use max_at_k for other rewards, or a "
             "threshold on this one"
         )
@@ -341,5 +339,5 @@ def require_binary(r: Array, name: str, xp: ModuleType) -> None:
 def check_k(k: int, name: str = "k") -> int:
     """A subset size as an int >= 1."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"{name}={k!r} must be a whole number of at least 1")
+        raise BonteaError(f"{name}={k!r} must be a whole number of at least 1")
     return int(k)

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from tests.statistics import assert_mean, gradient
 
 from bontea import GroupTooSmallError, expected_max, tail_coefficient, tea
-from bontea.advantages.calibrated_tea import calibrated_tea, calibration, expectations
+from bontea.advantages._calibrated_tea import calibrated_tea, calibration, expectations
 from bontea.tails.normal import tail_constants
 
 

@@ -158,7 +158,7 @@ def test_lengths_differ(groups):
 
 def test_callable_and_module_path():
     assert advantages_for([1.0, 3.0], [4, 4], lambda r: r * 2).tolist() == [2, 6]
-    assert get_estimator("bontea.advantages.rloo:rloo") is bontea.rloo
+    assert get_estimator("bontea:rloo") is bontea.rloo
     assert get_estimator(bontea.tea) is bontea.tea
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.libraries import LIBRARIES, back, is_a, make
 
 from bontea import advantages_for, reinforce
-from bontea.advantages.inference_aware import inference_aware
+from bontea.advantages._inference_aware import inference_aware
 
 FORMS = [True, False]
 

@@ -6,7 +6,7 @@ from scipy import stats
 from tests.statistics import assert_mean, gradient
 
 from bontea import GroupTooSmallError, expected_max, linear_tea
-from bontea.advantages.linear_tea import linear_weights
+from bontea.advantages._linear_tea import linear_weights
 from bontea.tails.order_statistics import product_moments
 
 

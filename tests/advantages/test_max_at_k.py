@@ -10,7 +10,7 @@ import pytest
 from tests.statistics import assert_mean, gradient
 
 from bontea import GroupTooSmallError, best_of_k, max_at_k, rloo
-from bontea.advantages.max_at_k import subset_max_means, subset_weights
+from bontea.advantages._max_at_k import subset_max_means, subset_weights
 
 GROUPS = {
     "normal": np.random.default_rng(0).normal(size=7),

@@ -10,7 +10,7 @@ from tests.libraries import LIBRARIES, back, is_a, make
 from tests.statistics import assert_mean
 
 from bontea import GroupTooSmallError, advantages_for, rloo
-from bontea.advantages.pass_at_n import batch_prior, pass_at_n
+from bontea.advantages._pass_at_n import batch_prior, pass_at_n
 from bontea.tails.beta_binomial import fit_beta
 
 PRIOR = (0.3, 2.0)

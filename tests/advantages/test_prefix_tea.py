@@ -8,7 +8,7 @@ from tests.statistics import assert_mean, gradient
 
 from bontea import GroupTooSmallError, prefix_tea, tail_coefficient, tea
 from bontea.advantages import prefix_weights
-from bontea.advantages.prefix_tea import balanced_orders, prefix_sizes
+from bontea.advantages._prefix_tea import balanced_orders, prefix_sizes
 
 
 def slow_prefix_tea(rewards, positions, sizes, n, alpha, order, cross_fit, center):

@@ -8,6 +8,7 @@ from tests.libraries import back, make
 import bontea
 from bontea import _arrays
 from bontea.advantages import _ranks
+from bontea.advantages._max_at_k import subset_weights
 from bontea.advantages._ranks import (
     RankSums,
     add_windows,
@@ -17,7 +18,6 @@ from bontea.advantages._ranks import (
     share_ties,
     unsort,
 )
-from bontea.advantages.max_at_k import subset_weights
 
 
 def rewards(dtype, m=24):

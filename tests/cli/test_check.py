@@ -7,7 +7,7 @@ import pytest
 
 from bontea.cli import main
 from bontea.cli.probes import PROBES
-from bontea.integrations._frameworks import FRAMEWORKS
+from bontea.integrations.frameworks import FRAMEWORKS
 
 
 def test_trl(capsys):

@@ -304,7 +304,7 @@ def test_bad_files(run, a, tmp_path):
     assert "named twice" in err
     code, _, err = run(write(tmp_path / "nan.jsonl", np.full((3, 2), np.nan)))
     assert code == 2
-    assert "no rollout has a reward" in err
+    assert "no prompt has a single reward" in err
 
 
 def test_help_has_two_examples(run, capsys):

@@ -11,7 +11,7 @@ from tests.libraries import LIBRARIES, back, is_a, make
 from tests.statistics import assert_mean
 
 from bontea import GroupTooSmallError, best_of_k, expected_max
-from bontea.curves.best_of_k import best_of_k_by_prompt, best_of_k_weights
+from bontea.curves.unbiased import best_of_k_by_prompt, best_of_k_weights
 
 REWARDS = np.stack(
     [

@@ -8,9 +8,10 @@ from scipy import stats
 from tests.statistics import assert_mean
 
 from bontea import compare, curve
-from bontea.curves.compare import Comparison, superiority
-from bontea.curves.curve import dense_ks, read_groups
+from bontea.curves.comparison import Comparison, superiority
 from bontea.curves.intervals import METHODS
+from bontea.curves.mean_curve import dense_ks
+from bontea.rollouts import as_rollouts
 from bontea.rollouts.groups import Rollouts
 
 REWARDS = np.random.default_rng(0).normal(size=(30, 16)) + np.random.default_rng(1).normal(
@@ -102,7 +103,7 @@ def test_superiority_against_all_pairs_of_subsets(ties):
     a, b = ([rng.normal(size=pair[side]) for pair in sizes] for side in (0, 1))
     if ties:
         a, b = ([np.round(group) for group in side] for side in (a, b))
-    got = superiority(read_groups(a), read_groups(b), [1, 2, 3, 4])
+    got = superiority(as_rollouts(a).scored(), as_rollouts(b).scored(), [1, 2, 3, 4])
     for p in range(len(sizes)):
         for i, k in enumerate([1, 2, 3, 4]):
             wins = [
@@ -117,7 +118,7 @@ def test_superiority_is_unbiased():
     """Normal rewards: P(best of k from a beats that from b) by quadrature, from groups of 8."""
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(20_000, 8)), 0.4 + 0.7 * rng.normal(size=(20_000, 8))
-    got = superiority(read_groups(a), read_groups(b), [1, 3, 8])
+    got = superiority(as_rollouts(a).scored(), as_rollouts(b).scored(), [1, 3, 8])
     x = np.linspace(-9, 9, 20_001)
     for i, k in enumerate([1, 3, 8]):
         density = k * stats.norm.pdf(x) * stats.norm.cdf(x) ** (k - 1)
@@ -129,7 +130,7 @@ def test_superiority_of_large_groups():
     """Of whole groups the best is the best, and the mean over pairs is Mann and Whitney's."""
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 3000)), rng.normal(size=(2, 3000))
-    got = superiority(read_groups(a), read_groups(b), [1, 300, 3000])
+    got = superiority(as_rollouts(a).scored(), as_rollouts(b).scored(), [1, 300, 3000])
     u = [stats.mannwhitneyu(x, y).statistic / 3000**2 for x, y in zip(a, b, strict=True)]
     np.testing.assert_allclose(got[:, 0], u, rtol=1e-12)
     np.testing.assert_array_equal(got[:, 2], a.max(1) > b.max(1))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.statistics import assert_mean
 
-from bontea.curves.extrapolate import extrapolate
+from bontea.curves.extrapolation import extrapolate
 from bontea.tails import expected_max, expected_pass_at_n, get_tail
 
 

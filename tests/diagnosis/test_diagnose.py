@@ -113,9 +113,9 @@ def test_m_is_chosen_and_said():
     ("rewards", "options", "words"),
     [
         (np.full((3, 4), NAN), {}, "none of the 12 rollouts of 3 prompts has a reward"),
-        ([[1.0, np.inf]], {}, "prompt 0 holds an infinite reward"),
+        ([[1.0, np.inf]], {}, "prompt 0, rollout 1: the reward is inf"),
         (np.zeros(5), {}, "must be"),
-        ([], {}, "hold"),
+        ([], {}, "no groups"),
         (np.ones((2, 2)), {"n": 0.5}, "n=0.5 is not a deployment budget"),
         (np.ones((2, 2)), {"n": np.inf}, "n=inf is not a deployment budget"),
         (np.ones((2, 2)), {"m": 0}, "m=0 must be a whole number of at least 1"),

@@ -9,14 +9,14 @@ from tests.statistics import assert_mean
 
 from bontea.diagnosis.degenerate import find_signal
 from bontea.diagnosis.direction import DirectionFinding, find_direction
-from bontea.diagnosis.groups import as_groups, groups_of
+from bontea.diagnosis.groups import groups_of
 from bontea.diagnosis.kind import MOST_TIES, find_ceiling, find_kind
 from bontea.diagnosis.law import pooled_law
 from bontea.diagnosis.length import find_length
 from bontea.diagnosis.spread import find_spread
 from bontea.diagnosis.success import find_success
 from bontea.diagnosis.tail import find_tail
-from bontea.rollouts.groups import Rollouts
+from bontea.rollouts.groups import Rollouts, as_rollouts
 from bontea.tails import choose_alpha, expected_pass_at_n, reward_kind
 from bontea.theory import get_law, value
 
@@ -30,11 +30,11 @@ def test_rollouts_tell_null_from_short():
     rewards = np.array([1.0, NAN, 2, 3, 4])
     lengths = np.array([5.0, 6, 7, 8, NAN])
     rollouts = Rollouts(rewards, np.array([0, 2, 5]), np.array(["a", "b"], object), lengths=lengths)
-    groups = as_groups(rollouts)
-    np.testing.assert_array_equal(groups.rewards, [[1, NAN, NAN], [2, 3, 4]])
-    np.testing.assert_array_equal(groups.lengths, [[5, 6, NAN], [7, 8, NAN]])
-    assert groups.rollouts == 5
-    signal = find_signal(groups, 0.25, tails=True)
+    np.testing.assert_array_equal(rollouts.table(), [[1, NAN, NAN], [2, 3, 4]])
+    np.testing.assert_array_equal(rollouts.table(rollouts.lengths), [[5, 6, NAN], [7, 8, NAN]])
+    scored = rollouts.scored()
+    np.testing.assert_array_equal(scored.table(scored.lengths), [[5, NAN, NAN], [7, 8, NAN]])
+    signal = find_signal(rollouts, 0.25, tails=True)
     assert signal.unscorable.value == pytest.approx(1 / 5)
 
 
@@ -111,7 +111,7 @@ def test_signal_counts():
             [NAN] * 8,
         ]
     )
-    found = find_signal(as_groups(table), 0.25, tails=True)
+    found = find_signal(as_rollouts(table), 0.25, tails=True)
     assert found.prompts == 5
     assert found.unscored == 1
     assert found.equal.value == pytest.approx(2 / 5)

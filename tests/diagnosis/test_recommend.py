@@ -6,8 +6,8 @@ How often each verdict comes, on 400 data sets a law: benchmarks/experiments/dia
 import numpy as np
 import pytest
 
-from bontea.diagnosis.groups import as_groups
 from bontea.diagnosis.judge import judge
+from bontea.rollouts import as_rollouts
 from bontea.theory import get_law
 
 N = 128
@@ -15,7 +15,7 @@ N = 128
 
 def advice(rewards, n=N, m=None, alpha=0.25):
     rng = np.random.default_rng(0)
-    return judge(as_groups(rewards), n=n, m=m, alpha=alpha, rng=rng).recommendation
+    return judge(as_rollouts(rewards), n=n, m=m, alpha=alpha, rng=rng).recommendation
 
 
 def normal(seed=0, shape=(64, 16)):

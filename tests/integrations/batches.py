@@ -12,7 +12,7 @@ import pytest
 
 import bontea
 import bontea.integrations
-from bontea.integrations._frameworks import FRAMEWORKS, OVERRIDE, UntestedVersionError
+from bontea.integrations.frameworks import FRAMEWORKS, OVERRIDE, UntestedVersionError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

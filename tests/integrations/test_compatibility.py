@@ -6,7 +6,7 @@ import re
 import pytest
 from tests.scripts import ROOT, load_script
 
-from bontea.integrations._frameworks import FRAMEWORKS
+from bontea.integrations.frameworks import FRAMEWORKS
 
 RECORDS = sorted((ROOT / "docs" / "integrations" / "tested").glob("*.json"))
 

@@ -42,8 +42,8 @@ from trl.experimental.async_grpo.async_rollout_worker import (  # noqa: E402
 )
 
 from bontea.integrations import trl_async as adapter  # noqa: E402
-from bontea.integrations._frameworks import UntestedVersionError  # noqa: E402
 from bontea.integrations._settings import read_settings  # noqa: E402
+from bontea.integrations.frameworks import UntestedVersionError  # noqa: E402
 
 M = 16
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers to TRL

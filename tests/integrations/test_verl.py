@@ -332,7 +332,7 @@ def test_the_example_passes_its_own_check(tmp_path):
 
 def test_any_module_and_function():
     uids, rewards = batch()
-    settings = config(estimator="bontea.advantages.max_at_k:max_at_k", k="3")
+    settings = config(estimator="bontea:max_at_k", k="3")
     data = compute_advantage(data_of(uids, rewards), "bontea", config=settings)
     np.testing.assert_allclose(per_rollout(data), core(rewards, uids, "max_at_k", k=3), atol=1e-5)
 

@@ -12,7 +12,7 @@ import pytest
 from tests.integrations.batches import pretend
 
 from bontea.cli import main
-from bontea.integrations._frameworks import (
+from bontea.integrations.frameworks import (
     FRAMEWORKS,
     OVERRIDE,
     UntestedVersionError,

@@ -21,7 +21,7 @@ from bontea.curves import curve
 from bontea.report import html_parts as parts
 from bontea.report.html_charts import SYMBOLS, styles
 from bontea.report.html_sections import curve_lines, outcome, sentence
-from bontea.rollouts.groups import from_groups
+from bontea.rollouts.groups import as_rollouts
 
 VOID = {"meta", "input", "br", "img", "link", "hr"}
 
@@ -231,7 +231,7 @@ def test_bad_targets_and_missing_curves(given, tmp_path):
 
 
 def test_a_source_without_completions_or_company(tmp_path):
-    rewards = from_groups(np.random.default_rng(0).normal(size=(4, 8)))
+    rewards = as_rollouts(np.random.default_rng(0).normal(size=(4, 8)))
     path = report.write_report(
         tmp_path / "r.html", {"one": rewards}, curves={"one": curve(rewards)}, settings={}
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bontea.report.html_examples import as_dialogue, choose_prompts, examples, median_rank
-from bontea.rollouts.groups import from_groups
+from bontea.rollouts.groups import as_rollouts
 
 
 @pytest.mark.parametrize("m", [1, 2, 5, 8])
@@ -29,7 +29,7 @@ def test_median_rank_of_large_groups():
 
 
 def test_examples_skip_what_was_not_scored():
-    rollouts = from_groups([[None, 3.0, 1.0, 2.0, None], [None, None, None, None, None]])
+    rollouts = as_rollouts([[None, 3.0, 1.0, 2.0, None], [None, None, None, None, None]])
     found = examples(rollouts, 0, ks=(1, 2, 8))
     assert [(e.k, e.rank, e.m, e.reward, e.rollout) for e in found] == [
         (1, 2, 3, 2.0, 3),
@@ -41,11 +41,11 @@ def test_examples_skip_what_was_not_scored():
 
 def test_prompts_come_from_every_quarter_and_from_all_models():
     rewards = np.arange(12.0)[::-1, None] + np.zeros((12, 4))
-    first = from_groups(rewards, prompts=[f"p{i:02}" for i in range(12)])
+    first = as_rollouts(rewards, prompts=[f"p{i:02}" for i in range(12)])
     assert choose_prompts({"a": first}) == ["p10", "p07", "p04", "p01"]
     second = first.select([1, 3])
     assert choose_prompts({"a": first, "b": second}) == ["p03", "p01"]
-    other = from_groups(rewards, prompts=[f"q{i}" for i in range(12)])
+    other = as_rollouts(rewards, prompts=[f"q{i}" for i in range(12)])
     assert choose_prompts({"a": first, "b": other}) == ["p10", "p07", "p04", "p01"]
 
 

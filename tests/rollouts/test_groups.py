@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bontea.rollouts import Rollouts, from_groups
+from bontea.rollouts import Rollouts, as_rollouts
 
 REWARDS = st.one_of(st.none(), st.booleans(), st.floats(allow_infinity=False, width=32))
 GROUPS = st.lists(st.lists(REWARDS, min_size=1, max_size=6), min_size=1, max_size=6)
@@ -21,7 +21,7 @@ def as_floats(group):
 @given(GROUPS)
 @settings(deadline=None)
 def test_lists_come_back(groups):
-    got = from_groups(groups)
+    got = as_rollouts(groups)
     assert len(got) == len(groups)
     assert got.counts.tolist() == [len(group) for group in groups]
     for p, group in enumerate(groups):
@@ -36,33 +36,33 @@ def test_lists_come_back(groups):
 def test_arrays_of_any_library_keep_their_nan():
     table = np.array([[1, 2, np.nan], [3, np.nan, np.nan]])
     for array in (table, table.astype(np.float32), [list(row) for row in table], list(table)):
-        got = from_groups(array)
+        got = as_rollouts(array)
         assert got.counts.tolist() == [3, 3]
         np.testing.assert_array_equal(np.asarray(got), table)
-    assert from_groups(np.array([[True, False]])).rewards.tolist() == [1, 0]
-    assert from_groups(np.array([[1, None]], dtype=object)).counts.tolist() == [2]
+    assert as_rollouts(np.array([[True, False]])).rewards.tolist() == [1, 0]
+    assert as_rollouts(np.array([[1, None]], dtype=object)).counts.tolist() == [2]
     torch = pytest.importorskip("torch")
     tensor = torch.tensor([[1.5, 2.5]], dtype=torch.bfloat16, requires_grad=True)
-    assert from_groups(tensor).rewards.tolist() == [1.5, 2.5]
-    assert from_groups([tensor[0], [torch.tensor(1.0), None]]).counts.tolist() == [2, 2]
+    assert as_rollouts(tensor).rewards.tolist() == [1.5, 2.5]
+    assert as_rollouts([tensor[0], [torch.tensor(1.0), None]]).counts.tolist() == [2, 2]
 
 
 def test_the_array_given_is_not_shared():
     table = np.zeros((2, 2))
-    got = from_groups(table)
+    got = as_rollouts(table)
     table[:] = 1
     assert got.rewards.tolist() == [0] * 4
 
 
 def test_names_strata_and_a_rollouts_as_it_is():
-    assert from_groups(RAGGED).prompts.tolist() == ["0", "1", "2"]
-    got = from_groups(RAGGED, prompts=["a", 7, "b" * 100], strata=[1, "x", 1], model="m")
+    assert as_rollouts(RAGGED).prompts.tolist() == ["0", "1", "2"]
+    got = as_rollouts(RAGGED, prompts=["a", 7, "b" * 100], strata=[1, "x", 1], model="m")
     assert got.prompts.tolist() == ["a", "7", "b" * 100]
     assert got.strata.tolist() == ["1", "x", "1"]
     assert got.model == "m"
-    assert from_groups(got) is got
+    assert as_rollouts(got) is got
     with pytest.raises(ValueError, match="names already"):
-        from_groups(got, prompts=["a", "b", "c"])
+        as_rollouts(got, prompts=["a", "b", "c"])
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_names_strata_and_a_rollouts_as_it_is():
 )
 def test_what_may_not_go_in(groups, names, message):
     with pytest.raises(ValueError, match=message):
-        from_groups(groups, **names)
+        as_rollouts(groups, **names)
 
 
 def full():
@@ -104,7 +104,7 @@ def full():
     counts = [3, 1, 2]
     total = sum(counts)
     return replace(
-        from_groups([[10.0, 11, 12], [20], [30, 31]], prompts=["a", "b", "c"], strata=[1, 2, 1]),
+        as_rollouts([[10.0, 11, 12], [20], [30, 31]], prompts=["a", "b", "c"], strata=[1, 2, 1]),
         texts=np.array(["ta", "tb", "tc"], dtype=object),
         lengths=np.arange(total) + 0.5,
         rows=np.arange(total)[::-1].copy(),
@@ -143,7 +143,7 @@ def test_first(m):
 
 
 def test_what_is_unknown_stays_unknown():
-    r = from_groups(RAGGED).select([1]).first(1)
+    r = as_rollouts(RAGGED).select([1]).first(1)
     assert (r.texts, r.strata, r.lengths, r.rows, r.model, r.source) == (None,) * 6
 
 
@@ -178,16 +178,16 @@ def test_in_words():
     assert str(full()) == (
         "3 prompts, 6 rollouts (1 to 3 a prompt), all scored, model m, from f.jsonl"
     )
-    assert str(from_groups([[1, None]])) == (
+    assert str(as_rollouts([[1, None]])) == (
         "1 prompt, 2 rollouts (2 a prompt), 50 % of them unscorable"
     )
-    assert str(from_groups(np.ones((1000, 4)))).startswith("1,000 prompts, 4,000 rollouts (4 a")
+    assert str(as_rollouts(np.ones((1000, 4)))).startswith("1,000 prompts, 4,000 rollouts (4 a")
 
 
 def test_every_function_takes_them():
     from bontea import best_of_k, curve
 
-    r = from_groups([[1, 2, 3], [4, 5, None]])
+    r = as_rollouts([[1, 2, 3], [4, 5, None]])
     assert isinstance(r, Rollouts)
     np.testing.assert_allclose(best_of_k(np.asarray(r), 2), [(2 + 3 + 3) / 3, 5])
     assert curve(r, [1]).per_prompt.ravel().tolist() == [2, 4.5]

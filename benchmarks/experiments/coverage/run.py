@@ -34,9 +34,9 @@ from scipy import stats
 from scipy.special import betaln, expit, log_ndtr, ndtr
 
 from bontea import best_of_k
-from bontea.curves.compare import superiority
-from bontea.curves.curve import Groups
+from bontea.curves.comparison import superiority
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD, mean_interval
+from bontea.rollouts import as_rollouts
 from bontea.theory import value
 
 HERE = Path(__file__).parent
@@ -137,8 +137,7 @@ def per_prompt(cell: Cell, rng: np.random.Generator, sets: int, strata: Any) -> 
     mu = locations(law, rng, sets, cell["prompts"])
     if cell["design"] == "superiority":
         a, b = (rewards(law, rng, mu, m, second=second) for second in (False, True))
-        counts = np.full(sets * cell["prompts"], m)
-        groups = [Groups(side.ravel(), counts, None, None) for side in (a, b)]
+        groups = [as_rollouts(side.reshape(-1, m)) for side in (a, b)]
         return superiority(*groups, ks).reshape(sets, -1, len(ks))
     first = best_of_k(rewards(law, rng, mu, m), ks)
     if cell["design"] == "difference":

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 import bontea
-from bontea.diagnosis.groups import as_groups
 from bontea.diagnosis.judge import judge
+from bontea.rollouts import as_rollouts
 from bontea.theory import get_law
 
 SIZES = ((16, 16), (64, 16), (64, 64))
@@ -95,7 +95,7 @@ def verdicts(
     found: Counter[str] = Counter()
     for index in range(sets):
         rng = np.random.default_rng([seed, index])
-        judged = judge(as_groups(draw(rng, shape)), n=N, m=None, alpha=0.25, rng=rng)
+        judged = judge(as_rollouts(draw(rng, shape)), n=N, m=None, alpha=0.25, rng=rng)
         found[judged.recommendation.verdict] += 1
     return dict(found.most_common())
 

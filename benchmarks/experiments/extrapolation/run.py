@@ -29,7 +29,7 @@ import numpy as np
 import rivals
 
 from bontea import best_of_k
-from bontea.curves.extrapolate import extrapolate
+from bontea.curves.extrapolation import extrapolate
 from bontea.theory import LAWS, get_law, value
 
 MS, NS = (16, 32, 64), (128, 512)

@@ -35,10 +35,10 @@ import torch
 import yaml
 
 import bontea
+from bontea._progress import JobProgress, Stopped
 from bontea.rollouts.rewards import Reward
 from bontea.training import arm as arm_module
 from bontea.training import job, processes
-from bontea.training.progress import JobProgress, Stopped
 from bontea.training.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the rewards named in configs

@@ -39,27 +39,27 @@ and `gaussian_plug_in` (the whole law must be normal).
 from collections.abc import Callable
 
 from bontea._arrays import Array
-from bontea.advantages.adaptive_tea import adaptive_tea
-from bontea.advantages.best_of_n_max_mean import best_of_n_max_mean
-from bontea.advantages.best_of_n_max_second import best_of_n_max_second
-from bontea.advantages.calibrated_tea import calibrated_tea
-from bontea.advantages.cat_bon import cat_bon
+from bontea.advantages._adaptive_tea import adaptive_tea
+from bontea.advantages._best_of_n_max_mean import best_of_n_max_mean
+from bontea.advantages._best_of_n_max_second import best_of_n_max_second
+from bontea.advantages._calibrated_tea import calibrated_tea
+from bontea.advantages._cat_bon import cat_bon
+from bontea.advantages._gaussian_plug_in import gaussian_plug_in
+from bontea.advantages._grpo import grpo
+from bontea.advantages._inference_aware import inference_aware
+from bontea.advantages._linear_tea import linear_tea
+from bontea.advantages._max_at_k import max_at_k
+from bontea.advantages._max_rl import max_rl
+from bontea.advantages._pass_at_k import pass_at_k
+from bontea.advantages._pass_at_n import pass_at_n
+from bontea.advantages._pkpo import pkpo, pkpo_loo
+from bontea.advantages._prefix_tea import prefix_tea, prefix_weights
+from bontea.advantages._reinforce import reinforce
+from bontea.advantages._rloo import rloo
+from bontea.advantages._softmax_tilt import softmax_tilt
+from bontea.advantages._tail_rl import tail_rl
+from bontea.advantages._tea import tea
 from bontea.advantages.flat import advantages_for, get_estimator, scale_advantages
-from bontea.advantages.gaussian_plug_in import gaussian_plug_in
-from bontea.advantages.grpo import grpo
-from bontea.advantages.inference_aware import inference_aware
-from bontea.advantages.linear_tea import linear_tea
-from bontea.advantages.max_at_k import max_at_k
-from bontea.advantages.max_rl import max_rl
-from bontea.advantages.pass_at_k import pass_at_k
-from bontea.advantages.pass_at_n import pass_at_n
-from bontea.advantages.pkpo import pkpo, pkpo_loo
-from bontea.advantages.prefix_tea import prefix_tea, prefix_weights
-from bontea.advantages.reinforce import reinforce
-from bontea.advantages.rloo import rloo
-from bontea.advantages.softmax_tilt import softmax_tilt
-from bontea.advantages.tail_rl import tail_rl
-from bontea.advantages.tea import tea
 
 ADVANTAGES: dict[str, Callable[..., Array]] = {
     "reinforce": reinforce,

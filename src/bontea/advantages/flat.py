@@ -14,12 +14,12 @@ from array_api_compat import array_namespace, device
 
 from bontea._arrays import (
     Array,
-    GroupTooSmallError,
     as_rewards,
     per_group,
     to_compute,
     to_input_dtype,
 )
+from bontea._errors import BonteaError, GroupTooSmallError
 
 
 def get_estimator(estimator: str | Callable[..., Array]) -> Callable[..., Array]:
@@ -41,12 +41,12 @@ def get_estimator(estimator: str | Callable[..., Array]) -> Callable[..., Array]
         try:
             return getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
-            raise ValueError(
+            raise BonteaError(
                 f"cannot load estimator {estimator!r}: {error}. It must be MODULE:FUNCTION, with "
                 "the module on the Python path"
             ) from None
     near = difflib.get_close_matches(str(estimator), ADVANTAGES, n=1, cutoff=0.4)
-    raise ValueError(
+    raise BonteaError(
         f"unknown estimator {estimator!r}"
         + (f"; did you mean {near[0]!r}?" if near else "")
         + f" Known: {', '.join(ADVANTAGES)}; or MODULE:FUNCTION"
@@ -85,12 +85,12 @@ def advantages_for(
     [-1.0, -2.0, 1.0, 2.0, 0.0]
     """
     if on_small not in ("zero", "raise"):
-        raise ValueError(f"on_small={on_small!r} must be 'zero' or 'raise'")
+        raise BonteaError(f"on_small={on_small!r} must be 'zero' or 'raise'")
     function = get_estimator(estimator)
     rewards = as_rewards(rewards)
     ids = np.asarray(groups.cpu() if hasattr(groups, "cpu") else groups)
     if rewards.ndim != 1 or ids.shape != rewards.shape:
-        raise ValueError(
+        raise BonteaError(
             f"rewards {tuple(rewards.shape)} and groups {ids.shape} must both be flat and of one "
             "length: a reward and a group id per rollout"
         )
@@ -168,7 +168,7 @@ def scale_advantages(
     if by == "none":
         return advantages
     if by not in ("batch", "group"):
-        raise ValueError(f"by={by!r} must be 'none', 'group' or 'batch'")
+        raise BonteaError(f"by={by!r} must be 'none', 'group' or 'batch'")
     if by == "group" and groups is not None:
         return advantages_for(advantages, groups, scale_advantages, by="group", eps=eps)
     xp = array_namespace(advantages)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bontea._errors import BonteaError
+
 
 class Task(NamedTuple):
     """One measurement. Equal keys mean equal results, seeds included."""
@@ -71,7 +73,7 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
             done[entry["task"]] = entry["rows"]
         except (ValueError, KeyError, TypeError):
             if number < len(lines):
-                raise ValueError(
+                raise BonteaError(
                     f"{path}, line {number}, is not a finished task: delete the file to measure "
                     "everything again, or choose another --output"
                 ) from None

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, check_k
+from bontea._errors import BonteaError
 from bontea.advantages import ADVANTAGES, get_estimator
 from bontea.bench.run import Task
 
@@ -87,7 +88,7 @@ def speed(
     check_k(repeats, "repeats")
     for library in libraries:
         if library not in LIBRARIES:
-            raise ValueError(f"library {library!r} must be one of {', '.join(LIBRARIES)}")
+            raise BonteaError(f"library {library!r} must be one of {', '.join(LIBRARIES)}")
     names = list(ADVANTAGES) if estimators is None else list(estimators)
     functions = {name: get_estimator(name) for name in names}
     _settle_memory()
@@ -178,7 +179,7 @@ def _to(library: str, device: str, values: np.ndarray) -> Array:
     try:
         return torch.tensor(values, device=device)
     except (RuntimeError, AssertionError) as error:  # an AssertionError where CUDA is not built in
-        raise ValueError(f"PyTorch cannot use device {device!r} here: {error}") from None
+        raise BonteaError(f"PyTorch cannot use device {device!r} here: {error}") from None
 
 
 def _sort(rewards: Array) -> Array:
@@ -275,8 +276,8 @@ def _peak(call: Callable[[], Any], library: str, device: str, size: int) -> floa
 
 def _cold(name: str, m: int, params: Mapping[str, Any]) -> float | None:
     """Milliseconds to compute the constants of a group size, without the cache."""
-    from bontea.advantages.calibrated_tea import expectations
-    from bontea.advantages.linear_tea import linear_weights
+    from bontea.advantages._calibrated_tea import expectations
+    from bontea.advantages._linear_tea import linear_weights
     from bontea.tails.normal import tail_size
 
     k = tail_size(0.25, m)

@@ -1,7 +1,8 @@
 """The command line: `bontea SUBCOMMAND`, one file per subcommand.
 
 Results go to stdout (only JSON with `--json`), everything else to stderr. The exit code is 0 on
-success, 2 for bad input, 130 when stopped by Ctrl-C.
+success, 2 for bad input, 130 when stopped by Ctrl-C. Bad input is one line on stderr (BonteaError,
+OSError, a package that is missing); what else is raised is a bug, and shows its traceback.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import sys
 
 import bontea
+from bontea._errors import BonteaError
 from bontea.cli import bench, check, curve, diagnose, ls, plan, sample, train
 
 COMMANDS = {
@@ -23,6 +25,16 @@ COMMANDS = {
     "check": check,
     "ls": ls,
 }
+
+
+EXTRAS = {
+    **dict.fromkeys(("torch", "transformers", "trl", "peft", "accelerate", "datasets"), "train"),
+    **dict.fromkeys(("yaml", "jinja2"), "train"),
+    **dict.fromkeys(("polars", "rich"), "rollouts"),
+    **dict.fromkeys(("openai", "httpx"), "endpoint"),
+    **dict.fromkeys(("matplotlib", "plotly"), "report"),
+}
+"""Packages that a command may miss, and the extra of ours that has them."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,8 +51,18 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         return COMMANDS[args.command].run(args)
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
+    except (BonteaError, OSError) as error:
         if os.environ.get("BONTEA_TRACEBACK"):
             raise
         print(f"bontea {args.command}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None or os.environ.get("BONTEA_TRACEBACK"):
+            raise
+        print(
+            f"bontea {args.command}: this needs the package {error.name}: pip install "
+            f'"bontea[{extra}]"',
+            file=sys.stderr,
+        )
         return 2

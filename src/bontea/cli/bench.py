@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bontea._errors import BonteaError
+
 EXAMPLES = """examples:
   bontea bench gradients
       effective N, cosine and signal-to-noise of every estimator
@@ -45,13 +47,13 @@ def add_parser(subparsers: Any, name: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import bontea
+    from bontea._progress import JobProgress, Stopped
     from bontea.bench import run as bench
-    from bontea.training.progress import JobProgress, Stopped
 
     if args.seed < 0:
-        raise ValueError(f"--seed {args.seed} must be 0 or more")
+        raise BonteaError(f"--seed {args.seed} must be 0 or more")
     if args.output is not None and args.output.exists() and not args.output.is_dir():
-        raise ValueError(f"--output {args.output} is a file: name a folder")
+        raise BonteaError(f"--output {args.output} is a file: name a folder")
     parts = PARTS if args.part == "all" else (args.part,)
     tasks = [task for part in parts for task in _tasks(part, args.full, args.seed)]
     cache = args.output / "measured.jsonl" if args.output else None

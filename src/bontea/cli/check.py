@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from bontea.integrations._frameworks import FRAMEWORKS, OVERRIDE, Framework
+from bontea._errors import BonteaError, MissingPackageError
+from bontea.integrations.frameworks import FRAMEWORKS, OVERRIDE, Framework
 
 EXAMPLES = """examples:
   bontea check verl
@@ -154,7 +155,7 @@ def require_installed(framework: Framework) -> None:
     """ValueError that says how to install it, in which environment."""
     top = framework.module.partition(".")[0]
     if importlib.util.find_spec(top) is None:
-        raise ValueError(
+        raise BonteaError(
             f"{framework.name} is not installed in {sys.prefix}: {framework.install} "
             f"({framework.tested} is tested)"
         )
@@ -165,7 +166,7 @@ def require_importable(framework: Framework) -> None:
     try:
         importlib.import_module(framework.module)
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"{framework.name} {framework.version()} is installed but cannot be imported: {error}"
         ) from error
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea._errors import BonteaError, GroupTooSmallError
 from bontea._json import plain
 from bontea.cli._files import check_output
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
@@ -100,11 +101,11 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> tuple[list[int] | None, int | None]:
     """The k asked for and the last of them."""
     if args.seed < 0:
-        raise ValueError(f"--seed {args.seed} must be 0 or more")
+        raise BonteaError(f"--seed {args.seed} must be 0 or more")
     if not 0 < args.confidence_level < 1:
-        raise ValueError(f"--confidence-level {args.confidence_level:g} must be between 0 and 1")
+        raise BonteaError(f"--confidence-level {args.confidence_level:g} must be between 0 and 1")
     if args.up_to is not None and not (1 <= args.up_to <= 1e9 and args.up_to % 1 == 0):
-        raise ValueError(f"--up-to {args.up_to:g} must be a whole number from 1 to 1e9")
+        raise BonteaError(f"--up-to {args.up_to:g} must be a whole number from 1 to 1e9")
     check_output("--png", args.png, (".png",))
     check_output("--html", args.html, (".html", ".htm"))
     up_to = None if args.up_to is None else int(args.up_to)
@@ -115,9 +116,9 @@ def _check(args: argparse.Namespace) -> tuple[list[int] | None, int | None]:
     except ValueError:
         ks = []
     if not ks or ks[0] < 1:
-        raise ValueError(f"--ks {args.ks}: give whole numbers of at least 1, such as --ks 1,8,64")
+        raise BonteaError(f"--ks {args.ks}: give whole numbers of at least 1, such as --ks 1,8,64")
     if up_to is not None and ks[-1] > up_to:
-        raise ValueError(f"--ks {args.ks} goes beyond --up-to {up_to}: raise that to {ks[-1]}")
+        raise BonteaError(f"--ks {args.ks} goes beyond --up-to {up_to}: raise that to {ks[-1]}")
     return ks, up_to
 
 
@@ -136,7 +137,7 @@ def read_sources(files: list[Path], models: list[str] | None) -> dict[str, Rollo
     unknown = set(models or []) - {model for path, model in found if model is not None}
     if unknown:
         listed = ", ".join(map(repr, sorted(unknown)))
-        raise ValueError(f"no file has rollouts of {listed}: see the field model of their rows")
+        raise BonteaError(f"no file has rollouts of {listed}: see the field model of their rows")
     stems = [path.stem for path in files]
     named = stems if len(set(stems)) == len(stems) else [str(path) for path in files]
     short = dict(zip(files, named, strict=True))
@@ -149,7 +150,7 @@ def read_sources(files: list[Path], models: list[str] | None) -> dict[str, Rollo
             if len(names) < 2:
                 raise
             listed = " ".join(shlex.quote(name) for name in names[:5])
-            raise ValueError(
+            raise BonteaError(
                 f"{path} holds rollouts of {len(names)} models: choose with --model {listed}"
                 + " ..." * (len(names) > 5)
             ) from None
@@ -158,7 +159,7 @@ def read_sources(files: list[Path], models: list[str] | None) -> dict[str, Rollo
         else:
             label = short[path] if models is None or len(models) == 1 else f"{short[path]}: {model}"
         if label in out:
-            raise ValueError(f"{label} is named twice: name every file and model once")
+            raise BonteaError(f"{label} is named twice: name every file and model once")
         out[label] = rollouts
     return out
 
@@ -171,18 +172,18 @@ def find(
     args: argparse.Namespace,
 ) -> Found:
     """The curve of one model, and what lies beyond its rollouts."""
-    from bontea._arrays import GroupTooSmallError
     from bontea.curves import curve, extrapolate
-    from bontea.curves.curve import dense_ks, read_groups
+    from bontea.curves.mean_curve import dense_ks
 
-    groups = read_groups(rollouts)
-    counts = groups.counts[groups.counts > 0]
-    if len(counts) == 0:
-        raise ValueError(f"{label}: no rollout has a reward")
+    try:
+        scored = rollouts.scored()
+    except BonteaError as error:
+        raise BonteaError(f"{label}: {error}") from None
+    counts = scored.counts
     smallest = int(counts.min())
     if ks is not None and ks[-1] > smallest and up_to is None:
-        raise ValueError(
-            f"{label}: k = {ks[-1]} exceeds the {smallest} rewards of {_smallest(groups)}; draw "
+        raise BonteaError(
+            f"{label}: k = {ks[-1]} exceeds the {smallest} rewards of {_smallest(scored)}; draw "
             f"more, or add --up-to {ks[-1]} to extrapolate"
         )
     inside = [k for k in ks or dense_ks(min(smallest, up_to or smallest)) if k <= smallest]
@@ -192,7 +193,7 @@ def find(
     line = curve(rollouts, inside or [smallest], **options)
     if smallest * 2 < float(_median(counts)):
         print(
-            f"{label}: {_smallest(groups)} has only {smallest} rewards, half of the prompts have "
+            f"{label}: {_smallest(scored)} has only {smallest} rewards, half of the prompts have "
             f"{_median(counts):g} or more: the curve ends at k = {smallest}; draw the rest, or "
             "remove that prompt",
             file=sys.stderr,
@@ -203,7 +204,7 @@ def find(
     try:
         beyond = extrapolate(rollouts, ns, confidence_level=args.confidence_level)
     except GroupTooSmallError as error:
-        raise ValueError(
+        raise BonteaError(
             f"{label}: {error}; without --up-to the curve ends at k = {smallest}"
         ) from None
     return Found(rollouts, smallest, line, beyond)
@@ -215,12 +216,9 @@ def _median(counts: Any) -> float:
     return float(np.median(counts))
 
 
-def _smallest(groups: Any) -> str:
+def _smallest(rollouts: Rollouts) -> str:
     """The prompt with the fewest rewards, in words."""
-    import numpy as np
-
-    p = int(np.argmin(np.where(groups.counts > 0, groups.counts, groups.counts.max() + 1)))
-    name = str(groups.prompts[p])
+    name = str(rollouts.prompts[int(rollouts.counts.argmin())])
     return f"prompt {name if len(name) <= 60 else name[:57] + '...'!r}"
 
 
@@ -229,7 +227,7 @@ def _compare(
 ) -> dict[str, Comparison]:
     """The first model with each other one."""
     from bontea.curves import compare
-    from bontea.curves.curve import dense_ks
+    from bontea.curves.mean_curve import dense_ks
 
     (first, a), *others = found.items()
     out = {}
@@ -285,7 +283,7 @@ def _print(
     from rich.table import Table
     from rich.text import Text
 
-    from bontea.curves.curve import with_limits
+    from bontea.curves.mean_curve import with_limits
 
     table = Table()
     table.add_column("k", justify="right", no_wrap=True)

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea._errors import BonteaError
 from bontea.cli._files import check_output
 
 if TYPE_CHECKING:
@@ -54,20 +55,20 @@ def run(args: argparse.Namespace) -> int:
     from bontea.rollouts import read_rollouts
 
     if args.seed < 0:
-        raise ValueError(f"--seed {args.seed} must be 0 or more")
+        raise BonteaError(f"--seed {args.seed} must be 0 or more")
     if not 1 <= args.deploy_n < float("inf"):
-        raise ValueError(
+        raise BonteaError(
             f"--deploy-n {args.deploy_n:g} must be at least 1: how many responses are drawn of a "
             "prompt when the model is used, such as 128"
         )
     if args.rollouts is not None and args.rollouts < 1:
-        raise ValueError(f"--rollouts {args.rollouts} must be at least 1, such as 16")
+        raise BonteaError(f"--rollouts {args.rollouts} must be at least 1, such as 16")
     check_output("--png", args.png, (".png",))
     rollouts = read_rollouts(args.file, model=args.model)
     try:
         found = diagnose(rollouts, n=args.deploy_n, m=args.rollouts, rng=args.seed)
     except ValueError as error:
-        raise ValueError(f"{args.file}: {error}") from None
+        raise BonteaError(f"{args.file}: {error}") from None
     if args.png is not None:
         _draw(found, args.png)
     if args.json:

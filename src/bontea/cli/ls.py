@@ -75,7 +75,7 @@ def _laws() -> dict[str, str]:
 
 
 def _integrations() -> dict[str, str]:
-    from bontea.integrations._frameworks import FRAMEWORKS
+    from bontea.integrations.frameworks import FRAMEWORKS
 
     out = {}
     for name, framework in FRAMEWORKS.items():

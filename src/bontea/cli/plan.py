@@ -15,15 +15,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea._errors import BonteaError
 from bontea._json import plain
 from bontea.cli._files import check_output
 
 if TYPE_CHECKING:
+    from bontea._progress import JobProgress
     from bontea.rollouts import Rollouts
     from bontea.theory.deployment import Deployment
     from bontea.theory.pilot import Pilot
     from bontea.theory.plan import Plan
-    from bontea.training.progress import JobProgress
 
 EXAMPLES = """examples:
   bontea plan --deploy-n 128
@@ -65,15 +66,15 @@ def add_parser(subparsers: Any, name: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from bontea._progress import JobProgress, Stopped
     from bontea.theory.plan import check_price
-    from bontea.training.progress import JobProgress, Stopped
 
     if args.seed < 0:
-        raise ValueError(f"--seed {args.seed} must be 0 or more")
+        raise BonteaError(f"--seed {args.seed} must be 0 or more")
     if args.pilot is not None and args.law is not None:
-        raise ValueError("--pilot and --law are two reward laws: give one of them")
+        raise BonteaError("--pilot and --law are two reward laws: give one of them")
     if args.model is not None and args.pilot is None:
-        raise ValueError("--model names a model in a pilot: give --pilot as well")
+        raise BonteaError("--model names a model in a pilot: give --pilot as well")
     check_output("--png", args.png, (".png",))
     check_price(args.price)
     sizes = parse_sizes(args.rollouts)
@@ -106,7 +107,7 @@ def parse_sizes(text: str) -> list[int]:
     sizes = []
     for part in text.split(","):
         if not part.strip().isdecimal():
-            raise ValueError(
+            raise BonteaError(
                 f"--rollouts {text!r}: {part.strip()!r} is not a number of rollouts; write whole "
                 "numbers with commas between them, such as 8,16,32"
             )

@@ -18,14 +18,15 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea._errors import BonteaError, FailedError, MissingPackageError
 from bontea.cli.train import add_setting, quiet_libraries
 from bontea.rollouts.settings import DEMO, Record, SampleSettings, fingerprint, settings_path
 
 if TYPE_CHECKING:
+    from bontea._progress import JobProgress
     from bontea.rollouts.prompts import Row
     from bontea.rollouts.rewards import Reward
     from bontea.rollouts.table import RolloutFile
-    from bontea.training.progress import JobProgress
 
 EXAMPLES = """examples:
   bontea sample
@@ -65,8 +66,8 @@ def add_parser(subparsers: Any, name: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from bontea._progress import JobProgress, Stopped
     from bontea.rollouts.table import RolloutFile, locked, read_parquet, write_parquet
-    from bontea.training.progress import JobProgress, Stopped
 
     quiet_libraries()
     started = time.time()
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         what = f"the disk of {output} is full ({error}): free some space" if full else str(error)
         if "out of memory" in what:
             what += f"\nstart again with less than --batch-size {settings.batch_size}"
-        raise RuntimeError(
+        raise FailedError(
             f"{what}\n{len(file):,} rollouts are safe in {rows_path}; go on with:\n  {again}"
         ) from error
     summary = _summary(record, output, file, len(prompts), len(file) - found, started)
@@ -123,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_output(output: Path) -> None:
     if output.suffix not in SUFFIXES:
-        raise ValueError(f"--output {output}: the name must end in {' or '.join(SUFFIXES)}")
+        raise BonteaError(f"--output {output}: the name must end in {' or '.join(SUFFIXES)}")
     if output.is_dir():
         raise IsADirectoryError(f"--output {output} is a folder: name a file in it")
     if not output.parent.is_dir():
@@ -131,7 +132,7 @@ def _check_output(output: Path) -> None:
             f"--output {output}: there is no folder {output.parent}; make it first"
         )
     if output.suffix == ".parquet" and importlib.util.find_spec("polars") is None:
-        raise ImportError(
+        raise MissingPackageError(
             f'--output {output} needs Polars: pip install "bontea[rollouts]", or write .jsonl'
         )
 
@@ -143,7 +144,7 @@ def _find_record(
     held = next((p for p in (rows_path, output) if p.exists() and p.stat().st_size), None)
     path = settings_path(output)
     if held and not resume:
-        raise ValueError(
+        raise BonteaError(
             f"{held} holds rollouts already: go on with them by adding --resume, or choose another "
             "--output"
         )
@@ -192,7 +193,7 @@ def _load_prompts(settings: SampleSettings) -> dict[int, Row]:
             settings.prompts, column=settings.prompt_column, split=settings.prompts_split
         )
     if settings.completions and not isinstance(rows[0]["prompt"], str):
-        raise ValueError(
+        raise BonteaError(
             f"--completions sends texts, and the prompts of {settings.prompts} are chats: leave "
             "it out"
         )
@@ -207,7 +208,7 @@ def _updated(
     if record is None:
         return Record(settings, mark, [settings.rollouts])
     if record.prompts != mark:
-        raise ValueError(
+        raise BonteaError(
             f"the prompts of {settings.prompts} have changed since {output} was begun: restore "
             "them, or choose another --output"
         )
@@ -227,7 +228,7 @@ def _prepare(
         ("--reward-key-env", settings.reward_key_env),
     ):
         if name is not None and read_key(flag, name) is None:
-            raise ValueError(f"{flag}: no environment variable of that name holds a key")
+            raise BonteaError(f"{flag}: no environment variable of that name holds a key")
     prepare = _from_endpoint if settings.endpoint else _from_model
     rate = _Rate(progress, len(prompts) * settings.rollouts)
     draw = prepare(settings, prompts, earlier, rate)

@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from bontea._errors import BonteaError
 from bontea.training.settings import Settings
 
 EXAMPLES = """examples:
@@ -75,9 +76,9 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
+    from bontea._progress import JobProgress, Stopped
     from bontea.report.table import comparison_table, difference_lines
     from bontea.training import job, processes
-    from bontea.training.progress import JobProgress, Stopped
 
     settings.resolve(processes=processes.world_size(), gpu=torch.cuda.is_available())
     progress = JobProgress(quiet=not processes.is_main())
@@ -125,7 +126,7 @@ def _fresh(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
     if settings.output is None:
         settings.output = str(Path("runs") / time.strftime("%Y%m%d-%H%M%S"))
     if (settings.output_folder() / "settings.json").exists():
-        raise ValueError(
+        raise BonteaError(
             f"output folder {settings.output} already holds a job: go on with it by adding "
             "--resume, or choose another --output"
         )
@@ -147,7 +148,7 @@ def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
     other = {k: v for k, v in asked.items() if saved.get(k) != v and k != "output"}
     if other:
         name = next(iter(other))
-        raise ValueError(
+        raise BonteaError(
             f"the job in {output} was started with {name}={saved.get(name)!r}, not "
             f"{other[name]!r}: resume it without that setting, or start a new one"
         )
@@ -164,9 +165,9 @@ def _read_yaml(path: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"config {path} is not YAML: {error}") from None
+        raise BonteaError(f"config {path} is not YAML: {error}") from None
     if not isinstance(values, dict):
-        raise ValueError(f"config {path} must hold NAME: VALUE lines")
+        raise BonteaError(f"config {path} must hold NAME: VALUE lines")
     return {str(name).replace("-", "_"): value for name, value in values.items()}
 
 
@@ -177,7 +178,7 @@ def _pairs(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"--trl {text!r}: write NAME=VALUE, such as --trl use_vllm=true")
+            raise BonteaError(f"--trl {text!r}: write NAME=VALUE, such as --trl use_vllm=true")
         pairs[name.strip()] = yaml.safe_load(value)
     return pairs
 

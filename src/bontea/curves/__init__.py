@@ -8,10 +8,10 @@
 - `intervals`: how intervals are made, with and without strata.
 """
 
-from bontea.curves.best_of_k import best_of_k
-from bontea.curves.compare import Comparison, compare
-from bontea.curves.curve import Curve, curve
-from bontea.curves.extrapolate import Extrapolation, extrapolate
+from bontea.curves.comparison import Comparison, compare
+from bontea.curves.extrapolation import Extrapolation, extrapolate
+from bontea.curves.mean_curve import Curve, curve
+from bontea.curves.unbiased import best_of_k
 
 __all__ = [
     "Comparison",

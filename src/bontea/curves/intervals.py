@@ -30,6 +30,8 @@ from typing import Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
+
 METHODS = ("studentised", "bca", "percentile", "jackknife")
 CURVE_METHOD, PAIRED_METHOD = "studentised", "jackknife"
 LEAST_PROMPTS = 5
@@ -127,19 +129,29 @@ def mean_interval(
     return Interval(low, high, error, "; ".join(notes))
 
 
+def error_of_mean(values: np.ndarray, strata: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Standard error of the mean over the P rows of `values` `(P, K)` inside strata, `(K,)`.
+
+    And its degrees of freedom, as for `method="jackknife"`; P is at least 2.
+    """
+    codes, _ = _strata(strata, len(values))
+    sizes = np.bincount(codes)
+    return _standard_error(_centred(values[np.argsort(codes, kind="stable")], sizes), sizes)
+
+
 def _check(method: str, level: float, resamples: int, batch: int | None) -> None:
     if method not in METHODS:
-        raise ValueError(f"method={method!r} is not known: use one of {', '.join(METHODS)}")
+        raise BonteaError(f"method={method!r} is not known: use one of {', '.join(METHODS)}")
     if not 0 < level < 1:
-        raise ValueError(f"confidence_level={level!r} must be between 0 and 1, such as 0.95")
+        raise BonteaError(f"confidence_level={level!r} must be between 0 and 1, such as 0.95")
     least = int(np.ceil(2 / (1 - level) - 1e-6))
     if method != "jackknife" and resamples < least:
-        raise ValueError(
+        raise BonteaError(
             f"resamples={resamples!r} cannot show a {level:.4g} interval: use at least {least}, "
             f'better {max(2000, 10 * least)}, or method="jackknife"'
         )
     if batch is not None and batch < 1:
-        raise ValueError(f"batch={batch!r} must be at least 1, or None for all at once")
+        raise BonteaError(f"batch={batch!r} must be at least 1, or None for all at once")
 
 
 def _strata(strata: Any, prompts: int) -> tuple[np.ndarray, list[str]]:
@@ -148,7 +160,7 @@ def _strata(strata: Any, prompts: int) -> tuple[np.ndarray, list[str]]:
         return np.zeros(prompts, dtype=int), []
     labels = np.asarray(strata)
     if labels.shape != (prompts,):
-        raise ValueError(
+        raise BonteaError(
             f"strata of shape {labels.shape} must be ({prompts},): one label for each prompt"
         )
     found, codes, count = np.unique(labels, return_inverse=True, return_counts=True)

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea._errors import BonteaError, MissingPackageError
+
 if TYPE_CHECKING:
     import torch
 
@@ -29,7 +31,7 @@ def encoder_folder() -> Path:
     # places, out of the requirements.
     spec = importlib.util.find_spec(ENCODER_PACKAGE)
     if spec is None or spec.origin is None:
-        raise ImportError(
+        raise MissingPackageError(
             f"The demo reward reads the sentence encoder of a separate package: {INSTALL_COMMAND}"
         )
     return Path(spec.origin).parent / "model"
@@ -127,7 +129,7 @@ class MiniLMReward:
     ) -> list[float]:
         """Score each completion against its prompt, as TRL calls a reward function."""
         if len(prompts) != len(completions):
-            raise ValueError(f"{len(prompts)} prompts but {len(completions)} completions")
+            raise BonteaError(f"{len(prompts)} prompts but {len(completions)} completions")
         if not all(isinstance(text, str) for text in (*prompts, *completions)):
             raise TypeError("the demo reward reads plain strings, not conversations")
         # Double precision, row by row: a sum of 768 terms whose rounding does not depend on the

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bontea.diagnosis.groups import Groups
 from bontea.diagnosis.reading import Reading, percent
+from bontea.rollouts.groups import Rollouts
 from bontea.tails.normal import tail_size
 
 HARMLESS = 0.1
@@ -58,22 +58,22 @@ class SignalFinding:
         return text
 
 
-def find_signal(groups: Groups, alpha: float, *, tails: bool) -> SignalFinding:
+def find_signal(rollouts: Rollouts, alpha: float, *, tails: bool) -> SignalFinding:
     """Count what gives no gradient; the tail is the `max(3, ceil(alpha m))` best rewards."""
-    rewards = groups.scored
-    counts = np.isfinite(rewards).sum(axis=1)
+    scored = rollouts.scored()
+    rewards, counts = scored.table(), scored.counts
     best = -np.sort(-rewards, axis=1)
     sizes = np.array([max(3, tail_size(alpha, m)) for m in range(1, rewards.shape[1] + 1)])
     inside = np.arange(1, best.shape[1]) < np.minimum(sizes[counts - 1], counts)[:, None]
     distinct = 1 + ((best[:, 1:] < best[:, :-1]) & inside).sum(axis=1)
     equal = np.nanmax(rewards, axis=1) == np.nanmin(rewards, axis=1)
-    missing = 1 - int(groups.counts.sum()) / groups.rollouts
+    missing = 1 - len(scored.rewards) / len(rollouts.rewards)
     return SignalFinding(
         prompts=len(rewards),
         most=int(counts.max()),
         equal=Reading(float(equal.mean()), (0, HARMLESS)),
         few=Reading(float((distinct < 3).mean()), (0, HARMLESS)),
         unscorable=Reading(float(missing), (0, HARMLESS)),
-        unscored=len(groups.rewards) - len(rewards),
+        unscored=len(rollouts) - len(scored),
         tails=tails,
     )

@@ -12,7 +12,6 @@ from bontea._arrays import check_alpha, check_k, check_n
 from bontea._json import plain
 from bontea.diagnosis.degenerate import SignalFinding
 from bontea.diagnosis.direction import DirectionFinding, find_direction
-from bontea.diagnosis.groups import as_groups
 from bontea.diagnosis.judge import judge
 from bontea.diagnosis.kind import CeilingFinding, KindFinding
 from bontea.diagnosis.length import LengthFinding, find_length
@@ -23,6 +22,7 @@ from bontea.diagnosis.spread import SpreadFinding, find_spread
 from bontea.diagnosis.success import SuccessFinding
 from bontea.diagnosis.tail import TailFinding
 from bontea.diagnosis.upper import reference, summarise
+from bontea.rollouts.groups import as_rollouts
 
 WIDTH = 96
 
@@ -161,10 +161,11 @@ def diagnose(
     n, alpha = check_n(n), check_alpha(alpha)
     m_given = m is not None
     m = None if m is None else check_k(m, "m")
-    groups = as_groups(rollouts)
+    data = as_rollouts(rollouts)
+    scored = data.scored()
     rng = np.random.default_rng(rng)
-    judged = judge(groups, n=n, m=m, alpha=alpha, rng=rng)
-    rewards, kind = groups.scored, judged.kind
+    judged = judge(data, n=n, m=m, alpha=alpha, rng=rng)
+    rewards, kind = scored.table(), judged.kind
     skipped: dict[str, str] = {}
 
     qq = pareto = summary = bands = None
@@ -186,10 +187,10 @@ def diagnose(
         skipped["tail"] = "2 prompts with 3 rewards in the tail and a spread are needed"
 
     length = direction = None
-    if groups.lengths is None:
+    if scored.lengths is None or np.isnan(scored.lengths).all():
         skipped["length"] = "the rewards come without completions"
     else:
-        length = find_length(groups.rewards, groups.lengths)
+        length = find_length(rewards, scored.table(scored.lengths))
         if length is None:
             skipped["length"] = "2 prompts whose rewards and lengths both differ are needed"
     if judged.upper is not None:
@@ -208,8 +209,8 @@ def diagnose(
         m=judged.m,
         m_given=m_given,
         alpha=alpha,
-        prompts=len(groups.rewards),
-        rewards=int(groups.counts.sum()),
+        prompts=len(data),
+        rewards=len(scored.rewards),
         rollouts=judged.rollouts,
         kind=kind,
         signal=judged.signal,

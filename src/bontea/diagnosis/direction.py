@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import GroupTooSmallError
+from bontea._errors import GroupTooSmallError
 from bontea.diagnosis.law import pooled_law
 from bontea.diagnosis.reading import whole
 from bontea.theory.exact import LARGEST_N

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bontea.diagnosis.degenerate import SignalFinding, find_signal
-from bontea.diagnosis.groups import Groups
 from bontea.diagnosis.kind import CeilingFinding, KindFinding, find_ceiling, find_kind
 from bontea.diagnosis.recommend import Recommendation, recommend
 from bontea.diagnosis.success import SuccessFinding, find_success
 from bontea.diagnosis.tail import TailFinding, find_tail
 from bontea.diagnosis.upper import Upper, upper_halves
+from bontea.rollouts.groups import Rollouts
 
 DEFAULT_M = 16
 
@@ -34,12 +34,13 @@ class Judgement:
 
 
 def judge(
-    groups: Groups, *, n: float, m: int | None, alpha: float, rng: np.random.Generator
+    rollouts: Rollouts, *, n: float, m: int | None, alpha: float, rng: np.random.Generator
 ) -> Judgement:
     """Find what the recommendation needs; the default of m is as in `diagnose`."""
-    rewards, counts = groups.scored, groups.counts
-    rollouts = float(np.median(counts[counts > 0]))
-    m = max(1, min(DEFAULT_M, int(rollouts))) if m is None else m
+    scored = rollouts.scored()
+    rewards, counts = scored.table(), scored.counts
+    median = float(np.median(counts))
+    m = max(1, min(DEFAULT_M, int(median))) if m is None else m
     kind = find_kind(rewards, m, alpha, rng)
     binary = kind.kind.name == "binary"
     ceiling = tail = success = upper = None
@@ -49,7 +50,7 @@ def judge(
         ceiling = find_ceiling(rewards, kind.kind)
         upper = upper_halves(rewards, rng)
         tail = find_tail(rewards, m, alpha, rng)
-    signal = find_signal(groups, alpha, tails=not binary)
+    signal = find_signal(rollouts, alpha, tails=not binary)
     advice = recommend(
         n=n,
         m=m,
@@ -60,7 +61,7 @@ def judge(
         tail=tail,
         success=success,
         fitted=0 if upper is None else upper.prompts,
-        rollouts=rollouts,
+        rollouts=median,
         rewards=int(counts.sum()),
     )
-    return Judgement(m, rollouts, kind, signal, ceiling, tail, success, upper, advice)
+    return Judgement(m, median, kind, signal, ceiling, tail, success, upper, advice)

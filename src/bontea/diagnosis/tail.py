@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bontea._arrays import GroupTooSmallError
+from bontea._errors import GroupTooSmallError
 from bontea.diagnosis.groups import groups_of
 from bontea.diagnosis.reading import Reading, percent
 from bontea.tails.calibrate import TailShape, calibrate_tail

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import GroupTooSmallError, to_numpy
+from bontea._arrays import to_numpy
+from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages import scale_advantages
 from bontea.advantages.flat import rows_of_groups
 from bontea.integrations._metrics import batch_metrics
@@ -149,7 +150,7 @@ class FlatAdvantages:
             out = self._call(block, rng=rng)
         except GroupTooSmallError as error:
             if not self._works:
-                raise ValueError(f"{error} (the largest group of the first batch)") from None
+                raise BonteaError(f"{error} (the largest group of the first batch)") from None
             return np.zeros_like(block)
         except ValueError as error:
             # With no batch behind us the estimator and the reward do not go together.
@@ -191,7 +192,7 @@ def _try_out(settings: Settings, sizes: Sequence[int]) -> EstimatorCall:
         except GroupTooSmallError:
             if size == sizes[-1]:
                 raise
-    raise ValueError("no group size to try")
+    raise BonteaError("no group size to try")
 
 
 def codes(ids: Any, length: int) -> np.ndarray:
@@ -205,7 +206,7 @@ def codes(ids: Any, length: int) -> np.ndarray:
         array = np.array([str(i) for i in ids]) if array is None or array.ndim != 1 else array
         array = array.astype(str)
     if array.shape != (length,):
-        raise ValueError(f"{length} rewards, but {array.size} group ids: one for each is needed")
+        raise BonteaError(f"{length} rewards, but {array.size} group ids: one for each is needed")
     return array
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import Array, GroupTooSmallError, check_alpha, per_group, to_numpy
+from bontea._arrays import Array, check_alpha, per_group, to_numpy
+from bontea._errors import GroupTooSmallError
 from bontea.tails import TailCheck, check_tail, choose_alpha, predict_best_of_n
 from bontea.tails.fit import require_tail
 

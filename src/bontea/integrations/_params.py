@@ -20,7 +20,6 @@ from array_api_compat import array_namespace, device
 
 from bontea._arrays import (
     Array,
-    GroupTooSmallError,
     as_rewards,
     check_alpha,
     check_n,
@@ -28,6 +27,7 @@ from bontea._arrays import (
     to_compute,
     to_input_dtype,
 )
+from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages import get_estimator
 from bontea.advantages.flat import takes_missing
 
@@ -84,19 +84,19 @@ class EstimatorCall:
         try:
             out = xp.asarray(out, dtype=r.dtype, device=device(r))
         except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(
+            raise BonteaError(
                 f"estimator {self.name!r} returned a {type(out).__name__} that is not an array of "
                 f"numbers ({error})"
             ) from None
         if tuple(out.shape) != tuple(r.shape):
-            raise ValueError(
+            raise BonteaError(
                 f"estimator {self.name!r} returned shape {tuple(out.shape)} for rewards of shape "
                 f"{tuple(r.shape)}: it must return one advantage per rollout, prompts x rollouts"
             )
         bad = ~xp.all(xp.isfinite(out), axis=-1)
         if bool(xp.any(bad)):
             row = int(xp.argmax(xp.astype(bad, xp.int8)))
-            raise ValueError(
+            raise BonteaError(
                 f"estimator {self.name!r} returned {_show(out[row, :])} for the rewards "
                 f"{_show(r[row, :])}: advantages must be finite. Equal rewards are common in "
                 "training; a group without a signal gets zeros"
@@ -151,7 +151,7 @@ def estimator_call(
     unknown = [key for key in given if key not in accepted]
     if unknown and not open_ended:
         near = difflib.get_close_matches(unknown[0], accepted, n=1)
-        raise ValueError(
+        raise BonteaError(
             f"estimator {name!r} has no parameter {unknown[0]!r}"
             + (f"; did you mean {near[0]!r}?" if near else "")
             + (f" It takes: {', '.join(accepted)}" if accepted else " It takes none")
@@ -160,7 +160,7 @@ def estimator_call(
     chosen = {key: value for key, value in offered.items() if key in accepted} | given
     missing = [key for key in required if key not in chosen and key != "rng"]
     if missing:
-        raise ValueError(
+        raise BonteaError(
             f"estimator {name!r} needs a value for {', '.join(missing)}: give it among the "
             "estimator's parameters"
         )
@@ -176,9 +176,9 @@ def estimator_call(
     except GroupTooSmallError as error:
         raise GroupTooSmallError(f"estimator {name!r}: {error}") from None
     except ValueError as error:
-        raise ValueError(f"estimator {name!r}: {error}") from error
+        raise BonteaError(f"estimator {name!r}: {error}") from error
     except Exception as error:
-        raise ValueError(
+        raise BonteaError(
             f"estimator {name!r} failed on a group of {m} rollouts with rewards 0 and 1: "
             f"{type(error).__name__}: {error}"
         ) from error

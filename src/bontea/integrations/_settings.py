@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bontea._arrays import check_alpha, check_n
+from bontea._errors import BonteaError
 
 VARIABLE = "BONTEA"
 SCALES = ("none", "group", "batch")
@@ -63,27 +64,27 @@ def read_settings(config: Any = None, *, where: str, estimator: str | None = Non
     given = {key: plain(value) for key, value in given.items()}
     params = given.pop("params", None) or {}
     if not isinstance(params, dict):
-        raise ValueError(
+        raise BonteaError(
             f"{where}.params={params!r} must map the estimator's parameters to their values, such "
             'as {"k": 8}'
         )
     own = {f.name: given.pop(f.name) for f in dataclasses.fields(Settings) if f.name in given}
     named = own.pop("estimator", None)
     if estimator is not None and named not in (None, estimator):
-        raise ValueError(
+        raise BonteaError(
             f"{where}.estimator={named!r}, but the framework was told to use {estimator!r}: leave "
             "one of them out"
         )
     name = estimator or named or Settings.estimator
     if not isinstance(name, str) and not callable(name):
-        raise ValueError(f"{where}.estimator={name!r} must be a name, such as 'tea'")
+        raise BonteaError(f"{where}.estimator={name!r} must be a name, such as 'tea'")
     settings = Settings(**{"estimator": name, **own, "params": {**given, **params}})
     check_n(settings.n, f"{where}.n")
     check_alpha(settings.alpha, f"{where}.alpha")
     if settings.scale not in SCALES:
-        raise ValueError(f"{where}.scale={settings.scale!r} must be one of {', '.join(SCALES)}")
+        raise BonteaError(f"{where}.scale={settings.scale!r} must be one of {', '.join(SCALES)}")
     if isinstance(settings.seed, bool) or not isinstance(settings.seed, int) or settings.seed < 0:
-        raise ValueError(f"{where}.seed={settings.seed!r} must be a whole number of at least 0")
+        raise BonteaError(f"{where}.seed={settings.seed!r} must be a whole number of at least 0")
     return settings
 
 
@@ -105,7 +106,7 @@ def as_dict(config: Any, where: str) -> dict[str, Any]:
     if not isinstance(config, Mapping):
         config = getattr(config, "__dict__", config)
     if not isinstance(config, Mapping):
-        raise ValueError(
+        raise BonteaError(
             f"{where}={config!r} must be a mapping of settings, such as "
             "{estimator: tea, n: 128, alpha: 0.25}"
         )
@@ -139,7 +140,7 @@ def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ValueError(
+        raise BonteaError(
             f"{where}={text!r} is not JSON ({error}); an example: "
             '{"estimator": "tea", "n": 128, "alpha": 0.25}'
         ) from None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bontea._errors import BonteaError
 from bontea.advantages import ADVANTAGES
 from bontea.integrations._flat import FlatAdvantages
 from bontea.integrations._settings import read_settings, section
@@ -49,7 +50,7 @@ class TokenEstimator:
         **_: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if index is None:
-            raise ValueError(
+            raise BonteaError(
                 "no prompt ids were passed: best-of-N advantages need to know which rollouts "
                 "belong to one prompt (`uid`)"
             )

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 import trl
 
-from bontea.integrations._frameworks import FRAMEWORKS
+from bontea._errors import BonteaError
 from bontea.integrations._params import estimator_name
+from bontea.integrations.frameworks import FRAMEWORKS
 
 HOOKS = ("_calculate_rewards", "_generate_and_score_completions")
 
@@ -20,7 +21,7 @@ def require_hooks(trainer: Any, name: str) -> None:
     """The two methods that are extended exist (on a trainer, or on `super()` of one)."""
     lacking = [hook for hook in HOOKS if not hasattr(trainer, hook)]
     if lacking:
-        raise ValueError(
+        raise BonteaError(
             f"{name} has no `{lacking[0]}` to take rewards from: best-of-N advantages need "
             f"GRPOTrainer or RLOOTrainer of {FRAMEWORKS['trl'].accepted} (this is trl "
             f"{trl.__version__})"
@@ -31,7 +32,7 @@ def require_not_hidden(trainer: Any) -> None:
     """Nothing on the instance hides the methods of its class."""
     hidden = [hook for hook in HOOKS if hook in vars(trainer)]
     if hidden:
-        raise ValueError(
+        raise BonteaError(
             f"`{hidden[0]}` of this trainer was replaced on the instance, which would bypass the "
             "new advantages: attach before whatever replaced it"
         )
@@ -40,7 +41,7 @@ def require_not_hidden(trainer: Any) -> None:
 def require_sum(config: Any) -> None:
     """Several rewards are summed as they are in deployment."""
     if getattr(config, "multi_objective_aggregation", None) == "normalize_then_sum":
-        raise ValueError(
+        raise BonteaError(
             "multi_objective_aggregation='normalize_then_sum' normalises every reward inside its "
             "group, which changes which response is best; best-of-N picks by the weighted sum. "
             "Leave 'sum_then_normalize' and set reward_weights"
@@ -52,7 +53,7 @@ def require_picklable(estimator: Any) -> None:
     try:
         pickle.dumps(estimator)
     except Exception as error:
-        raise ValueError(
+        raise BonteaError(
             f"estimator {estimator_name(estimator)} cannot be saved, and args are saved with every "
             f"checkpoint ({error}): define it at the top level of a module, or pass "
             "'module:function'"
@@ -72,7 +73,7 @@ def checked_reward(function: Any, name: str) -> Any:
         try:
             return [None if v is None else _number(v) for v in values]
         except (TypeError, ValueError) as error:
-            raise ValueError(
+            raise BonteaError(
                 f"reward function {name!r} must return a list with a number or None for every "
                 f"completion: {error}"
             ) from None
@@ -96,5 +97,5 @@ def checked_reward(function: Any, name: str) -> Any:
 
 def _number(value: Any) -> float:
     if isinstance(value, (str, bytes)):
-        raise ValueError(f"it returned {value!r}")
+        raise BonteaError(f"it returned {value!r}")
     return float(value)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bontea._arrays import GroupTooSmallError
+from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages import advantages_for, scale_advantages
 from bontea.integrations._metrics import TailWindow, batch_metrics
 from bontea.integrations._params import estimator_call
@@ -39,9 +39,9 @@ class BestOfN:
         params: Mapping[str, Any] | str | None,
     ):
         if scale not in SCALES:
-            raise ValueError(f"advantage_scale={scale!r} must be one of {', '.join(SCALES)}")
+            raise BonteaError(f"advantage_scale={scale!r} must be one of {', '.join(SCALES)}")
         if params is not None and not isinstance(params, Mapping):
-            raise ValueError(
+            raise BonteaError(
                 f"estimator_params={params!r} must be a dict of the estimator's parameters, such "
                 'as {"permutations": 8}; on a command line, in JSON'
             )
@@ -51,7 +51,7 @@ class BestOfN:
                 estimator, n=n, alpha=alpha, m=m, params=params, asarray=torch.as_tensor
             )
         except GroupTooSmallError as error:
-            raise ValueError(f"num_generations={m} is too few: {error}") from None
+            raise BonteaError(f"num_generations={m} is too few: {error}") from None
         self.window = TailWindow(alpha)
         self._said: set[str] = set()
         self._without_signal = 0

@@ -19,7 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from bontea.integrations._frameworks import require_tested
+from bontea._errors import BonteaError
+from bontea.integrations.frameworks import require_tested
 
 require_tested("areal")
 
@@ -62,7 +63,7 @@ def prepare(config: PPOActorConfig, m: int | None = None) -> FlatAdvantages:
         ("gae_lambda", 1.0, "makes the advantages of a rollout differ by token"),
     ):
         if getattr(config, name) != wanted:
-            raise ValueError(f"actor.{name}={getattr(config, name)!r} {why}; set it to {wanted}")
+            raise BonteaError(f"actor.{name}={getattr(config, name)!r} {why}; set it to {wanted}")
     if config.kl_ctl:
         LOG.warning(
             "bontea: actor.kl_ctl=%r is added to the advantages, token by token; set it to 0",
@@ -120,7 +121,7 @@ class BestOfNTrainer(PPOTrainer):
 
     def __init__(self, config: GRPOConfig, *args: Any, **kwargs: Any):
         if config.critic is not None:
-            raise ValueError("critic: its values would be subtracted from the advantages")
+            raise BonteaError("critic: its values would be subtracted from the advantages")
         prepare(config.actor, config.gconfig.n_samples)
         super().__init__(config, *args, **kwargs)
 
@@ -129,7 +130,7 @@ class BestOfNTrainer(PPOTrainer):
         if actor_config is not self.config.actor:
             return super()._create_train_engine(actor_config, alloc)
         if alloc.backend != "fsdp":
-            raise ValueError(f"actor.backend={alloc.backend!r}: best-of-N advantages are for fsdp")
+            raise BonteaError(f"actor.backend={alloc.backend!r}: best-of-N advantages are for fsdp")
         theirs = areal.engine.FSDPPPOActor
         areal.engine.FSDPPPOActor = BestOfNFSDPActor
         try:

@@ -19,7 +19,8 @@ import runpy
 import sys
 from typing import Any
 
-from bontea.integrations._frameworks import require_tested
+from bontea._errors import BonteaError
+from bontea.integrations.frameworks import require_tested
 
 require_tested("nemo_rl")
 
@@ -60,7 +61,7 @@ def install() -> None:
     ):
         theirs = _original.setdefault(name, getattr(GRPOAdvantageEstimator, name, None))
         if theirs is None or list(inspect.signature(theirs).parameters)[: len(known)] != known:
-            raise ValueError(
+            raise BonteaError(
                 f"nemo_rl's GRPOAdvantageEstimator.{name} is not what this was written for"
             )
         setattr(GRPOAdvantageEstimator, name, ours)

@@ -20,7 +20,8 @@ import runpy
 import sys
 from typing import Any
 
-from bontea.integrations._frameworks import require_tested
+from bontea._errors import BonteaError, FailedError
+from bontea.integrations.frameworks import require_tested
 
 require_tested("openrlhf")
 
@@ -67,7 +68,7 @@ class BestOfNExperienceMaker(experience_maker.RemoteExperienceMaker):
             experience_maker.apply_length_penalties = penalties
             advantage.estimator = ESTIMATOR
         if len(rewards) != len(experiences):
-            raise RuntimeError(
+            raise FailedError(
                 "OpenRLHF did not call apply_length_penalties, so its advantages were not replaced"
             )
         spread = self._spread(experiences, rewards)
@@ -112,12 +113,12 @@ def require_plain(args: Any) -> None:
     """ValueError for arguments of OpenRLHF under which its advantages are no longer ours."""
     estimator = args.algo.advantage.estimator
     if estimator != ESTIMATOR:
-        raise ValueError(
+        raise BonteaError(
             f"--algo.advantage.estimator {estimator}: use {ESTIMATOR}, whose path best-of-N "
             "advantages take; the others need a critic, or shift and divide them"
         )
     if args.train.async_enable:
-        raise ValueError(
+        raise BonteaError(
             "--train.async_enable has a trainer of its own, which this does not reach: leave it out"
         )
     if args.algo.kl.init_coef > 0 and not args.algo.kl.use_loss:
@@ -141,7 +142,7 @@ def install() -> None:
 def main() -> None:
     """Run OpenRLHF's command."""
     if any(argument.startswith("--train.async") for argument in sys.argv[1:]):
-        raise ValueError("--train.async_enable has a trainer of its own: leave it out")
+        raise BonteaError("--train.async_enable has a trainer of its own: leave it out")
     install()
     runpy.run_module(COMMAND, run_name="__main__", alter_sys=True)
 

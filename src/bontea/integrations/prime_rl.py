@@ -20,7 +20,8 @@ import inspect
 import os
 from typing import Any
 
-from bontea.integrations._frameworks import require_tested
+from bontea._errors import BonteaError
+from bontea.integrations.frameworks import require_tested
 
 require_tested("prime_rl")
 
@@ -41,7 +42,7 @@ def settings_of(text: str | None = None) -> Settings:
     given = as_dict(text or os.environ.get(VARIABLE, "").strip() or None, where)
     scale = given.get("scale", "none")
     if scale == "batch":
-        raise ValueError(
+        raise BonteaError(
             f'{where}.scale="batch": prime-rl scores a group as soon as it is complete, so there '
             'is no batch; use "none", or "group", which gives every prompt the same weight'
         )
@@ -68,7 +69,7 @@ def install() -> None:
     FlatAdvantages(settings_of())
     known = getattr(algo, "ALGORITHM_CLASSES", {}).get(NAME)
     if known is None or list(inspect.signature(known.score_group).parameters)[1:] != ["episodes"]:
-        raise ValueError("prime_rl.orchestrator.algo is not what this was written for")
+        raise BonteaError("prime_rl.orchestrator.algo is not what this was written for")
     algo.ALGORITHM_CLASSES[NAME] = BestOfNAlgorithm
 
 

@@ -19,7 +19,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from bontea.integrations._frameworks import require_tested
+from bontea.integrations.frameworks import require_tested
 
 require_tested("skyrl")
 

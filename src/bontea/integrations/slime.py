@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bontea._errors import BonteaError
 from bontea.integrations._flat import LOG, FlatAdvantages
-from bontea.integrations._frameworks import require_tested
 from bontea.integrations._settings import read_settings, section
+from bontea.integrations.frameworks import require_tested
 
 require_tested("slime")
 
@@ -39,7 +40,7 @@ def prepare(args: Any) -> FlatAdvantages:
         return _current
     kind = section(args, "advantage_estimator")
     if kind not in BROADCAST:
-        raise ValueError(
+        raise BonteaError(
             f"--advantage-estimator {kind} computes with the rewards again: use one of "
             f"{', '.join(BROADCAST)}, which take them as the advantages"
         )
@@ -59,7 +60,7 @@ def post_process_rewards(args: Any, samples: list[Any]) -> tuple[list[float], li
     flat = prepare(args)
     rewards = [sample.get_reward_value(args) for sample in samples]
     if any(sample.group_index is None for sample in samples):
-        raise ValueError(
+        raise BonteaError(
             "a sample has no group_index, so its prompt is unknown: rollout functions must keep "
             "the one that slime's data source sets"
         )

@@ -23,7 +23,8 @@ import inspect
 import sys
 from typing import Any
 
-from bontea.integrations._frameworks import require_tested
+from bontea._errors import BonteaError
+from bontea.integrations.frameworks import require_tested
 
 require_tested("swift")
 
@@ -83,18 +84,18 @@ def weighted_sum(per_function: torch.Tensor, weights: torch.Tensor) -> torch.Ten
 def require_plain(args: Any) -> None:
     """ValueError for settings of ms-swift under which its advantages are no longer ours."""
     if args.kl_in_reward and args.beta:
-        raise ValueError(
+        raise BonteaError(
             f"--kl_in_reward true with --beta {args.beta} subtracts the KL from the reward, which "
             "changes which response is best: leave --advantage_estimator grpo, which keeps the KL "
             "in the loss"
         )
     if args.scale_rewards == "gdpo":
-        raise ValueError(
+        raise BonteaError(
             "--scale_rewards gdpo normalises each reward function for itself; best-of-N is of "
             "their weighted sum: leave it out"
         )
     if args.loss_type == "real":
-        raise ValueError(
+        raise BonteaError(
             "--loss_type real uses nothing of an advantage but its sign: use --loss_type dapo"
         )
 
@@ -105,12 +106,12 @@ def register() -> None:
     ValueError for settings that cannot work, before a model is loaded.
     """
     if not __name__.startswith("bontea."):
-        raise ValueError(
+        raise BonteaError(
             f"--external_plugins {__file__} hides frameworks behind the files next to it: pass a "
             "plugin.py with the line `import bontea.integrations.swift` instead"
         )
     if "swift.megatron" in sys.modules or "swift.ray.megatron" in sys.modules:
-        raise ValueError(
+        raise BonteaError(
             "`megatron rlhf` has trainers of its own, which this does not reach: use `swift rlhf`"
         )
     FlatAdvantages(read_settings(where=WHERE))
@@ -123,7 +124,7 @@ def _trainer_class() -> type:
 
     given = tuple(inspect.signature(GRPOTrainer._compute_advantages).parameters)[1:]
     if given != ARGUMENTS:
-        raise ValueError(
+        raise BonteaError(
             f"GRPOTrainer._compute_advantages of this ms-swift takes {', '.join(given)}; this was "
             f"written for {', '.join(ARGUMENTS)}"
         )

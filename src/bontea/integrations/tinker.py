@@ -20,7 +20,8 @@ import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bontea.integrations._frameworks import require_tested
+from bontea._errors import BonteaError
+from bontea.integrations.frameworks import require_tested
 
 require_tested("tinker")
 
@@ -99,7 +100,7 @@ def install(estimator: Any = None, **settings: Any) -> Installed:
     for name in ("compute_advantages", "prepare_minibatch"):
         function = _original.get(name) or getattr(train, name, None)
         if function is None or "trajectory_groups_P" not in inspect.signature(function).parameters:
-            raise ValueError(
+            raise BonteaError(
                 f"tinker_cookbook.rl.train.{name} is not what this was written for "
                 f"(tinker-cookbook {tinker_cookbook.__version__}; 0.6.1 is tested)"
             )

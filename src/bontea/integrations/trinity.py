@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bontea.integrations._frameworks import require_tested
+from bontea._errors import BonteaError
+from bontea.integrations.frameworks import require_tested
 
 require_tested("trinity")
 
@@ -56,7 +57,7 @@ class BestOfNAdvantage(GroupAdvantage):
         )
         for exp, advantage in zip(exps, torch.tensor(advantages, dtype=torch.float32), strict=True):
             if exp.action_mask is None:
-                raise ValueError(
+                raise BonteaError(
                     f"experience {exp.eid} has no action_mask: its advantage has no tokens to go to"
                 )
             exp.advantages = exp.action_mask * advantage

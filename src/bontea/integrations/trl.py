@@ -21,7 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from bontea.integrations._frameworks import FRAMEWORKS, require_tested
+from bontea._errors import BonteaError, FailedError
+from bontea.integrations.frameworks import FRAMEWORKS, require_tested
 
 require_tested("trl")
 
@@ -129,7 +130,7 @@ class BestOfNMixin:
             # TRL's default of 8 rollouts leaves 2 in a tail of a quarter: too few for any n.
             args = BestOfNConfig("best-of-n", num_generations=16, per_device_train_batch_size=16)
         if not isinstance(args, BestOfNConfig):
-            raise ValueError(
+            raise BonteaError(
                 f"BestOfNTrainer takes args=BestOfNConfig(...), got {type(args).__name__}. "
                 "BestOfNConfig has the same fields and those of the estimator; to keep this "
                 "config, build trl.GRPOTrainer and call attach(trainer, 'tea', n=128)"
@@ -157,7 +158,7 @@ class BestOfNMixin:
             self.reward_funcs = given
         for name, column in zip(self.reward_func_names, rewards.T, strict=True):
             if torch.isinf(column).any():
-                raise ValueError(
+                raise BonteaError(
                     f"reward function {name!r} returned an infinite reward (or one beyond the "
                     "range of float32): clip it, or return None for what cannot be scored"
                 )
@@ -168,7 +169,7 @@ class BestOfNMixin:
         self._best_of_n_rewards = None
         out = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
         if self._best_of_n_rewards is None:
-            raise RuntimeError(
+            raise FailedError(
                 f"this trainer did not call `_calculate_rewards` while scoring (trl "
                 f"{trl.__version__}), so its advantages cannot be replaced; use "
                 f"{FRAMEWORKS['trl'].accepted}"
@@ -185,7 +186,7 @@ class BestOfNMixin:
         trl_advantages = out["advantages"]
         own, processes = len(trl_advantages), self.accelerator.num_processes
         if trl_advantages.ndim != 1 or own * processes != len(advantages):
-            raise RuntimeError(
+            raise FailedError(
                 f"expected {len(advantages)} rewards to become one advantage per completion on "
                 f"{processes} processes, but this trainer has advantages of shape "
                 f"{tuple(trl_advantages.shape)} on one of them: it shapes them itself, and "
@@ -228,13 +229,13 @@ def attach(
     require_not_hidden(trainer)
     if any("RLOO" in base.__name__ for base in cls.__mro__):
         if trainer.beta != 0:
-            raise ValueError(
+            raise BonteaError(
                 f"this RLOOTrainer has beta={trainer.beta}: it subtracts the KL from the reward, "
                 "and best-of-N of that is not what is deployed. Use RLOOConfig(beta=0), or "
                 "GRPOTrainer, which keeps the KL in the loss"
             )
         if trainer.reward_clip_range:
-            raise ValueError(
+            raise BonteaError(
                 f"this RLOOTrainer clips rewards to {trainer.reward_clip_range}, which ties the "
                 "best responses; clip in the reward function if that is meant"
             )

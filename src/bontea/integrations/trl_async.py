@@ -19,7 +19,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from bontea.integrations._frameworks import require_tested
+from bontea._errors import BonteaError, FailedError
+from bontea.integrations.frameworks import require_tested
 
 require_tested("trl", ("1.16", "1.17"))  # experimental: it may change with any version
 
@@ -53,7 +54,7 @@ class BestOfNLoop:
             dataclasses.replace(group, completions_sequences=rows)
         )
         if len(scored) != sum(map(len, rows)):
-            raise RuntimeError(
+            raise FailedError(
                 f"TRL made {len(scored)} samples of {sum(map(len, rows))} training rows, so it is "
                 "unknown which rollout each belongs to; trl 1.16 is tested"
             )
@@ -108,7 +109,7 @@ def attach(
     chosen = read_settings(settings, where=WHERE)
     require_picklable(chosen.estimator)
     if not hasattr(trainer, "rollout_worker"):
-        raise ValueError(
+        raise BonteaError(
             f"{type(trainer).__name__} has no rollout worker: this is for AsyncGRPOTrainer; for "
             "GRPOTrainer use bontea.integrations.trl.attach"
         )
@@ -118,7 +119,7 @@ def attach(
         samples = args.per_device_train_batch_size * args.gradient_accumulation_steps
         groups = max(1, samples * trainer.accelerator.num_processes // args.num_generations)
     if groups < 1:
-        raise ValueError(f"groups={groups} must be at least 1")
+        raise BonteaError(f"groups={groups} must be at least 1")
     if groups == 1:
         LOG.warning(
             "bontea: groups=1: every prompt is a batch of its own, so adaptive_tea is max_at_k and "
@@ -131,11 +132,11 @@ def attach(
     if isinstance(base, functools.partial) and base.func is build_loop:
         base = base.args[0]
     if not hasattr(base, "_score_group"):
-        raise ValueError(
+        raise BonteaError(
             f"{type(worker).__name__} computes advantages itself: only workers made from TRL's "
             "AsyncRolloutWorker have the `_score_group` that is extended"
         )
     if getattr(worker, "_process", None) is not None:
-        raise ValueError("the rollout worker runs already: attach before train()")
+        raise BonteaError("the rollout worker runs already: attach before train()")
     worker._loop_cls = functools.partial(build_loop, base, chosen, groups)
     return trainer

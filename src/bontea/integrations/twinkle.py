@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bontea.integrations._frameworks import require_tested
+from bontea._errors import BonteaError
+from bontea.integrations.frameworks import require_tested
 
 require_tested("twinkle")
 
@@ -65,13 +66,13 @@ class BestOfNAdvantage(Advantage):
             rewards = rewards.sum(dim=-1)
         if groups is None:
             if num_generations < 1 or len(rewards) % num_generations:
-                raise ValueError(
+                raise BonteaError(
                     f"{len(rewards)} rewards are no groups of num_generations={num_generations}: "
                     "pass groups= with the prompt of every row where rollouts may fail"
                 )
             groups = np.arange(len(rewards)) // num_generations
         if scale not in (None, *SCALES):
-            raise ValueError(f"scale={scale!r} must be one of {', '.join(SCALES)}")
+            raise BonteaError(f"scale={scale!r} must be one of {', '.join(SCALES)}")
         advantages = self._flat(rewards, groups)
         if scale == "group" and len(advantages):
             advantages = scale_advantages(advantages, np.asarray(groups), by="group")

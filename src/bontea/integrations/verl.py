@@ -17,7 +17,7 @@ import sys
 import warnings
 from typing import Any
 
-from bontea.integrations._frameworks import UntestedVersionError, require_tested
+from bontea.integrations.frameworks import UntestedVersionError, require_tested
 
 try:
     require_tested("verl")

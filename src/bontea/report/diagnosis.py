@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.report.plot import mark_place
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def plot_diagnosis(found: Diagnosis) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     if found.qq is None:
-        raise ValueError(
+        raise BonteaError(
             "this diagnosis has no QQ to draw: " + found.skipped.get("qq", "two values")
         )
     panels = 1 if found.pareto is None else 2

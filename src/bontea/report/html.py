@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import bontea
+from bontea._errors import BonteaError
 from bontea.curves import Comparison, Curve
 from bontea.diagnosis import Diagnosis
 from bontea.report import html_parts as parts
@@ -77,7 +78,7 @@ def write_report(
     path = Path(path)
     missing = [model for model in sources if model not in curves]
     if missing or not sources:
-        raise ValueError(
+        raise BonteaError(
             f"no curve for {', '.join(map(repr, missing)) or 'any model'}: the report needs a "
             f"curve for each of its sources {list(sources)}; it has those of {list(curves)}"
         )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bontea.curves import Comparison, Curve, Extrapolation
-from bontea.curves.curve import is_landmark
+from bontea.curves.mean_curve import is_landmark
 from bontea.diagnosis.qq import QQFinding
 from bontea.diagnosis.reading import percent
 from bontea.report.html_parts import Numbers, label

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bontea.curves import Comparison, Curve, Extrapolation
-from bontea.curves.curve import is_landmark
+from bontea.curves.mean_curve import is_landmark
 from bontea.diagnosis.reading import percent
 from bontea.report import html_parts as parts
 from bontea.report.html_charts import SYMBOLS, Chart, Extrapolations, Style

@@ -8,7 +8,7 @@
 - `sample`: draw and score rollouts of a transformers model, resumable.
 """
 
-from bontea.rollouts.groups import Rollouts, from_groups
+from bontea.rollouts.groups import Rollouts, as_rollouts
 from bontea.rollouts.read import read_completions, read_models, read_rollouts
 
-__all__ = ["Rollouts", "from_groups", "read_completions", "read_models", "read_rollouts"]
+__all__ = ["Rollouts", "as_rollouts", "read_completions", "read_models", "read_rollouts"]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea._errors import BonteaError
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -33,7 +35,7 @@ def check_path(path: str | Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there")
     if not path.name.lower().endswith(PARQUET + JSONL):
-        raise ValueError(
+        raise BonteaError(
             f"{path}: the name of a file of rollouts ends in {', '.join(JSONL + PARQUET)}; rename "
             "or convert it"
         )

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from bontea._errors import BonteaError
 from bontea.rollouts._batch import FIELDS, Batch
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _read(file: IO[bytes], path: Path) -> bytes:
     try:
         return file.read(PIECE) + file.readline()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is not a whole gzip file ({error}): write it again") from None
+        raise BonteaError(f"{path} is not a whole gzip file ({error}): write it again") from None
 
 
 def _parse(piece: Piece, path: Path, fields: Sequence[str]) -> pl.DataFrame:
@@ -166,13 +167,13 @@ def _checked(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
         if not isinstance(row, dict):
-            raise ValueError(f"{str(row)[:60]!r} is not an object")
+            raise BonteaError(f"{str(row)[:60]!r} is not an object")
         # NaN, which pandas writes for nothing, is the only value unequal to itself.
         fields = {name: None if (v := row.get(name)) != v else v for name in FIELDS}
         if fields["prompt_id"] is None and fields["prompt"] is None:
-            raise ValueError("no prompt_id and no prompt")
+            raise BonteaError("no prompt_id and no prompt")
         if "reward" not in row:
-            raise ValueError("no reward (null is a rollout that could not be scored)")
+            raise BonteaError("no reward (null is a rollout that could not be scored)")
         fields["reward"] = _reward(fields["reward"])
         fields["rollout"] = _rollout(fields["rollout"])
     except (ValueError, RecursionError) as error:
@@ -181,7 +182,7 @@ def _checked(line: bytes, path: Path, number: int) -> dict[str, Any]:
             problem = f"not JSON ({error.msg} at character {error.pos + 1})"
         elif isinstance(error, RecursionError):
             problem = "nested too deeply"
-        raise ValueError(
+        raise BonteaError(
             f"{path}, line {number}: {problem}; a row is a JSON object with reward and prompt_id "
             "or prompt"
         ) from None
@@ -192,13 +193,13 @@ def _reward(value: Any) -> float | None:
     if value is None:
         return None
     if not isinstance(value, (int, float)):
-        raise ValueError(f"reward {str(value)[:60]!r} is not a number")
+        raise BonteaError(f"reward {str(value)[:60]!r} is not a number")
     try:
         number = float(value)
     except OverflowError:  # an integer that no float holds
         number = math.inf
     if math.isinf(number):
-        raise ValueError(f"reward {str(value)[:60]} is infinite: clip it, or write null")
+        raise BonteaError(f"reward {str(value)[:60]} is infinite: clip it, or write null")
     return number
 
 
@@ -207,7 +208,7 @@ def _rollout(value: Any) -> int | None:
         return None
     number = not isinstance(value, bool) and isinstance(value, (int, float))
     if not (number and abs(value) < 1 << 63 and value == int(value)):
-        raise ValueError(f"rollout {str(value)[:60]!r} is not an integer")
+        raise BonteaError(f"rollout {str(value)[:60]!r} is not an integer")
     return int(value)
 
 

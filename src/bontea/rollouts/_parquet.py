@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea._errors import BonteaError
 from bontea.rollouts._batch import FIELDS, Batch
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Table:
             self.types = dict(self.scan.collect_schema())
             self.rows = int(self.scan.select(pl.len()).collect().item())
         except pl.exceptions.PolarsError as error:
-            raise ValueError(
+            raise BonteaError(
                 f"{path} is not a whole Parquet file ({_first_line(error)}): it was cut off while "
                 "it was written or copied, or is something else; write it again"
             ) from None
@@ -80,7 +81,7 @@ class Table:
         try:
             return self.scan.slice(start, rows).select(columns).collect(engine="streaming")
         except pl.exceptions.PolarsError as error:
-            raise ValueError(
+            raise BonteaError(
                 f"{self.path}: rows {start + 1} to {min(start + rows, self.rows)} cannot be read "
                 f"({_first_line(error)}): a value out of range, or a damaged file; write it again"
             ) from None
@@ -90,14 +91,14 @@ class Table:
         missing = [] if {"prompt_id", "prompt"} & {*self.types} else ["prompt_id or prompt"]
         missing += [] if "reward" in self.types else ["reward"]
         if missing:
-            raise ValueError(
+            raise BonteaError(
                 f"{self.path} has no column {', and none '.join(missing)}; its columns are "
                 f"{', '.join(self.types)}"
             )
         for name, more in (("reward", ("Boolean", "Null")), ("rollout", ("Null",))):
             kind = self.types.get(name)
             if kind is not None and not (kind.is_numeric() or str(kind) in more):
-                raise ValueError(f"{self.path}: the column {name} holds {kind}, not numbers")
+                raise BonteaError(f"{self.path}: the column {name} holds {kind}, not numbers")
 
     def column(self, name: str) -> pl.Expr:
         """A column as a `Batch` has it; a `rollout` in Float64 is still to be checked."""
@@ -152,7 +153,7 @@ def _check_rows(path: Path, start: int, frame: pl.DataFrame) -> pl.DataFrame:
         del wrong["the rollout is not an integer"]
     for problem, where in wrong.items():
         for row in frame.select(pl.arg_where(where)).to_series()[:1]:
-            raise ValueError(f"{path}, row {start + row + 1}: {problem}")
+            raise BonteaError(f"{path}, row {start + row + 1}: {problem}")
     return frame.with_columns(rollout.cast(pl.Int64))
 
 

@@ -1,9 +1,12 @@
 """Rewards of many prompts in memory: groups of any size, with what is known about each.
 
 One flat array of rewards, the rollouts of a prompt next to each other, and the offsets where each
-prompt begins: ten million rewards are 80 MB, whatever the largest group is. Every function of the
-library that takes a `(P, M)` array takes a `Rollouts` as well (it turns into one, shorter groups
-ending in NaN).
+prompt begins: ten million rewards are 80 MB, whatever the largest group is.
+
+`as_rollouts` is the one door for data of many prompts: whatever takes rollouts takes a `Rollouts`,
+a `(P, M)` array of any kind, or ragged lists, and comes through it, so that names, strata and
+counts go all the way. (Estimators work on arrays alone; their door is `bontea._arrays`. A
+`Rollouts` turns into a `(P, M)` array there, shorter groups ending in NaN.)
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 from array_api_compat import is_array_api_obj
 
 from bontea._arrays import to_numpy
+from bontea._errors import BonteaError
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +52,27 @@ class Rollouts:
         """(P,) rollouts of each prompt, unscorable ones included."""
         return np.diff(self.offsets)
 
+    @property
+    def scored_counts(self) -> np.ndarray:
+        """(P,) rewards of each prompt: rollouts that could be scored."""
+        owner = np.repeat(np.arange(len(self)), self.counts)
+        return np.bincount(owner[~np.isnan(self.rewards)], minlength=len(self))
+
+    @property
+    def zero_one(self) -> bool:
+        """Whether every reward there is is 0 or 1."""
+        return bool(((self.rewards == 0) | (self.rewards == 1) | np.isnan(self.rewards)).all())
+
     def group(self, p: int) -> np.ndarray:
         """The rewards of one prompt."""
         p = range(len(self))[p]
         return self.rewards[self.offsets[p] : self.offsets[p + 1]]
 
-    def table(self) -> np.ndarray:
-        """(P, M) rewards, M the largest group; shorter groups end in NaN."""
+    def table(self, values: np.ndarray | None = None) -> np.ndarray:
+        """(P, M) rewards, or other `(R,)` values; M the largest group, shorter ones end in NaN."""
         counts = self.counts
         out = np.full((len(self), int(counts.max(initial=0))), np.nan)
-        out[np.arange(out.shape[1]) < counts[:, None]] = self.rewards
+        out[np.arange(out.shape[1]) < counts[:, None]] = self.rewards if values is None else values
         return out
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -68,22 +83,22 @@ class Rollouts:
         which = np.asarray(prompts)
         if which.dtype == bool:
             if which.shape != (len(self),):
-                raise ValueError(
+                raise BonteaError(
                     f"a mask of shape {which.shape} must be ({len(self)},): one value for each "
                     "prompt"
                 )
         elif which.ndim != 1 or (which.size and which.dtype.kind not in "iu"):
-            raise ValueError(
+            raise BonteaError(
                 f"prompts are selected by a mask or a list of indices, not by {prompts!r}"
             )
         try:
             which = np.arange(len(self))[which if which.size else []]
         except IndexError as error:
-            raise ValueError(f"{error}: there are {len(self)} prompts") from None
+            raise BonteaError(f"{error}: there are {len(self)} prompts") from None
         if len(which) == 0:
-            raise ValueError("no prompt is selected: at least one is needed")
+            raise BonteaError("no prompt is selected: at least one is needed")
         if len(np.unique(which)) < len(which):
-            raise ValueError(
+            raise BonteaError(
                 "a prompt is selected twice, but names of prompts must differ: to resample prompts "
                 "use the (P, M) array"
             )
@@ -92,14 +107,36 @@ class Rollouts:
     def first(self, m: int) -> Rollouts:
         """The first m rollouts of every prompt; shorter groups stay as they are."""
         if m < 1:
-            raise ValueError(f"m={m} must be at least 1: a group cannot be empty")
+            raise BonteaError(f"m={m} must be at least 1: a group cannot be empty")
         return self._keep(np.arange(len(self)), np.minimum(self.counts, m))
+
+    def scored(self) -> Rollouts:
+        """Without unscorable rollouts, and without the prompts that have no others.
+
+        Raises BonteaError when nothing is left.
+        """
+        there = ~np.isnan(self.rewards)
+        if there.all():
+            return self
+        counts = self.scored_counts
+        which = np.flatnonzero(counts)
+        if len(which) == 0:
+            raise BonteaError(
+                f"no prompt has a single reward: none of the {len(self.rewards):,} rollouts of "
+                f"{len(self):,} prompts has a reward (all are null or NaN); score the completions "
+                "first"
+            )
+        return self._take(which, counts[which], np.flatnonzero(there))
 
     def _keep(self, which: np.ndarray, counts: np.ndarray) -> Rollouts:
         """The first `counts` rollouts of the prompts `which`."""
+        starts = np.cumsum(counts) - counts
+        inside = np.arange(counts.sum()) - np.repeat(starts, counts)
+        return self._take(which, counts, np.repeat(self.offsets[which], counts) + inside)
+
+    def _take(self, which: np.ndarray, counts: np.ndarray, flat: np.ndarray) -> Rollouts:
+        """The rollouts `flat`, which are `counts` of each of the prompts `which`."""
         offsets = np.concatenate([[0], np.cumsum(counts)])
-        inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
-        flat = np.repeat(self.offsets[which], counts) + inside
         return replace(
             self,
             rewards=self.rewards[flat],
@@ -129,45 +166,48 @@ class Rollouts:
         )
 
 
-def from_groups(
-    groups: Any,
+def as_rollouts(
+    data: Any,
     *,
     prompts: Iterable[Any] | None = None,
     strata: Iterable[Any] | None = None,
     model: str | None = None,
 ) -> Rollouts:
-    """`Rollouts` from rewards in memory.
+    """`Rollouts` from rewards in memory: the door of every function that takes data.
 
     Parameters
     ----------
-    groups
-        A list of P lists (or arrays) of any lengths, or a `(P, M)` array; None and NaN are
-        unscorable rollouts. That includes the NaN at the end of a row of an array: for groups of
-        different sizes give lists. A `Rollouts` is returned as it is.
+    data
+        A list of P lists (or arrays) of any lengths, or a `(P, M)` array of any array library; None
+        and NaN are unscorable rollouts. That includes the NaN at the end of a row of an array: for
+        groups of different sizes give lists. A `Rollouts` is returned as it is.
     prompts
         P names, all different; default: "0", "1", ...
     strata
-        P labels.
+        P labels; they replace those of a `Rollouts`.
 
-    Raises ValueError for no groups, an empty group, names that are not P or not different, and
+    Raises BonteaError for no groups, an empty group, names that are not P or not different, and
     rewards that are text or infinite (naming prompt and position).
 
-    >>> print(from_groups([[1, 0, None], [0.5]], prompts=["easy", "hard"]))
+    >>> print(as_rollouts([[1, 0, None], [0.5]], prompts=["easy", "hard"]))
     2 prompts, 4 rollouts (1 to 3 a prompt), 25 % of them unscorable
     """
-    if isinstance(groups, Rollouts):
-        if prompts is not None or strata is not None or model is not None:
-            raise ValueError(
+    if isinstance(data, Rollouts):
+        if prompts is not None or model is not None:
+            raise BonteaError(
                 "these Rollouts have their names already: change them with dataclasses.replace"
             )
-        return groups
-    array = _array(groups)
-    rows = _lists(groups) if array is None else array
+        _refuse_infinite(data.rewards, data.offsets, data.prompts)
+        if strata is None:
+            return data
+        return replace(data, strata=_labels(strata, "strata", len(data)))
+    array = _array(data)
+    rows = _lists(data) if array is None else array
     names = _labels(range(len(rows)) if prompts is None else prompts, "prompts", len(rows))
     seen: dict[str, int] = {}
     for p, name in enumerate(names):
         if seen.setdefault(name, p) != p:
-            raise ValueError(
+            raise BonteaError(
                 f"prompts {seen[name]} and {p} are both called {name!r}: give each prompt one "
                 "group, under a name of its own"
             )
@@ -177,12 +217,7 @@ def from_groups(
     else:
         flat, counts = array.flatten(), np.full(len(array), array.shape[1])
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    for i in np.flatnonzero(np.isinf(flat))[:1]:
-        p = int(np.searchsorted(offsets, i, side="right")) - 1
-        raise ValueError(
-            f"{_place(p, names)}, rollout {i - offsets[p]}: the reward is {flat[i]}; clip it, or "
-            "give None for a rollout that could not be scored"
-        )
+    _refuse_infinite(flat, offsets, names)
     return Rollouts(
         rewards=flat,
         offsets=offsets,
@@ -190,6 +225,15 @@ def from_groups(
         strata=None if strata is None else _labels(strata, "strata", len(rows)),
         model=model,
     )
+
+
+def _refuse_infinite(flat: np.ndarray, offsets: np.ndarray, names: np.ndarray) -> None:
+    for i in np.flatnonzero(np.isinf(flat))[:1]:
+        p = int(np.searchsorted(offsets, i, side="right")) - 1
+        raise BonteaError(
+            f"{_place(p, names)}, rollout {i - offsets[p]}: the reward is {flat[i]}, which is "
+            "infinite; clip it, or give None for a rollout that could not be scored"
+        )
 
 
 def as_objects(values: Iterable[str]) -> np.ndarray:
@@ -203,7 +247,7 @@ def as_objects(values: Iterable[str]) -> np.ndarray:
 def _labels(values: Iterable[Any], what: str, p: int) -> np.ndarray:
     labels = as_objects(str(value) for value in values)
     if len(labels) != p:
-        raise ValueError(f"{len(labels)} {what} for {p} groups: give one for each group")
+        raise BonteaError(f"{len(labels)} {what} for {p} groups: give one for each group")
     return labels
 
 
@@ -216,11 +260,11 @@ def _array(groups: Any) -> np.ndarray | None:
     if isinstance(groups, (list, tuple)):
         return None
     if not is_array_api_obj(groups):
-        raise ValueError(
+        raise BonteaError(
             f"groups of type {type(groups).__name__} are neither a list of lists nor a (P, M) array"
         )
     if groups.ndim != 2 or 0 in groups.shape:
-        raise ValueError(
+        raise BonteaError(
             f"groups of shape {tuple(groups.shape)} must be (P, M), one row of rewards for each "
             "prompt, and not empty"
         )
@@ -229,10 +273,10 @@ def _array(groups: Any) -> np.ndarray | None:
 
 def _lists(groups: Any) -> list[Any]:
     if len(groups) == 0:
-        raise ValueError("there are no groups: give the rewards of at least one prompt")
+        raise BonteaError("there are no groups: give the rewards of at least one prompt")
     for p, row in enumerate(groups):
         if isinstance(row, (str, bytes, dict)) or not np.iterable(row):
-            raise ValueError(
+            raise BonteaError(
                 f"group {p} is {row!r}, not a list of rewards: give one list for each prompt, "
                 "[[...]] for a single one"
             )
@@ -242,7 +286,9 @@ def _lists(groups: Any) -> list[Any]:
 def _rewards(row: Any, where: str) -> np.ndarray:
     """The rewards of one group in float64; ValueError naming the first that is none."""
     if len(row) == 0:
-        raise ValueError(f"{where} has no rollouts: leave it out, or give None for unscorable ones")
+        raise BonteaError(
+            f"{where} has no rollouts: leave it out, or give None for unscorable ones"
+        )
     values = _numbers(row)
     if values is None:
         values = np.full(len(row), np.nan)
@@ -252,7 +298,7 @@ def _rewards(row: Any, where: str) -> np.ndarray:
                     raise TypeError
                 values[j] = np.nan if value is None else float(value)
             except (TypeError, ValueError):
-                raise ValueError(
+                raise BonteaError(
                     f"{where}, rollout {j}: {value!r} is not a number; a reward is a number, or "
                     "None for a rollout that could not be scored"
                 ) from None

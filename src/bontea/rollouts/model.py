@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bontea._errors import BonteaError
+
 
 def load_tokenizer(model: str, *, chats: bool = False, trust_remote_code: bool = False) -> Any:
     """The tokenizer of a hub model or a local folder, padding on the left.
@@ -18,25 +20,25 @@ def load_tokenizer(model: str, *, chats: bool = False, trust_remote_code: bool =
     if not path.exists() and model.startswith((".", "/", "~")):
         raise FileNotFoundError(f"model {model} is not there: give a hub name or a model folder")
     if path.is_dir() and not (path / "config.json").exists():
-        raise ValueError(f"model {model} has no config.json: it is not a model folder")
+        raise BonteaError(f"model {model} has no config.json: it is not a model folder")
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             model, padding_side="left", trust_remote_code=trust_remote_code
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
+        raise BonteaError(
             f"model {model} has no tokenizer that can be loaded ({str(error).splitlines()[0]}): "
             "save one into the folder with tokenizer.save_pretrained, or check the name"
         ) from None
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise ValueError(
+        raise BonteaError(
             f"model {model} has no tokenizer files: save its tokenizer into the folder with "
             "tokenizer.save_pretrained"
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if chats and tokenizer.chat_template is None:
-        raise ValueError(
+        raise BonteaError(
             f"the prompts are chats, but the tokenizer of {model} has no chat template: "
             "use plain text prompts, or an instruction-tuned model"
         )

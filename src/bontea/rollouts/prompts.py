@@ -10,6 +10,8 @@ import difflib
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from bontea._errors import BonteaError
+
 Row: TypeAlias = dict[str, Any]
 
 _FORMATS = {
@@ -34,17 +36,17 @@ def load_prompts(source: str, *, column: str = "prompt", split: str = "train") -
     looks_local = path.suffix in _FORMATS or source.startswith((".", "/", "~"))
     if path.is_file():
         if path.suffix not in _FORMATS:
-            raise ValueError(
+            raise BonteaError(
                 f"prompts {source}: files must end in {', '.join(_FORMATS)}, not {path.suffix!r}"
             )
         if path.stat().st_size == 0 or not path.read_bytes()[:4096].strip():
-            raise ValueError(f"prompts {source} is an empty file: it needs one row per prompt")
+            raise BonteaError(f"prompts {source} is an empty file: it needs one row per prompt")
         extra: dict[str, Any] = {"sep": "\t"} if path.suffix == ".tsv" else {}
         try:
             data = load_dataset(_FORMATS[path.suffix], data_files=str(path), split="train", **extra)
         except (DatasetGenerationError, ValueError, OSError) as error:
             cause = error.__cause__ or error
-            raise ValueError(f"prompts {source} cannot be read: {cause}") from None
+            raise BonteaError(f"prompts {source} cannot be read: {cause}") from None
     elif looks_local or path.exists():
         kind = "a folder, not a file" if path.is_dir() else "not there"
         raise FileNotFoundError(f"prompts {source} is {kind}: give a JSONL, CSV or Parquet file")
@@ -59,7 +61,7 @@ def load_prompts(source: str, *, column: str = "prompt", split: str = "train") -
 
     if column not in data.column_names:
         near = difflib.get_close_matches(column, data.column_names, n=1)
-        raise ValueError(
+        raise BonteaError(
             f"prompts {source} has no column {column!r}; its columns are "
             f"{', '.join(data.column_names)}. Name the right one with --prompt-column"
             + (f" {near[0]}" if near else "")
@@ -70,7 +72,7 @@ def load_prompts(source: str, *, column: str = "prompt", split: str = "train") -
         if column != "prompt":
             del row[column]
     if not rows:
-        raise ValueError(f"prompts {source} holds no rows")
+        raise BonteaError(f"prompts {source} holds no rows")
     return rows
 
 
@@ -83,7 +85,7 @@ def _check_prompt(prompt: Any, where: str) -> str | list[dict[str, str]]:
             turns.pop()
         if turns and all(isinstance(turn["content"], str) for turn in turns):
             return turns
-    raise ValueError(
+    raise BonteaError(
         f"{where}: {str(prompt)[:60]!r} is not a prompt: it must be text, or a list of "
         '{"role": ..., "content": ...} that ends with the user'
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.rollouts import _jsonl, _parquet
 from bontea.rollouts._batch import PARQUET, check_path
 from bontea.rollouts.groups import Rollouts, as_objects
@@ -75,11 +76,11 @@ def read_completions(path: str | Path, rows: Iterable[int]) -> list[str | None]:
     path, wanted = check_path(path), [int(row) for row in rows]
     for row in wanted:
         if row < 0:
-            raise ValueError(f"row {row} must be at least 0: rows are counted from the first")
+            raise BonteaError(f"row {row} must be at least 0: rows are counted from the first")
     found = _format(path).completions(path, wanted)
     for row in wanted:
         if row not in found:
-            raise ValueError(
+            raise BonteaError(
                 f"{path} has no row {row} (counted from 0): has it changed since it was read?"
             )
     return [found[row] for row in wanted]
@@ -115,7 +116,7 @@ class _Known:
         if model is not None:
             frame = frame.filter(pl.col("model") == model)
         elif len(self.models) > 1:
-            raise ValueError(
+            raise BonteaError(
                 f"{self.path} holds rollouts of {self._models()}: read one of them with model="
             )
         prompts = (
@@ -159,7 +160,7 @@ class _Known:
                 continue
             first, its_row = known.setdefault(number, (value, start + row))
             if first != value:
-                raise ValueError(
+                raise BonteaError(
                     f"{self.path}, {self._places(its_row, start + row)} ({first[:60]!r}, "
                     f"{value[:60]!r}): prompt {name[:60]!r} {problem}"
                 )
@@ -170,10 +171,10 @@ class _Known:
         """All of it, by prompt."""
         if not self.prompts:
             if self.models:
-                raise ValueError(
+                raise BonteaError(
                     f"{self.path} holds no rollouts of model {model!r}, but of {self._models()}"
                 )
-            raise ValueError(f"{self.path} holds no rollouts")
+            raise BonteaError(f"{self.path} holds no rollouts")
         columns = {name: np.concatenate(self.columns.pop(name)) for name in [*self.columns]}
         prompt, rollout = columns.pop("prompt"), columns.pop("rollout")
         same = prompt[1:] == prompt[:-1]
@@ -186,7 +187,7 @@ class _Known:
         names = as_objects(self.prompts)
         if len(twice):
             i = twice[0]
-            raise ValueError(
+            raise BonteaError(
                 f"{self.path}, {self._places(*columns['rows'][i : i + 2].tolist())}: both are "
                 f"rollout {rollout[i]} of prompt {names[prompt[i]][:60]!r}; remove one, or the "
                 "field rollout from all rows"

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from bontea._errors import BonteaError, FailedError
 from bontea.rollouts.service import BadAnswer, Service
 
 Reward: TypeAlias = Callable[..., Sequence[float | None]]
@@ -36,13 +37,13 @@ def load_reward(spec: str, *, trust_remote_code: bool = False, **service: Any) -
         except ModuleNotFoundError as error:
             if error.name != module.split(".")[0] and not module.startswith(f"{error.name}."):
                 raise  # the module is there; something it imports is not
-            raise ValueError(f"reward {spec!r}: there is no module {module!r}") from None
+            raise BonteaError(f"reward {spec!r}: there is no module {module!r}") from None
         except AttributeError:
-            raise ValueError(f"reward {spec!r}: module {module} has no {name!r}") from None
+            raise BonteaError(f"reward {spec!r}: module {module} has no {name!r}") from None
         finally:
             sys.path.pop(0)
         if not callable(function):
-            raise ValueError(f"reward {spec!r} is a {type(function).__name__}, not a function")
+            raise BonteaError(f"reward {spec!r} is a {type(function).__name__}, not a function")
         return function
     return ClassifierReward(spec, trust_remote_code=trust_remote_code)
 
@@ -65,7 +66,7 @@ class ClassifierReward:
                 model, dtype="auto" if torch.cuda.is_available() else torch.float32, **options
             )
         except (OSError, ValueError) as error:
-            raise ValueError(
+            raise BonteaError(
                 f"reward {model!r} is not MODULE:FUNCTION, and no sequence-classification model "
                 f"could be loaded from it: {error}"
             ) from None
@@ -156,7 +157,7 @@ def score(
     name = getattr(reward, "__name__", type(reward).__name__)
     for taken in ("prompts", "completions"):
         if taken in columns:
-            raise ValueError(
+            raise BonteaError(
                 f"the prompts have a column {taken!r}, which is what a reward function calls its "
                 "own argument: rename the column"
             )
@@ -165,16 +166,16 @@ def score(
     except (OSError, ImportError):
         raise  # a server or a package, and what to do about it
     except Exception as error:
-        raise RuntimeError(f"reward {name!r} raised {type(error).__name__}: {error}") from error
+        raise FailedError(f"reward {name!r} raised {type(error).__name__}: {error}") from error
     try:
         count = len(values)
     except TypeError:
-        raise ValueError(
+        raise BonteaError(
             f"reward {name!r} returned a {type(values).__name__}: it must return a list with one "
             "number per completion"
         ) from None
     if count != len(completions):
-        raise ValueError(
+        raise BonteaError(
             f"reward {name!r} returned {count} values for {len(completions)} completions: it must "
             "return one number per completion"
         )
@@ -185,10 +186,10 @@ def score(
                 raise TypeError
             out[i] = np.nan if value is None else float(value)
         except (TypeError, ValueError):
-            raise ValueError(
+            raise BonteaError(
                 f"reward {name!r} returned {value!r} ({type(value).__name__}): it must return "
                 "numbers, or None for a completion it cannot score"
             ) from None
     if np.isinf(out).any():
-        raise ValueError(f"reward {name!r} returned an infinite value: clip it, or return None")
+        raise BonteaError(f"reward {name!r} returned an infinite value: clip it, or return None")
     return out

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from bontea._errors import BonteaError, MissingPackageError
+
 LONGEST_BACKOFF = 30.0
 LONGEST_RETRY_AFTER = 600.0
 AGAIN = {408, 409, 429}
@@ -66,7 +68,7 @@ class Service:
     def client_options(self) -> dict[str, Any]:
         """Arguments of the openai package's clients, which retry nothing: `wait` decides that."""
         if importlib.util.find_spec("openai") is None:
-            raise ImportError(
+            raise MissingPackageError(
                 f'{self.flag} {self.url} needs a package: pip install "bontea[endpoint]"'
             )
         return {
@@ -172,13 +174,13 @@ def read_key(flag: str, name: str | None) -> str | None:
     if name is None:
         return None
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise ValueError(
+        raise BonteaError(
             f"{flag} takes the name of an environment variable that holds the key, never the key"
         )
     key = os.environ.get(name, "").strip()
     bad = next((i for i, letter in enumerate(key) if not "!" <= letter <= "~"), None)
     if bad is not None:
-        raise ValueError(
+        raise BonteaError(
             f"the key in {name} has a character that a header cannot carry, at place {bad + 1}"
         )
     return key or None
@@ -189,16 +191,16 @@ def _check_url(flag: str, url: str) -> None:
         parts = urlsplit(url)
         host, secret = parts.hostname, parts.username or parts.password
     except ValueError:
-        raise ValueError(f"{flag} {url!r} is not a URL: write http://HOST:PORT/...") from None
+        raise BonteaError(f"{flag} {url!r} is not a URL: write http://HOST:PORT/...") from None
     if secret:
-        raise ValueError(
+        raise BonteaError(
             f"{flag} has a name or password before the host, which would end up in files: keep it "
             "in an environment variable"
         )
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"{flag} {url!r} must begin with http:// or https:// and a host")
+        raise BonteaError(f"{flag} {url!r} must begin with http:// or https:// and a host")
     if parts.query or parts.fragment:
-        raise ValueError(
+        raise BonteaError(
             f"{flag} must end before the '?' or '#': what follows could be a key, and would end up "
             "in files"
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import bontea
+from bontea._errors import BonteaError
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.table import write_text
 
@@ -88,24 +89,24 @@ class SampleSettings:
         }.items():
             value = getattr(self, name)
             if value is not None and value < least:
-                raise ValueError(f"{_flag(name)} {value} must be at least {least}")
+                raise BonteaError(f"{_flag(name)} {value} must be at least {least}")
         for name in ("temperature", "timeout", "requests_per_minute"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{_flag(name)} {value:g} must be a number above 0")
+                raise BonteaError(f"{_flag(name)} {value:g} must be a number above 0")
         if self.dtype is not None and self.dtype not in DTYPES:
-            raise ValueError(f"--dtype {self.dtype!r} must be one of {', '.join(DTYPES)}")
+            raise BonteaError(f"--dtype {self.dtype!r} must be one of {', '.join(DTYPES)}")
         if self.endpoint is None:
             for name in ("completions", "api_key_env"):
                 if getattr(self, name):
-                    raise ValueError(f"{_flag(name)} goes with --endpoint URL, which is missing")
+                    raise BonteaError(f"{_flag(name)} goes with --endpoint URL, which is missing")
         elif self.model == DEMO:
-            raise ValueError("--endpoint needs --model NAME, the name of the model on that server")
+            raise BonteaError("--endpoint needs --model NAME, the name of the model on that server")
         elif self.dtype is not None:
-            raise ValueError("--dtype is up to the server with --endpoint: leave it out")
+            raise BonteaError("--dtype is up to the server with --endpoint: leave it out")
         if self.model != DEMO and (self.reward is None or self.prompts is None):
             missing = "--reward" if self.reward is None else "--prompts"
-            raise ValueError(
+            raise BonteaError(
                 f"--model {self.model} needs {missing} as well: the embedded reward and prompts "
                 "only make sense for the embedded policy"
             )
@@ -146,7 +147,7 @@ class Record:
                 values["command"],
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
+            raise BonteaError(
                 f"{path} cannot be read ({error}): the rollouts beside it cannot be added to; "
                 "choose another --output"
             ) from None
@@ -159,13 +160,13 @@ class Record:
         for name in sorted(fixed & given.keys()):
             old = getattr(self.settings, name)
             if given[name] != old:
-                raise ValueError(
+                raise BonteaError(
                     f"{output} was begun with {name}={old!r}, not {given[name]!r}: resume it "
                     f"without {_flag(name)}, or choose another --output"
                 )
         settings = SampleSettings(**{**asdict(self.settings), **given})
         if settings.rollouts < self.asked[-1]:
-            raise ValueError(
+            raise BonteaError(
                 f"{output} was begun with rollouts={self.asked[-1]}, not {settings.rollouts}: the "
                 "number can only grow"
             )

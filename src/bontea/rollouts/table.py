@@ -19,6 +19,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
+
 
 class RolloutFile:
     """An append-only rollout file and the index of what it holds."""
@@ -87,7 +89,7 @@ class RolloutFile:
                     self._index(json.loads(line))
                 except (ValueError, KeyError, TypeError) as error:
                     problem = f"no field {error}" if isinstance(error, KeyError) else str(error)
-                    raise ValueError(
+                    raise BonteaError(
                         f"{self.path}, line {number}: {problem}; this is not a row that was "
                         "written here: remove the line to go on"
                     ) from None

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import check_n
+from bontea._errors import BonteaError
 
 # Width, in log a and log b, of the penalty of `fit_beta`: two widths are a factor of 55.
 WIDTH = 2.0
@@ -169,14 +170,14 @@ def _table(successes: Any, trials: Any) -> tuple[np.ndarray, np.ndarray, np.ndar
     s = np.asarray(successes, dtype=float).ravel()
     t = np.asarray(trials, dtype=float).ravel()
     if np.shape(successes) != np.shape(trials):
-        raise ValueError(
+        raise BonteaError(
             f"successes {np.shape(successes)} and trials {np.shape(trials)} must have one shape: "
             "two counts per group"
         )
     odd = ~((s >= 0) & (s <= t) & (t < 2**31) & (s == np.floor(s)) & (t == np.floor(t)))
     if odd.any():
         i = int(np.argmax(odd))
-        raise ValueError(
+        raise BonteaError(
             f"group {i} has {s[i]:g} successes in {t[i]:g} trials: both must be whole numbers with "
             "0 <= successes <= trials (at most 2^31)"
         )
@@ -190,7 +191,7 @@ def check_beta(a: Any, b: Any) -> tuple[float, float]:
     for name, value in (("a", a), ("b", b)):
         ok = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         if not ok or not 0 < value < np.inf:
-            raise ValueError(
+            raise BonteaError(
                 f"{name}={value!r} is not a parameter of a beta law: a (with successes) and b "
                 "(with failures) are positive finite numbers, for example (1, 1) for a uniform "
                 "success rate, or fit_beta(successes, trials)"

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
+from bontea._errors import BonteaError
 from bontea.tails.fit import require_tail
 from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import LIMITS
 
 
-class TooFewPromptsError(ValueError):
+class TooFewPromptsError(BonteaError):
     """Fewer than 2 prompts whose tail rewards differ: they say nothing about a shape."""
 
 
@@ -88,7 +89,7 @@ def calibrate_tail(rewards: Any, *, alpha: float = 0.25, family: str = "lognorma
     """
     alpha = check_alpha(alpha)
     if family not in LIMITS:
-        raise ValueError(f"family={family!r} must be one of {', '.join(map(repr, LIMITS))}")
+        raise BonteaError(f"family={family!r} must be one of {', '.join(map(repr, LIMITS))}")
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]

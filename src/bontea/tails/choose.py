@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
+from bontea._errors import BonteaError
 from bontea.tails.calibrate import contrasts
 from bontea.tails.fit import line_weights
 from bontea.tails.normal import tail_size
@@ -67,7 +68,7 @@ def choose_alpha(
     (0.75, 0.5, None)
     """
     if isinstance(alphas, (int, float, str)):
-        raise ValueError(f"alphas={alphas!r} must be tail fractions to try, such as {ALPHAS}")
+        raise BonteaError(f"alphas={alphas!r} must be tail fractions to try, such as {ALPHAS}")
     alphas = [check_alpha(alpha) for alpha in alphas]
     tail = get_tail(tail).name
 

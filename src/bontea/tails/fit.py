@@ -17,7 +17,6 @@ import numpy as np
 
 from bontea._arrays import (
     Array,
-    GroupTooSmallError,
     best_from_top,
     check_alpha,
     check_n,
@@ -25,6 +24,7 @@ from bontea._arrays import (
     per_group,
     to_numpy,
 )
+from bontea._errors import GroupTooSmallError
 from bontea.tails.normal import tail_size
 from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import expected_max, get_tail

@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from bontea._arrays import Array, GroupTooSmallError, check_alpha, per_group, to_numpy
+from bontea._arrays import Array, check_alpha, per_group, to_numpy
+from bontea._errors import GroupTooSmallError
 from bontea.tails.normal import tail_size
 
 ATOM_SHARE, ATOM_COUNT = 0.05, 3

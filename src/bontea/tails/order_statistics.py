@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.tails.shapes import get_tail
 
 _NODES = 96
@@ -41,7 +42,7 @@ def expected_scores(m: int, tail: str = "normal") -> np.ndarray:
     [0.333333, 0.833333, 1.833333]
     """
     if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
-        raise ValueError(f"m={m!r} must be a whole number of at least 1")
+        raise BonteaError(f"m={m!r} must be a whole number of at least 1")
     return _expected_scores(int(m), get_tail(tail).name)
 
 
@@ -92,7 +93,7 @@ def product_moments(m: int, rows: int, columns: int, tail: str = "normal") -> Mo
 
     most = max(rows, columns)
     if not 1 <= most <= m:
-        raise ValueError(f"rows={rows} and columns={columns} must be from 1 to m={m}")
+        raise BonteaError(f"rows={rows} and columns={columns} must be from 1 to m={m}")
     shape = get_tail(tail)
     second, location, scale = np.empty((3, most, most))
     windows = [_window(m, r) for r in range(most)]

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bontea._errors import BonteaError
+
 LEAST = 5
 MOST_POINTS = 2000
 """Of more excesses than this, the mean of log(1 - theta x) is taken over the 500 largest and 1,500
@@ -63,13 +65,13 @@ def fit_pareto(excesses: Any) -> ParetoFit:
     """
     x = np.sort(np.asarray(excesses, dtype=float).ravel())
     if len(x) < LEAST:
-        raise ValueError(
+        raise BonteaError(
             f"{len(x)} excesses are too few for a generalised Pareto law: give at least {LEAST} "
             "(some hundred for a usable shape), or lower the threshold"
         )
     if not (x[0] > 0 and np.isfinite(x[-1])):
         bad = x[0] if not x[0] > 0 else x[-1]
-        raise ValueError(
+        raise BonteaError(
             f"excess {bad:g} is not positive and finite: pass rewards above the threshold, minus "
             "the threshold"
         )

@@ -29,6 +29,7 @@ from functools import lru_cache
 import numpy as np
 
 from bontea._arrays import check_n
+from bontea._errors import BonteaError
 from bontea.tails.normal import expected_max as normal_expected_max
 
 
@@ -103,10 +104,10 @@ def get_tail(tail: str) -> Shape:
     match = re.fullmatch(r"\s*([a-z_]+)\s*(?:\(\s*([^()]*?)\s*\))?\s*", str(tail))
     family, text = match.groups() if match else (None, None)
     if family not in TAILS:
-        raise ValueError(f"tail={tail!r} is not known; {known}")
+        raise BonteaError(f"tail={tail!r} is not known; {known}")
     if family not in LIMITS:
         if text is not None:
-            raise ValueError(f"tail={tail!r}: {family} takes no parameter")
+            raise BonteaError(f"tail={tail!r}: {family} takes no parameter")
         return TAILS[family]()
     low, high = LIMITS[family]
     try:
@@ -114,7 +115,7 @@ def get_tail(tail: str) -> Shape:
     except (TypeError, ValueError):
         parameter = np.nan
     if not low <= parameter <= high:
-        raise ValueError(
+        raise BonteaError(
             f"tail={tail!r}: {family} needs one number from {low:g} to {high:g} in brackets, such "
             f"as '{family}(-0.1)'; calibrate_tail(rewards) estimates it"
         )

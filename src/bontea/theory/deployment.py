@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import check_n
+from bontea._errors import BonteaError
 from bontea.theory._latents import GUMBEL_RANGE
 from bontea.theory.exact import LARGEST_N, value
 from bontea.theory.laws import Law, get_law
@@ -150,7 +151,7 @@ def enough(ns: Sequence[float] | np.ndarray, gain: np.ndarray, least: float) -> 
 def check_gain(least_gain: float) -> float:
     """The least gain as a number of at least 0."""
     if isinstance(least_gain, bool) or not 0 <= least_gain < math.inf:
-        raise ValueError(
+        raise BonteaError(
             f"least_gain={least_gain!r} must be a number of at least 0, in reward units: what a "
             "doubling of N has to bring"
         )

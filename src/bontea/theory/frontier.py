@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
+from bontea._errors import BonteaError
 from bontea.advantages import scale_advantages
 from bontea.tails.normal import expected_max
 from bontea.theory.measure import checked, prepare
@@ -88,7 +89,7 @@ def policy_value(tau: float, *, n: float, sd: float = POLICY_SD) -> float:
     True
     """
     if not sd > 0:
-        raise ValueError(f"sd={sd!r} must be above 0; for one style alone use StyleLaw([tau])")
+        raise BonteaError(f"sd={sd!r} must be above 0; for one style alone use StyleLaw([tau])")
     node, weight = np.polynomial.legendre.leggauss(16)
     edges = tau + sd * np.linspace(-8.5, 8.5, 18)
     if edges[0] < 0 < edges[-1]:  # rewards of styles near 0 are close to a point mass

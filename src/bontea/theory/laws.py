@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.theory._latents import (
     GUMBEL_RANGE,
     Function,
@@ -146,12 +147,12 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _require_continuous(distribution: Any) -> Any:
     if not all(hasattr(distribution, part) for part in ("isf", "dist", "pdf", "support")):
-        raise TypeError(
+        raise BonteaError(
             f"{distribution!r} is not a frozen continuous SciPy distribution such as "
             "scipy.stats.norm(0, 1). For a discrete one use discrete(values, probabilities)"
         )
     if not math.isfinite(distribution.mean()):
-        raise ValueError(
+        raise BonteaError(
             f"{distribution.dist.name}{distribution.args} has no finite mean: the expected best of "
             "N does not exist"
         )
@@ -172,13 +173,13 @@ def mixture(components: Sequence[Any], weights: Sequence[float], *, name: str = 
     parts = [_require_continuous(part) for part in components]
     w = np.asarray(weights, dtype=float)
     if len(parts) == 0 or w.shape != (len(parts),) or not (w > 0).all() or abs(w.sum() - 1) > 1e-9:
-        raise ValueError(
+        raise BonteaError(
             f"weights {list(weights)} must be positive, sum to 1, and be as many as the "
             f"{len(parts)} components"
         )
     for part in parts:
         if not all(map(math.isinf, part.support())):
-            raise ValueError(
+            raise BonteaError(
                 f"component {part.dist.name} has an edge at {part.support()}: a mixture is its own "
                 "latent and needs components on the whole line"
             )
@@ -202,7 +203,7 @@ def with_atoms(distribution: Any, atoms: Mapping[float, float], *, name: str = "
     where = np.array(sorted(atoms), dtype=float)
     mass = np.array([atoms[value] for value in sorted(atoms)], dtype=float)
     if not np.isfinite(where).all() or not (mass > 0).all() or not mass.sum() < 1:
-        raise ValueError(
+        raise BonteaError(
             f"atoms {dict(atoms)} need finite values and positive probabilities that sum to less "
             "than 1; for a law of atoms only use discrete(values, probabilities)"
         )
@@ -250,9 +251,9 @@ def discrete(values: Any, probabilities: Any, *, name: str = "discrete") -> Law:
     """
     v, p = np.asarray(values, dtype=float).ravel(), np.asarray(probabilities, dtype=float).ravel()
     if len(v) == 0 or v.shape != p.shape or not np.isfinite(v).all():
-        raise ValueError(f"values {values} must be finite, and as many as their probabilities")
+        raise BonteaError(f"values {values} must be finite, and as many as their probabilities")
     if not (p > 0).all() or abs(p.sum() - 1) > 1e-9:
-        raise ValueError(f"probabilities {probabilities} must be positive and sum to 1")
+        raise BonteaError(f"probabilities {probabilities} must be positive and sum to 1")
     levels, which = np.unique(v, return_inverse=True)
     mass = np.bincount(which, weights=p)
     latent = normal_latent()
@@ -278,10 +279,10 @@ def empirical(sample: Any, *, name: str = "empirical") -> Law:
     """
     values = np.asarray(sample, dtype=float).ravel()
     if len(values) == 0:
-        raise ValueError("the sample is empty: an empirical law needs at least one reward")
+        raise BonteaError("the sample is empty: an empirical law needs at least one reward")
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        raise ValueError(
+        raise BonteaError(
             f"the sample holds {values[bad[0]]} at position {bad[0]} ({len(bad)} such values in "
             "all): leave missing rewards out and clip infinite ones"
         )
@@ -299,10 +300,10 @@ def rounded(law: Any, step: float, *, name: str | None = None) -> Law:
     """
     base = get_law(law)
     if not step > 0 or math.isinf(step):
-        raise ValueError(f"step={step!r} must be a positive number, in reward units")
+        raise BonteaError(f"step={step!r} must be a positive number, in reward units")
     low, high = base.reward(base.latent.quantile([1e-20, 1.0], [1.0, 1e-20])) / step
     if high - low > MOST_JUMPS:
-        raise ValueError(
+        raise BonteaError(
             f"step={step:g} makes {high - low:.3g} grid points on {base.name}, more than "
             f"{MOST_JUMPS}: use a larger step"
         )
@@ -350,7 +351,7 @@ def student_t(df: float = 5.0) -> Law:
     from scipy.special import digamma
 
     if not df > 1 or math.isinf(df):
-        raise ValueError(f"df={df!r} must be above 1: the expected best of N does not exist")
+        raise BonteaError(f"df={df!r} must be above 1: the expected best of N does not exist")
     half = digamma((df + 1) / 2) - digamma(df / 2) - 1 / df
 
     def score(x: np.ndarray) -> np.ndarray:
@@ -418,7 +419,7 @@ def get_law(law: Any) -> Law:
         if law in LAWS:
             return LAWS[law]()
         near = difflib.get_close_matches(law, LAWS, n=1, cutoff=0.4)
-        raise ValueError(
+        raise BonteaError(
             f"unknown law {law!r}"
             + (f"; did you mean {near[0]!r}?" if near else "")
             + f" Known: {', '.join(LAWS)}; or a frozen SciPy distribution, or a sample of rewards"
@@ -430,7 +431,7 @@ def get_law(law: Any) -> Law:
     except (TypeError, ValueError):
         values = None
     if values is None or values.ndim == 0:
-        raise TypeError(
+        raise BonteaError(
             f"{law!r} is not a law: give a name ({', '.join(LAWS)}), a Law, a frozen continuous "
             "SciPy distribution, or a sample of rewards"
         )

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
+from bontea._errors import BonteaError
 from bontea.advantages.flat import get_estimator
 from bontea.theory.exact import LARGEST_N, fisher_information, gradient, gradients
 from bontea.theory.laws import Law, get_law
@@ -232,7 +233,7 @@ def prepare(
         try:
             signature.bind(None, **fixed, **({"rng": None} if "rng" in free else {}))
         except TypeError as error:
-            raise ValueError(f"estimator {estimator!r}: {error}; it takes {list(names)}") from None
+            raise BonteaError(f"estimator {estimator!r}: {error}; it takes {list(names)}") from None
     name = estimator if isinstance(estimator, str) else getattr(inner, "__name__", repr(inner))
     options = ", ".join(f"{key}={value!r}" for key, value in params.items())
 
@@ -258,7 +259,7 @@ def simulate(
         batch = max(1, min(groups // BLOCKS, 2**17 // m))
     calls = -(-groups // check_k(batch, "batch"))
     if calls < _LEAST_BLOCKS:
-        raise ValueError(
+        raise BonteaError(
             f"groups={groups} in batches of {batch} make {calls} calls of the estimator: standard "
             f"errors need at least {_LEAST_BLOCKS}; draw more groups, or use smaller batches"
         )
@@ -293,13 +294,13 @@ def checked(a: Any, rewards: np.ndarray) -> np.ndarray:
     """What an estimator returned for `rewards`, as floats; ValueError unless finite and alike."""
     a = np.asarray(a, dtype=float)
     if a.shape != rewards.shape:
-        raise ValueError(
+        raise BonteaError(
             f"the estimator must give one advantage per rollout; for rewards of shape "
             f"{rewards.shape} it returned shape {a.shape}"
         )
     finite = np.isfinite(a)
     if not finite.all():
-        raise ValueError(
+        raise BonteaError(
             f"the estimator returned advantages that are not finite ({finite.sum()} of {a.size} "
             "finite)"
         )

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import to_numpy
+from bontea._errors import BonteaError
 from bontea.tails.beta_binomial import fit_beta
 from bontea.tails.kind import RewardKind, reward_kind
 from bontea.theory.laws import Law, discrete
@@ -66,7 +67,7 @@ class Pilot:
         if isinstance(self.law, SuccessRates):
             return ()
         if n > self.rewards:
-            raise ValueError(
+            raise BonteaError(
                 f"n={n:g} is beyond the {self.rewards:,} rewards of the pilot: the best of {n:g} "
                 f"lies where none was seen. Draw at least {n:g} rewards over all prompts, better "
                 f"{FAR * n:g}, or plan on a named law, such as the normal"
@@ -95,12 +96,12 @@ def pilot_law(
     """
     table = to_numpy(rewards)
     if table.ndim != 2:
-        raise ValueError(
+        raise BonteaError(
             f"pilot rewards of shape {table.shape} must be (P, M): a row of rewards per prompt"
         )
     kind = reward_kind(table)
     if kind.name == "constant":
-        raise ValueError(
+        raise BonteaError(
             f"every reward of the pilot is {kind.lowest:g}: nothing can be planned until rewards "
             "differ; check the reward, or use prompts on which some rollouts do better"
         )
@@ -114,7 +115,7 @@ def _success_rates(
     table: np.ndarray, kind: RewardKind, resamples: int, rng: np.random.Generator
 ) -> Pilot:
     if (kind.lowest, kind.highest) != (0.0, 1.0):
-        raise ValueError(
+        raise BonteaError(
             f"the rewards of the pilot take two values, {kind.lowest:g} and {kind.highest:g}: "
             "write 0 and 1 for them, as pass_at_n needs it"
         )
@@ -144,7 +145,7 @@ def _pooled(table: np.ndarray, kind: RewardKind, resamples: int, rng: np.random.
             spreads.append(group.std(ddof=1))
     if not scores:
         most = int(np.isfinite(table).sum(1).max())
-        raise ValueError(
+        raise BonteaError(
             f"no prompt of the pilot has {LEAST_ROLLOUTS} rewards that differ (the largest has "
             f"{most}): draw at least {LEAST_ROLLOUTS} rollouts of a prompt, better 16"
         )

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import check_k, check_n
+from bontea._errors import BonteaError
 from bontea.theory.deployment import Deployment, check_gain, deployment
 from bontea.theory.exact import LARGEST_N
 from bontea.theory.laws import Law, get_law
@@ -149,10 +150,10 @@ def plan(
     """
     n, sizes = check_n(n), _check_sizes(m)
     if n > LARGEST_N:
-        raise ValueError(f"n={n:g} is above {LARGEST_N:g}, the largest that is computed exactly")
+        raise BonteaError(f"n={n:g} is above {LARGEST_N:g}, the largest that is computed exactly")
     batch_size, groups = check_k(batch_size, "batch_size"), check_k(groups, "groups")
     if batch_size < sizes[-1]:
-        raise ValueError(
+        raise BonteaError(
             f"batch_size={batch_size} rollouts in a step do not hold one group of m={sizes[-1]}: "
             "use a larger step or a smaller m"
         )
@@ -173,7 +174,7 @@ def plan(
             "the least noise wins; a pilot of 0/1 rewards shows how prompts differ",
         )
     if isinstance(laws[0], Law) and laws[0].slope is None and len(laws[0].jumps) == 0:
-        raise ValueError(
+        raise BonteaError(
             f"the rewards of law {laws[0].name!r} never differ: there is nothing to plan"
         )
     settings = [
@@ -182,7 +183,7 @@ def plan(
         for estimator in (estimators if estimators is not None else lineup(law, laws[0]))
     ]
     if not settings:
-        raise ValueError("estimators is empty: name at least one, such as adaptive_tea")
+        raise BonteaError("estimators is empty: name at least one, such as adaptive_tea")
     seed = (
         rng
         if isinstance(rng, (int, np.integer))
@@ -214,7 +215,7 @@ def plan(
 def check_price(price: float | None) -> None:
     """ValueError unless the price is None or a number of at least 0."""
     if price is not None and (isinstance(price, bool) or not 0 <= price < math.inf):
-        raise ValueError(
+        raise BonteaError(
             f"price={price!r} must be a number of at least 0: what one rollout costs, in any unit"
         )
 
@@ -222,7 +223,7 @@ def check_price(price: float | None) -> None:
 def _check_sizes(m: Sequence[int]) -> list[int]:
     sizes = sorted({check_k(size, "m") for size in m})
     if not sizes or sizes[0] < 2:
-        raise ValueError(
+        raise BonteaError(
             f"m={list(m)} must be numbers of rollouts per prompt, each at least 2: one rollout has "
             "nothing to be compared with"
         )

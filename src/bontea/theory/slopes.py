@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
+from bontea._errors import BonteaError
 from bontea.theory.exact import fisher_information, gradient
 from bontea.theory.laws import get_law
 from bontea.theory.measure import Simulation, prepare, simulate
@@ -132,13 +133,13 @@ def bias_slope(
     """
     law, n = get_law(law), check_n(n)
     if component not in COMPONENTS:
-        raise ValueError(f"component={component!r} must be one of {', '.join(COMPONENTS)}")
+        raise BonteaError(f"component={component!r} must be one of {', '.join(COMPONENTS)}")
     sizes = [check_k(m, "m") for m in ms]
     if len(set(sizes)) < max(2, len(sizes)):
-        raise ValueError(f"ms={list(ms)} must be at least 2 different numbers of rollouts")
+        raise BonteaError(f"ms={list(ms)} must be at least 2 different numbers of rollouts")
     counts = [groups] * len(sizes) if isinstance(groups, (int, np.integer)) else list(groups)
     if len(counts) != len(sizes):
-        raise ValueError(f"groups={groups} must be one number, or one for each of ms={list(ms)}")
+        raise BonteaError(f"groups={groups} must be one number, or one for each of ms={list(ms)}")
 
     truth = np.array(gradient(law, n)[:2])
     function, label = prepare(estimator, n, params)

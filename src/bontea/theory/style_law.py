@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import check_n
+from bontea._errors import BonteaError
 
 
 def draw_rewards(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -45,7 +46,7 @@ class StyleLaw:
 
         t = np.asarray(styles, dtype=float)
         if t.ndim != 1 or len(t) == 0 or not np.isfinite(t).all():
-            raise ValueError(
+            raise BonteaError(
                 f"styles={styles!r} must be a list of at least one finite number, such as "
                 "[0, 0.1, 0.2]"
             )
@@ -124,7 +125,7 @@ def require_positive(value_star: float, n: float) -> float:
     """The best value, if a share of it means something."""
     if value_star > 1e-12:
         return value_star
-    raise ValueError(
+    raise BonteaError(
         f"n={n:g}: no policy is worth more than 0, so there is no share of the best to report; use "
         "n >= 2, and on a grid at least one style between 0 and 2 c_N"
     )

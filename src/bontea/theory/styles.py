@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, check_n
+from bontea._errors import BonteaError
 from bontea.theory.frontier import LAST, Shares, ascend
 from bontea.theory.style_law import StyleLaw, draw_rewards, require_positive
 
@@ -105,7 +106,7 @@ def style_frontier(
     """
     law, n = StyleLaw(styles), check_n(n)
     if not np.isfinite(timidity):
-        raise ValueError(f"timidity={timidity!r} must be a finite number; 0 starts uniform")
+        raise BonteaError(f"timidity={timidity!r} must be a finite number; 0 starts uniform")
     best, value_star = law.best(n=n)
     require_positive(value_star, n)
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import bontea
 from bontea import GroupTooSmallError
+from bontea._errors import BonteaError
+from bontea._progress import JobProgress, Stopped
 from bontea.rollouts import model as models
 from bontea.training.arms import Arm
 from bontea.training.processes import world_size
-from bontea.training.progress import JobProgress, Stopped
 from bontea.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def check(settings: Settings, arm: Arm, prompts: int) -> None:
 
     step = settings.batch_size // settings.rollouts
     if step > prompts:
-        raise ValueError(
+        raise BonteaError(
             f"batch_size={settings.batch_size} with rollouts={settings.rollouts} takes {step} "
             f"prompts a step, but the training prompts are {prompts}: use --batch-size "
             f"{prompts * settings.rollouts} or less, more rollouts a prompt, or more prompts"
@@ -59,7 +60,7 @@ def check(settings: Settings, arm: Arm, prompts: int) -> None:
             params=arm.params,
         )
     except GroupTooSmallError as error:
-        raise ValueError(f"rollouts={settings.rollouts} is too few: {error}") from None
+        raise BonteaError(f"rollouts={settings.rollouts} is too few: {error}") from None
 
 
 def train(

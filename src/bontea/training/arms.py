@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from bontea._errors import BonteaError
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -29,7 +31,7 @@ def parse_arm(text: str) -> Arm:
     Arm(name='max_at_k(k=8)', estimator='max_at_k', params={'k': 8})
     """
     match = re.fullmatch(r"([\w.]+(?::\w+)?)\s*(?:\((.*)\))?", text.strip())
-    problem = ValueError(
+    problem = BonteaError(
         f"estimator {text!r}: write a name, and parameters in brackets if any, such as tea, "
         "max_at_k(k=8) or tea(alpha=0.5)"
     )
@@ -55,9 +57,9 @@ def parse_arms(texts: list[str]) -> list[Arm]:
     parts = [part for text in texts for part in re.split(r",(?![^()]*\))", text) if part.strip()]
     arms = [parse_arm(part) for part in parts]
     if not arms:
-        raise ValueError("no estimator given: name at least one, such as tea")
+        raise BonteaError("no estimator given: name at least one, such as tea")
     folders = [arm.folder for arm in arms]
     for arm in arms:
         if folders.count(arm.folder) > 1 or arm.folder == "start":
-            raise ValueError(f"estimator {arm.name!r} is given twice, or is a reserved name")
+            raise BonteaError(f"estimator {arm.name!r} is given twice, or is a reserved name")
     return arms

@@ -28,6 +28,8 @@ from typing import Any
 import numpy as np
 
 import bontea
+from bontea._errors import BonteaError
+from bontea._progress import JobProgress
 from bontea.rollouts import rewards
 from bontea.rollouts.model import load_tokenizer
 from bontea.rollouts.prompts import Row, load_prompts
@@ -36,7 +38,6 @@ from bontea.rollouts.sample import sample_rollouts
 from bontea.rollouts.table import RolloutFile, write_text
 from bontea.training import arm as arm_module
 from bontea.training import distance, processes
-from bontea.training.progress import JobProgress
 from bontea.training.results import ArmResult, summarise
 from bontea.training.settings import Settings
 
@@ -115,7 +116,7 @@ def _load_rows(settings: Settings) -> tuple[list[Row], list[Row]]:
         held_out = load_prompts(settings.eval_prompts, **options)
     elif not held_out:
         if len(rows) < 2:
-            raise ValueError(
+            raise BonteaError(
                 f"prompts {settings.prompts} hold {len(rows)} row: at least 2 are needed, one to "
                 "train on and one to hold out (or give --eval-prompts)"
             )
@@ -135,13 +136,13 @@ def prepare_folder(settings: Settings, inputs: Inputs) -> None:
         probe.write_text("x")
         probe.unlink()
     except OSError as error:
-        raise ValueError(
+        raise BonteaError(
             f"output folder {folder} cannot be written ({error.strerror}): choose another with "
             "--output"
         ) from None
     need, free = arm_module.disk_need(settings, inputs.model), shutil.disk_usage(folder).free
     if need > free:
-        raise ValueError(
+        raise BonteaError(
             f"output folder {folder} has {free / 1e6:,.0f} MB free, and about {need / 1e6:,.0f} MB "
             "are needed for two checkpoints and the trained models: free some, or use --output"
         )

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import bontea
+from bontea._errors import BonteaError
 from bontea.curves import Curve, compare, curve
-from bontea.curves.curve import default_ks
+from bontea.curves.mean_curve import default_ks
 
 if TYPE_CHECKING:
     from bontea.training.arm import Spent
@@ -40,7 +41,7 @@ class ArmResult:
         cls, name: str, rewards: np.ndarray, distinct: float, kl: float, spent: Spent | None
     ) -> ArmResult:
         if np.isnan(rewards).all():
-            raise ValueError(
+            raise BonteaError(
                 f"{name}: the reward function scored no held-out completion (None or NaN for every "
                 "one): check it on a few completions by hand"
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bontea._arrays import check_alpha, check_n
+from bontea._errors import BonteaError
 from bontea.training.arms import Arm, parse_arms
 
 DEMO = "demo"
@@ -76,7 +77,7 @@ class Settings:
         for name in values:
             if name not in known:
                 near = difflib.get_close_matches(str(name), known, n=1)
-                raise ValueError(
+                raise BonteaError(
                     f"{where}: unknown setting {name!r}"
                     + (f"; did you mean {near[0]!r}?" if near else "")
                 )
@@ -108,7 +109,7 @@ class Settings:
             self.dtype = self.dtype or "float32"
         elif self.reward is None or self.prompts is None:
             missing = "--reward" if self.reward is None else "--prompts"
-            raise ValueError(
+            raise BonteaError(
                 f"--model {self.model} needs {missing} as well: the embedded reward and prompts "
                 "only make sense for the embedded policy"
             )
@@ -136,30 +137,30 @@ class Settings:
         for name, limit in least.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < limit:
-                raise ValueError(f"{name}={value!r} must be a whole number of at least {limit}")
+                raise BonteaError(f"{name}={value!r} must be a whole number of at least {limit}")
         for name in ("learning_rate", "temperature"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not value > 0:
-                raise ValueError(f"{name}={value!r} must be a number above 0")
+                raise BonteaError(f"{name}={value!r} must be a number above 0")
         for name, allowed in {
             "advantage_scale": ("none", "group", "batch"),
             "dtype": ("float32", "bfloat16", "float16"),
         }.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(
+                raise BonteaError(
                     f"{name}={getattr(self, name)!r} must be one of {', '.join(allowed)}"
                 )
 
     def _check_batch(self, processes: int) -> None:
         if self.batch_size % self.rollouts:
             below = self.batch_size // self.rollouts * self.rollouts
-            raise ValueError(
+            raise BonteaError(
                 f"batch_size={self.batch_size} does not hold whole groups of "
                 f"rollouts={self.rollouts}: use --batch-size {max(below, self.rollouts)} or "
                 f"{below + self.rollouts}"
             )
         if self.batch_size % processes:
-            raise ValueError(
+            raise BonteaError(
                 f"batch_size={self.batch_size} cannot be split over {processes} processes evenly"
             )
         share = self.batch_size // processes
@@ -168,12 +169,12 @@ class Settings:
                 size for size in range(min(8, share), 0, -1) if not share % size
             )
         if share % self.micro_batch:
-            raise ValueError(
+            raise BonteaError(
                 f"micro_batch={self.micro_batch} does not divide the {share} rollouts of a process "
                 f"and step (batch_size={self.batch_size})"
             )
 
     def output_folder(self) -> Path:
         if self.output is None:
-            raise ValueError("no output folder was chosen")
+            raise BonteaError("no output folder was chosen")
         return Path(self.output)

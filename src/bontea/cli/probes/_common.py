@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
+
 TOKENS = 4
 
 
@@ -19,7 +21,7 @@ def python_settings(arguments: list[str]) -> str:
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
-            raise ValueError(f"{argument!r} must be KEY=VALUE, such as n=128")
+            raise BonteaError(f"{argument!r} must be KEY=VALUE, such as n=128")
         given[key] = plain(value)
     m = given.pop("num_generations", None)
     settings = read_settings(given, where="settings")
@@ -63,5 +65,5 @@ def yaml_file(arguments: list[str]) -> Path:
 
 def config_file(arguments: list[str], kind: str) -> Path:
     if len(arguments) != 1 or not Path(arguments[0]).is_file():
-        raise ValueError(f"{' '.join(arguments)!r} must be one {kind} file")
+        raise BonteaError(f"{' '.join(arguments)!r} must be one {kind} file")
     return Path(arguments[0])

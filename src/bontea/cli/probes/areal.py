@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.cli.probes._common import TOKENS
 
 
@@ -53,8 +54,8 @@ def settings(arguments: list[str]) -> str:
         found, _ = parse_cli_args(["--config", file, *overrides])
         config = OmegaConf.to_object(to_structured_cfg(found, adapter.BestOfNConfig))
     except (AssertionError, HydraException, OmegaConfBaseException) as error:
-        raise ValueError(f"AReaL's config does not take this: {error}") from None
+        raise BonteaError(f"AReaL's config does not take this: {error}") from None
     if config.critic is not None:
-        raise ValueError("critic: its values would be subtracted from the advantages")
+        raise BonteaError("critic: its values would be subtracted from the advantages")
     m = config.gconfig.n_samples
     return f"{adapter.prepare(config.actor, m).settings}, {m} rollouts per prompt"

@@ -12,6 +12,7 @@ from unittest import mock
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.cli.probes._common import TOKENS
 from bontea.integrations._settings import VARIABLE
 
@@ -100,4 +101,4 @@ def settings(arguments: list[str]) -> str:
 
 
 def _refuse(message: str) -> None:
-    raise ValueError(f"train_ppo_ray does not take this: {message}")
+    raise BonteaError(f"train_ppo_ray does not take this: {message}")

@@ -10,6 +10,8 @@ from unittest import mock
 
 import numpy as np
 
+from bontea._errors import BonteaError
+
 ESTIMATOR = "tea"
 """Not one of the whole batch, of which prime-rl shows a group at a time."""
 
@@ -75,7 +77,7 @@ def settings(arguments: list[str]) -> str:
     default = own.get("algo", {}).get("type", "grpo")
     kinds = [source.get("algo", {}).get("type", default) for source in sources] or [default]
     if adapter.NAME not in kinds:
-        raise ValueError(
+        raise BonteaError(
             f'algo.type={kinds[0]!r}: set it to "{adapter.NAME}", whose place ours takes'
         )
     text = own.get("env_vars", {}).get("BONTEA") or found.get("env_vars", {}).get("BONTEA")

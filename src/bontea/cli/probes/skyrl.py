@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.cli.probes._common import nearest, on_tokens
 
 
@@ -37,6 +38,6 @@ def settings(arguments: list[str]) -> str:
     name, m = cfg.trainer.algorithm.advantage_estimator, cfg.generator.n_samples_per_prompt
     ours = dict(adapter.registered_names())
     if name not in ours:
-        raise ValueError(f"trainer.algorithm.advantage_estimator={name!r}{nearest(name)}")
+        raise BonteaError(f"trainer.algorithm.advantage_estimator={name!r}{nearest(name)}")
     estimator = adapter.TokenEstimator(ours[name], adapter.WHERE)
     return f"{estimator.prepare(cfg.trainer.algorithm, m=m).settings}, {m} rollouts per prompt"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.cli.probes._common import yaml_file
 
 
@@ -41,7 +42,7 @@ def settings(arguments: list[str]) -> str:
     path = yaml_file(arguments)
     found = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("bontea")
     if found is None:
-        raise ValueError(f"{path} has no key `bontea`, such as bontea: {{estimator: tea, n: 128}}")
+        raise BonteaError(f"{path} has no key `bontea`, such as bontea: {{estimator: tea, n: 128}}")
     settings = read_settings(found, where="bontea")
     FlatAdvantages(settings)
     return str(settings)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.cli.probes._common import side_by_side
 from bontea.demo import policy_folder, training_prompts
 from bontea.integrations._settings import VARIABLE
@@ -107,9 +108,9 @@ def settings(arguments: list[str]) -> str:
     parser.error = _refuse
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
-        raise ValueError(f"swift rlhf does not take {' '.join(unknown)}")
+        raise BonteaError(f"swift rlhf does not take {' '.join(unknown)}")
     if args.rlhf_type != "grpo":
-        raise ValueError(f"--rlhf_type {args.rlhf_type}: best-of-N advantages are for grpo")
+        raise BonteaError(f"--rlhf_type {args.rlhf_type}: best-of-N advantages are for grpo")
     # As RLHFArguments fills them in; building it would fetch the model.
     if args.beta is None:
         args.beta = 0.04
@@ -125,7 +126,7 @@ def settings(arguments: list[str]) -> str:
 
     adapter = sys.modules.get("bontea.integrations.swift")
     if adapter is None or TrainerFactory.TRAINER_MAPPING["grpo"] != adapter.PATH:
-        raise ValueError(NOT_LOADED)
+        raise BonteaError(NOT_LOADED)
     adapter.require_plain(args)
     found = read_settings(where=adapter.WHERE)
     flat.FlatAdvantages(found, args.num_generations)
@@ -133,4 +134,4 @@ def settings(arguments: list[str]) -> str:
 
 
 def _refuse(message: str) -> None:
-    raise ValueError(f"swift rlhf does not take this: {message}")
+    raise BonteaError(f"swift rlhf does not take this: {message}")

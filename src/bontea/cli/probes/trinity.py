@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.cli.probes._common import TOKENS, yaml_file
 
 
@@ -44,7 +45,7 @@ def settings(arguments: list[str]) -> str:
     algorithm = OmegaConf.load(yaml_file(arguments)).get("algorithm") or {}
     name = algorithm.get("advantage_fn")
     if name != "bontea.integrations.trinity.BestOfNAdvantage":
-        raise ValueError(
+        raise BonteaError(
             f"algorithm.advantage_fn={name!r}: set it to "
             "bontea.integrations.trinity.BestOfNAdvantage"
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea.cli.probes._common import nearest, on_tokens
 
 
@@ -48,14 +49,16 @@ def settings(arguments: list[str]) -> str:
         try:
             config = compose("ppo_trainer", overrides=arguments)
         except HydraException as error:
-            raise ValueError(f"verl's config does not take this: {error}") from None
+            raise BonteaError(f"verl's config does not take this: {error}") from None
     name, m = config.algorithm.adv_estimator, config.actor_rollout_ref.rollout.n
     if name not in ADV_ESTIMATOR_REGISTRY:
-        raise ValueError(f"algorithm.adv_estimator={name!r} is unknown to verl{nearest(name)}")
+        raise BonteaError(f"algorithm.adv_estimator={name!r} is unknown to verl{nearest(name)}")
     estimator = ADV_ESTIMATOR_REGISTRY[name]
     if not isinstance(estimator, adapter.Estimator):
-        raise ValueError(f"algorithm.adv_estimator={name!r} is an estimator of verl, not of bontea")
+        raise BonteaError(
+            f"algorithm.adv_estimator={name!r} is an estimator of verl, not of bontea"
+        )
     if config.algorithm.use_kl_in_reward:
-        raise ValueError("algorithm.use_kl_in_reward=true changes which response is best")
+        raise BonteaError("algorithm.use_kl_in_reward=true changes which response is best")
     fresh = adapter.Estimator(estimator.name, adapter.WHERE)
     return f"{fresh.prepare(config.algorithm, m=m).settings}, {m} rollouts per prompt"

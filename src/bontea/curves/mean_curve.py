@@ -1,0 +1,181 @@
+"""Best-of-k curves over prompts, with intervals.
+
+Prompts are the independent unit: intervals resample prompts, never single rollouts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bontea._errors import BonteaError
+from bontea.curves.intervals import CURVE_METHOD, mean_interval
+from bontea.curves.unbiased import best_of_k_by_prompt
+from bontea.rollouts.groups import as_rollouts
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean best-of-k over prompts. Arrays are `(K,)`; `per_prompt` is `(P, K)`.
+
+    `str()` is a table, and ends with what the interval is of, or why there is none.
+    """
+
+    ks: np.ndarray
+    value: np.ndarray
+    low: np.ndarray
+    """NaN where the prompts cannot give an interval; `note` says why."""
+    high: np.ndarray
+    per_prompt: np.ndarray
+    confidence_level: float
+    standard_error: np.ndarray
+    method: str
+    """How the interval was made."""
+    pass_at_k: bool
+    """All rewards are 0 or 1."""
+    note: str
+    """Why a limit is missing, or what was done about the strata; empty when there is nothing."""
+
+    def at(self, k: int) -> tuple[float, float, float]:
+        """Value, lower and upper limit at one k of the grid."""
+        (where,) = np.nonzero(self.ks == k)
+        if len(where) == 0:
+            raise BonteaError(f"k={k} is not on the curve's grid {self.ks.tolist()}")
+        i = where[0]
+        return float(self.value[i]), float(self.low[i]), float(self.high[i])
+
+    def __str__(self) -> str:
+        name = "pass@" if self.pass_at_k else "best of "
+        rows = [
+            f"{name}{k}: {with_limits(*self.at(k))}" for k in self.ks if is_landmark(k, self.ks)
+        ]
+        prompts = len(self.per_prompt)
+        return (
+            f"mean over {prompts} prompt{'s' * (prompts > 1)}, {100 * self.confidence_level:g} % "
+            f"interval ({self.method})\n  "
+            + "\n  ".join(rows)
+            + "\n"
+            + (
+                self.note
+                or "the interval is for prompts like these; four times as many halve it, and more "
+                "rollouts hardly do"
+            )
+        )
+
+
+def curve(
+    rollouts: Any,
+    ks: Sequence[int] | None = None,
+    *,
+    strata: Sequence[Any] | np.ndarray | None = None,
+    method: str = CURVE_METHOD,
+    confidence_level: float = 0.95,
+    resamples: int = 2000,
+    batch: int | None = 200,
+    rng: np.random.Generator | int | None = None,
+) -> Curve:
+    """The best-of-k curve of one model: mean over prompts, interval from the spread over prompts.
+
+    Parameters
+    ----------
+    rollouts
+        `Rollouts`, `(P, M)` rewards with NaN for a missing rollout, or a list of P lists of any
+        lengths. Prompts without a single reward are left out.
+    ks
+        Values of k; default: about four to a doubling, up to the smallest group.
+    strata
+        `(P,)` labels: prompts are resampled inside their stratum; default: those of `rollouts`.
+    method
+        `"studentised"`, `"bca"`, `"percentile"` (resampling) or `"jackknife"` (none, fast): see
+        `bontea.curves.intervals`.
+    resamples, batch
+        Resamples of prompts, and how many are held in memory at once; `batch` does not change the
+        result.
+    rng
+        Seed or NumPy generator; the same seed gives the same interval.
+
+    Limits are NaN where all prompts agree and with fewer than 5 prompts (2 for the jackknife); 0/1
+    rewards (pass@k) have limits in [0, 1].
+    Raises ValueError when a k exceeds the smallest group, or nothing is left.
+
+    >>> c = curve(np.random.default_rng(0).normal(size=(50, 64)), [1, 8, 64], rng=0)
+    >>> [round(v, 1) for v in c.at(64)]  # c_64 = 2.34
+    [2.3, 2.2, 2.4]
+    """
+    data = as_rollouts(rollouts, strata=strata).scored()
+    grid = check_grid(ks, int(data.counts.min()))
+    values = best_of_k_by_prompt(data.rewards, data.counts, grid)
+    pass_at_k = data.zero_one
+    interval = mean_interval(
+        values,
+        data.strata,
+        method=method,
+        confidence_level=confidence_level,
+        resamples=resamples,
+        batch=batch,
+        rng=rng,
+        bounds=(0, 1) if pass_at_k else (-np.inf, np.inf),
+        columns=[f"k = {k}" for k in grid],
+    )
+    return Curve(
+        ks=np.asarray(grid),
+        value=values.mean(0),
+        low=interval.low,
+        high=interval.high,
+        per_prompt=values,
+        confidence_level=confidence_level,
+        standard_error=interval.standard_error,
+        method=method,
+        pass_at_k=pass_at_k,
+        note=interval.note,
+    )
+
+
+def default_ks(m: int) -> list[int]:
+    """Powers of 2 up to m, and m.
+
+    >>> default_ks(24)
+    [1, 2, 4, 8, 16, 24]
+    """
+    return sorted({*(2**i for i in range(m.bit_length())), m})
+
+
+def dense_ks(m: int) -> list[int]:
+    """Four values of k to a doubling up to m, and m: enough for a smooth line.
+
+    >>> dense_ks(24)
+    [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13, 16, 19, 23, 24]
+    """
+    return sorted({k for i in range(4 * m.bit_length()) if (k := round(2 ** (i / 4))) <= m} | {m})
+
+
+def is_landmark(k: int, ks: Sequence[int] | np.ndarray) -> bool:
+    """Whether k is for a table: a power of 2, the last of `ks`, or any where `ks` are few."""
+    k = int(k)
+    return len(ks) <= 8 or k & (k - 1) == 0 or k == ks[-1]
+
+
+def with_limits(value: float, low: float, high: float, sign: str = "") -> str:
+    """`0.41 [0.22, 0.60]`, with the digits that the interval has; `sign="+"` shows one."""
+    width = high - low if np.isfinite(high - low) and high > low else max(abs(value), 1e-300)
+    digits = int(np.clip(1 - np.floor(np.log10(width) + 1e-9), 0, 6)) if width else 2
+    if not np.isfinite(low) and not np.isfinite(high):
+        return f"{value:{sign}.{digits}f}"
+    ends = ["?" if np.isnan(end) else f"{end:.{digits}f}" for end in (low, high)]
+    return f"{value:{sign}.{digits}f} [{ends[0]}, {ends[1]}]"
+
+
+def check_grid(ks: Sequence[int] | None, smallest: int) -> list[int]:
+    """The values of k, none beyond the smallest group."""
+    grid = dense_ks(smallest) if ks is None else list(np.asarray(ks, dtype=object))
+    if not grid:
+        raise BonteaError("ks is empty: give at least one k, such as [1, 8, 64]")
+    if max(grid) > smallest:
+        raise BonteaError(
+            f"k={max(grid)} exceeds the {smallest} rewards of the smallest group: draw more "
+            "rollouts, or use bontea.extrapolate"
+        )
+    return grid

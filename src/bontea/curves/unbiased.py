@@ -1,0 +1,117 @@
+"""Unbiased best-of-k from M >= k samples (on 0/1 rewards: pass@k)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from bontea._arrays import (
+    BLOCK,
+    Array,
+    as_rewards,
+    best_from_top,
+    check_k,
+    constant,
+    per_group,
+)
+from bontea._errors import GroupTooSmallError
+
+MOST_WEIGHTS = 2**20
+"""In one table: of very many k, some are done at a time."""
+
+
+def best_of_k(rewards: Any, k: int | Sequence[int]) -> Array:
+    """Unbiased expected best reward of k rollouts, per prompt: `(*P, M) -> (*P,)`.
+
+        sum_i [C(i-1, k-1) / C(M, k)] R_(i),   R_(1) <= ... <= R_(M)
+
+    the mean of the maximum over all k-subsets of the M rollouts. With a sequence of K values of k
+    the result is `(*P, K)`, from one sort.
+
+    In the units of the rewards. NaN is a missing rollout; a group with fewer than k rewards gets
+    NaN. On 0/1 rewards it is the unbiased pass@k of Chen et al. 2021 (arXiv 2107.03374).
+
+    Raises
+    ------
+    GroupTooSmallError
+        No group has k rewards. Beyond the sample use `predict_best_of_n`.
+    ValueError
+        k is not a whole number of at least 1; infinite rewards.
+
+    >>> best_of_k([[0.0, 1.0, 3.0]], 2).round(4).tolist()  # (1 + 3 + 3) / 3
+    [2.3333]
+    """
+    ks = np.atleast_1d(np.asarray(k, dtype=object))
+    grid = tuple(check_k(value) for value in ks)
+    rewards = as_rewards(rewards)
+
+    def some_k(some: tuple[int, ...]) -> Array:
+        def kernel(r: Array, xp: ModuleType) -> Array:
+            return _means_of_best(r, some, min(grid), xp)
+
+        return per_group(rewards, kernel, per_rollout=False, missing=float("nan"), in_blocks=True)
+
+    parts = [some_k(some) for some in _some_at_a_time(grid, rewards.shape[-1])]
+    out = parts[0] if len(parts) == 1 else array_namespace(rewards).concat(parts, axis=-1)
+    return out[..., 0] if np.ndim(k) == 0 else out
+
+
+def best_of_k_by_prompt(rewards: np.ndarray, counts: np.ndarray, ks: Sequence[int]) -> np.ndarray:
+    """The same, `(P, K)`, of groups of any sizes that lie one after the other in `rewards` `(R,)`.
+
+    `counts` `(P,)` are their sizes, all at least 1. Needs no table as wide as the largest group.
+    """
+    grid = tuple(check_k(k) for k in ks)
+    starts = np.cumsum(counts) - counts
+    out = np.empty((len(counts), len(grid)))
+    for size in np.unique(counts).tolist():
+        prompts = np.flatnonzero(counts == size)
+        rows = max(1, BLOCK // size)
+        done = 0
+        for some in _some_at_a_time(grid, size):
+            for first in range(0, len(prompts), rows):
+                which = prompts[first : first + rows]
+                block = rewards[starts[which][:, None] + np.arange(size)]
+                out[which, done : done + len(some)] = _means_of_best(block, some, min(grid), np)
+            done += len(some)
+    return out
+
+
+def _some_at_a_time(ks: tuple[int, ...], m: int) -> list[tuple[int, ...]]:
+    some = max(1, MOST_WEIGHTS // m)
+    return [ks[first : first + some] for first in range(0, len(ks), some)]
+
+
+def _means_of_best(r: Array, ks: tuple[int, ...], least: int, xp: ModuleType) -> Array:
+    """Best-of-k of complete groups `(P, m)`, `(P, K)`; `least` is the smallest k asked for."""
+    m = r.shape[-1]
+    if least > m:
+        raise GroupTooSmallError(
+            f"best-of-{least} needs at least {least} rewards per prompt, got {m}: "
+            "draw more, or use predict_best_of_n, which extrapolates"
+        )
+    # Relative to the best reward: exact on constant groups, and no digits lost to an offset.
+    weights = constant(best_of_k_weights(m, ks), r, xp)
+    best_first = best_from_top(r, xp)[:, : weights.shape[0]]
+    return xp.max(r, axis=-1, keepdims=True) + best_first @ weights
+
+
+@lru_cache(maxsize=32)
+def best_of_k_weights(m: int, ks: tuple[int, ...]) -> np.ndarray:
+    """`C(m-j, k-1) / C(m, k)` for ranks j = 1 (best) to m, `(m, K)`, by ratios.
+
+    The chance that the best of k out of m has rank j. Ranks at the end that no k reaches (all
+    weights below 1e-30) are left out; the first weight is NaN where k > m.
+    """
+    j, k = np.arange(1, m)[:, None], np.array(ks)
+    ratios = np.maximum(m - j - (k - 1), 0) / (m - j)
+    out = k / m * np.cumprod(np.concatenate([np.ones((1, len(k))), ratios]), axis=0)
+    out = out[: int(np.flatnonzero((out > 1e-30).any(1))[-1]) + 1]
+    out[0, k > m] = np.nan
+    out.setflags(write=False)
+    return out
