@@ -3,7 +3,8 @@
 Axis letters: P prompts, M rollouts of a prompt (always the last axis), N the deployment budget.
 
 - Advantages, `(*P, M) -> (*P, M)`: `tea`, `linear_tea`, `max_at_k`, `grpo` and others, all in
-  `ADVANTAGES` (map: `bontea.advantages`). Flat batches: `advantages_for`, `scale_advantages`.
+  `ADVANTAGES` (map: `bontea.advantages`); one with its parameters: `EstimatorSpec`. Flat batches:
+  `advantages_for`, `scale_advantages`.
 - Tails: `expected_max`, `tail_coefficient`, `predict_best_of_n`, `fit_tail`, `check_tail`,
   `calibrate_tail`, `choose_alpha`; `reward_kind` for rewards that have none.
 - Curves: `best_of_k`, `curve`, `compare`; `extrapolate` beyond the sample.
@@ -18,6 +19,7 @@ and array-api-compat, nothing heavier.
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages import (
     ADVANTAGES,
+    EstimatorSpec,
     adaptive_tea,
     advantages_for,
     best_of_n_max_mean,
@@ -65,6 +67,7 @@ __all__ = [
     "Comparison",
     "Curve",
     "Diagnosis",
+    "EstimatorSpec",
     "Extrapolation",
     "GroupTooSmallError",
     "Plan",

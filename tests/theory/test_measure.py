@@ -11,7 +11,7 @@ from tests.statistics import gradient as plain_gradient
 import bontea
 from bontea import GroupTooSmallError, expected_max
 from bontea.theory import advantage, effective_n, empirical, fisher_information, get_law, gradient
-from bontea.theory.measure import BLOCKS, budget_curve, prepare, simulate
+from bontea.theory.measure import BLOCKS, budget_curve, simulate
 
 GROUPS = 8000
 
@@ -101,10 +101,10 @@ def test_a_law_that_is_normal_in_its_tail_only():
 
 def test_standard_errors_and_control_variates():
     """Over 60 seeds: unbiased, errors as large as they say, smaller than plain ones."""
-    function, _ = prepare("tea", 128, {})
+    spec = bontea.EstimatorSpec.of("tea").bind(n=128, m=16)
     law, rows = get_law("normal"), []
     for seed in range(60):
-        sample = simulate(function, law, 16, groups=1280, rng=seed)
+        sample = simulate(spec, law, 16, groups=1280, rng=seed)
         value, se = sample.jackknife(lambda mean: mean[:, :4])
         rows.append([*value, *se])
     rows = np.array(rows)

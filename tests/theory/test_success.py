@@ -9,8 +9,8 @@ from scipy.special import roots_jacobi
 from tests.statistics import assert_mean
 
 import bontea
+from bontea import EstimatorSpec
 from bontea.tails.beta_binomial import expected_pass_at_n
-from bontea.theory.measure import prepare
 from bontea.theory.success import SuccessRates, success_alignment
 
 CASES = [
@@ -25,9 +25,9 @@ CASES = [
 
 def slow(estimator, n, m, rates, **params):
     """All 2^m groups, and quadrature over p, exact for polynomials of degree 399."""
-    function, _ = prepare(estimator, n, params)
+    function = EstimatorSpec.of(estimator, **params).bind(n=n, m=m)
     groups = np.array(list(itertools.product([0.0, 1.0], repeat=m)))
-    a = np.asarray(function(groups, np.random.default_rng(0)))
+    a = np.asarray(function(groups, rng=np.random.default_rng(0)))
     x, weight = roots_jacobi(200, rates.b - 1, rates.a - 1)
     p, weight = (1 + x) / 2, weight / weight.sum()
     chance = np.where(groups == 1, p[:, None, None], 1 - p[:, None, None]).prod(-1)

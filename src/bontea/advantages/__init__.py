@@ -31,9 +31,10 @@ Pass@N of 0/1 rewards with N beyond M:
 Defined for any N without such a model, each with a catch its page names: `cat_bon`, `softmax_tilt`,
 and `gaussian_plug_in` (the whole law must be normal).
 
-`ADVANTAGES` names them all. `advantages_for` applies any of them to flat, shuffled, ragged batches;
-`scale_advantages` brings a batch to unit size. To add an estimator: one file here, one line in
-`ADVANTAGES`, its name in the laws it obeys (tests/test_advantage_laws.py).
+`ADVANTAGES` names them all; `EstimatorSpec` is one with its parameters. `advantages_for` applies
+any of them to flat, shuffled, ragged batches; `scale_advantages` brings a batch to unit size. To
+add an estimator: one file here, one line in `ADVANTAGES`, its name in the laws it obeys
+(tests/test_advantage_laws.py).
 """
 
 from collections.abc import Callable
@@ -59,7 +60,8 @@ from bontea.advantages._rloo import rloo
 from bontea.advantages._softmax_tilt import softmax_tilt
 from bontea.advantages._tail_rl import tail_rl
 from bontea.advantages._tea import tea
-from bontea.advantages.flat import advantages_for, get_estimator, scale_advantages
+from bontea.advantages.flat import advantages_for, scale_advantages
+from bontea.advantages.spec import EstimatorSpec, get_estimator, parse_estimators
 
 ADVANTAGES: dict[str, Callable[..., Array]] = {
     "reinforce": reinforce,
@@ -87,6 +89,7 @@ ADVANTAGES: dict[str, Callable[..., Array]] = {
 
 __all__ = [
     "ADVANTAGES",
+    "EstimatorSpec",
     "adaptive_tea",
     "advantages_for",
     "best_of_n_max_mean",
@@ -100,6 +103,7 @@ __all__ = [
     "linear_tea",
     "max_at_k",
     "max_rl",
+    "parse_estimators",
     "pass_at_k",
     "pass_at_n",
     "pkpo",

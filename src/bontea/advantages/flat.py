@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
-import importlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -20,43 +18,13 @@ from bontea._arrays import (
     to_input_dtype,
 )
 from bontea._errors import BonteaError, GroupTooSmallError
-
-
-def get_estimator(estimator: str | Callable[..., Array]) -> Callable[..., Array]:
-    """An estimator from its key in `ADVANTAGES`, from `"module:function"`, or itself if callable.
-
-    Raises ValueError for an unknown key (naming the nearest one) or a module without the function.
-
-    >>> get_estimator("tea").__name__
-    'tea'
-    """
-    from bontea.advantages import ADVANTAGES
-
-    if callable(estimator):
-        return estimator
-    if estimator in ADVANTAGES:
-        return ADVANTAGES[estimator]
-    if isinstance(estimator, str) and ":" in estimator:
-        module, _, name = estimator.partition(":")
-        try:
-            return getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise BonteaError(
-                f"cannot load estimator {estimator!r}: {error}. It must be MODULE:FUNCTION, with "
-                "the module on the Python path"
-            ) from None
-    near = difflib.get_close_matches(str(estimator), ADVANTAGES, n=1, cutoff=0.4)
-    raise BonteaError(
-        f"unknown estimator {estimator!r}"
-        + (f"; did you mean {near[0]!r}?" if near else "")
-        + f" Known: {', '.join(ADVANTAGES)}; or MODULE:FUNCTION"
-    )
+from bontea.advantages.spec import EstimatorSpec, takes_missing
 
 
 def advantages_for(
     rewards: Any,
     groups: Any,
-    estimator: str | Callable[..., Array],
+    estimator: str | Callable[..., Array] | EstimatorSpec,
     *,
     on_small: str = "zero",
     **params: Any,
@@ -72,7 +40,8 @@ def advantages_for(
     Parameters
     ----------
     estimator
-        Key in `ADVANTAGES`, `"module:function"`, or a callable `(rewards (P, m), **params)`.
+        Key in `ADVANTAGES`, text such as `"max_at_k(k=8)"`, `"module:function"`, a callable
+        `(rewards (P, m), **params)`, or an `EstimatorSpec`.
     on_small
         `"zero"`: a group too small for the estimator gets zeros, so that padding rows and failed
         rollouts cannot stop a training run. `"raise"`: GroupTooSmallError.
@@ -86,7 +55,12 @@ def advantages_for(
     """
     if on_small not in ("zero", "raise"):
         raise BonteaError(f"on_small={on_small!r} must be 'zero' or 'raise'")
-    function = get_estimator(estimator)
+    function: Callable[..., Array]
+    if isinstance(estimator, EstimatorSpec) or (callable(estimator) and not params):
+        function = estimator
+    else:
+        spec = EstimatorSpec.of(estimator, **params)
+        function, params = spec.function, dict(spec.params)
     rewards = as_rewards(rewards)
     ids = np.asarray(groups.cpu() if hasattr(groups, "cpu") else groups)
     if rewards.ndim != 1 or ids.shape != rewards.shape:
@@ -139,13 +113,6 @@ def rows_of_groups(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows = np.full((len(counts), counts.max(initial=0)), -1, dtype=np.intp)
     rows[which, rank] = np.arange(len(ids))
     return rows, which * rows.shape[1] + rank
-
-
-def takes_missing(function: Callable[..., Array]) -> bool:
-    """Whether an estimator treats NaN as a missing rollout itself: ours do."""
-    from bontea.advantages import ADVANTAGES
-
-    return getattr(function, "takes_missing", False) or function in ADVANTAGES.values()
 
 
 def scale_advantages(

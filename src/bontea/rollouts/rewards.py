@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bontea._errors import BonteaError, FailedError
+from bontea._load import load_function
 from bontea.rollouts.service import BadAnswer, Service
 
 Reward: TypeAlias = Callable[..., Sequence[float | None]]
@@ -29,22 +28,8 @@ def load_reward(spec: str, *, trust_remote_code: bool = False, **service: Any) -
     if spec.startswith(("http://", "https://")):
         options: dict[str, Any] = {"key_name": None, **service}
         return HttpReward(Service("--reward", spec, "--reward-key-env", **options))
-    module, colon, name = spec.partition(":")
-    if colon and not Path(spec).exists():
-        sys.path.insert(0, str(Path.cwd()))
-        try:
-            function = getattr(importlib.import_module(module), name)
-        except ModuleNotFoundError as error:
-            if error.name != module.split(".")[0] and not module.startswith(f"{error.name}."):
-                raise  # the module is there; something it imports is not
-            raise BonteaError(f"reward {spec!r}: there is no module {module!r}") from None
-        except AttributeError:
-            raise BonteaError(f"reward {spec!r}: module {module} has no {name!r}") from None
-        finally:
-            sys.path.pop(0)
-        if not callable(function):
-            raise BonteaError(f"reward {spec!r} is a {type(function).__name__}, not a function")
-        return function
+    if ":" in spec and not Path(spec).exists():
+        return load_function(spec, "reward")
     return ClassifierReward(spec, trust_remote_code=trust_remote_code)
 
 

@@ -21,9 +21,8 @@ import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
 from bontea._errors import BonteaError
-from bontea.advantages import scale_advantages
+from bontea.advantages import EstimatorSpec, scale_advantages
 from bontea.tails.normal import expected_max
-from bontea.theory.measure import checked, prepare
 from bontea.theory.style_law import StyleLaw, draw_rewards, require_positive
 
 POLICY_SD = 0.15
@@ -126,7 +125,7 @@ def best_policy(n: float) -> tuple[float, float]:
 
 
 def risk_frontier(
-    estimator: str | Callable[..., Array],
+    estimator: str | Callable[..., Array] | EstimatorSpec,
     *,
     n: float,
     m: int,
@@ -200,7 +199,7 @@ def risk_frontier(
 def ascend(
     sample: Sample,
     start: np.ndarray,
-    estimator: str | Callable[..., Array],
+    estimator: str | Callable[..., Array] | EstimatorSpec,
     *,
     n: float,
     learning_rate: float,
@@ -218,7 +217,7 @@ def ascend(
     """
     for name, count in {"seeds": seeds, "steps": steps, **sizes}.items():
         check_k(count, name)
-    function, _ = prepare(estimator, n, params)
+    spec = EstimatorSpec.of(estimator, **params).bind(n=n, m=sizes["m"])
     streams = np.random.default_rng(rng).spawn(seeds)
     own_streams = [stream.spawn(1)[0] for stream in streams]  # for estimators that draw
 
@@ -229,7 +228,7 @@ def ascend(
         gradient = np.empty_like(first)
         for seed in range(seeds):
             rewards, pull = sample(path[step - 1, seed], streams[seed])
-            advantages = checked(function(rewards, own_streams[seed]), rewards)
+            advantages = np.asarray(spec(rewards, rng=own_streams[seed]), dtype=float)
             gradient[seed] = pull(scale_advantages(advantages))
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2

@@ -19,18 +19,17 @@ coefficients come from the other half of the groups, so nothing is shifted.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
 from bontea._errors import BonteaError
-from bontea.advantages.flat import get_estimator
+from bontea.advantages.spec import EstimatorSpec
 from bontea.theory.exact import LARGEST_N, fisher_information, gradient, gradients
 from bontea.theory.laws import Law, get_law
 
@@ -98,7 +97,7 @@ class Alignment:
 
 
 def effective_n(
-    estimator: str | Callable[..., Array],
+    estimator: str | Callable[..., Array] | EstimatorSpec,
     *,
     n: float,
     m: int,
@@ -114,8 +113,9 @@ def effective_n(
     Parameters
     ----------
     estimator
-        Key in `ADVANTAGES`, `"module:function"`, or a callable `(rewards (P, m)) -> (P, m)`. `n`
-        and `rng` are passed on if its signature has them.
+        Anything that `EstimatorSpec.of` takes: a key in `ADVANTAGES`, text such as
+        `"max_at_k(k=8)"`, `"module:function"`, or a callable `(rewards (P, m)) -> (P, m)`. `n`,
+        `rng` and a `k` that is not given (`default_k`) are passed on if its signature has them.
     law
         Anything that `get_law` takes.
     groups
@@ -144,8 +144,8 @@ def effective_n(
     """
     law, n, m = get_law(law), check_n(n), check_k(m, "m")
     truth = np.array(gradient(law, n)[:2])
-    function, label = prepare(estimator, n, params)
-    sample = simulate(function, law, m, groups=groups, batch=batch, rng=rng, progress=progress)
+    spec = EstimatorSpec.of(estimator, **params).bind(n=n, m=m)
+    sample = simulate(spec, law, m, groups=groups, batch=batch, rng=rng, progress=progress)
 
     metric = np.linalg.inv(fisher_information(law))
     length = math.sqrt(truth @ metric @ truth)
@@ -161,7 +161,7 @@ def effective_n(
 
     value, se = sample.jackknife(figures)
     return Alignment(
-        estimator=label,
+        estimator=spec.label,
         law=law.name,
         n=n,
         m=m,
@@ -208,43 +208,8 @@ class Simulation:
         return value, np.sqrt(spread * (count - 1) / count)
 
 
-def prepare(
-    estimator: str | Callable[..., Array], n: float, params: dict[str, Any]
-) -> tuple[Callable[[np.ndarray, np.random.Generator], Any], str]:
-    """The estimator as a function of rewards and a generator, and its name with its parameters.
-
-    `n` and `rng` are passed on where the signature has them and nothing has set them already.
-    Raises ValueError for an unknown estimator or parameter, or one that is missing.
-    """
-    function = get_estimator(estimator)
-    try:
-        signature = inspect.signature(function)
-        names = set(signature.parameters)
-    except ValueError:  # no signature to look at
-        signature, names = None, set()
-    inner = function
-    bound = set(params)
-    while isinstance(inner, partial):
-        bound |= set(inner.keywords)
-        inner = inner.func
-    free = names - bound
-    fixed = dict(params, **({"n": n} if "n" in free else {}))
-    if signature is not None:
-        try:
-            signature.bind(None, **fixed, **({"rng": None} if "rng" in free else {}))
-        except TypeError as error:
-            raise BonteaError(f"estimator {estimator!r}: {error}; it takes {list(names)}") from None
-    name = estimator if isinstance(estimator, str) else getattr(inner, "__name__", repr(inner))
-    options = ", ".join(f"{key}={value!r}" for key, value in params.items())
-
-    def call(rewards: np.ndarray, rng: np.random.Generator) -> Any:
-        return function(rewards, **fixed, **({"rng": rng} if "rng" in free else {}))
-
-    return call, f"{name}({options})" if options else name
-
-
 def simulate(
-    function: Callable[[np.ndarray, np.random.Generator], Any],
+    estimator: EstimatorSpec,
     law: Law,
     m: int,
     *,
@@ -253,7 +218,7 @@ def simulate(
     rng: np.random.Generator | int | None = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Simulation:
-    """Run an estimator on `groups` groups of m rewards of `law`, a batch at a time."""
+    """Run a bound estimator on `groups` groups of m rewards of `law`, a batch at a time."""
     groups = check_k(groups, "groups")
     if batch is None:  # small ones stay in the cache
         batch = max(1, min(groups // BLOCKS, 2**17 // m))
@@ -271,7 +236,7 @@ def simulate(
     for call in range(calls):
         x = law.latent.draw(own, (batch, m))
         rewards = law.reward(x)
-        a = checked(function(rewards, theirs), rewards)
+        a = np.asarray(estimator(rewards, rng=theirs), dtype=float)
         scores = law.latent.scores(x)
         s = (a * scores).mean(-1).T
         controls = _controls(x, scores, edges) - expected
@@ -288,23 +253,6 @@ def simulate(
     for parity in (0, 1):
         s[parity::2] -= mean[parity::2, 6:] @ _coefficients(moments[1 - parity])
     return Simulation(np.concatenate([s, mean[:, :6]], axis=1), calls * batch)
-
-
-def checked(a: Any, rewards: np.ndarray) -> np.ndarray:
-    """What an estimator returned for `rewards`, as floats; ValueError unless finite and alike."""
-    a = np.asarray(a, dtype=float)
-    if a.shape != rewards.shape:
-        raise BonteaError(
-            f"the estimator must give one advantage per rollout; for rewards of shape "
-            f"{rewards.shape} it returned shape {a.shape}"
-        )
-    finite = np.isfinite(a)
-    if not finite.all():
-        raise BonteaError(
-            f"the estimator returned advantages that are not finite ({finite.sum()} of {a.size} "
-            "finite)"
-        )
-    return a
 
 
 def _bins(law: Law) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array
-from bontea.advantages.flat import get_estimator
+from bontea.advantages.spec import EstimatorSpec, get_estimator
 from bontea.theory.laws import Law
-from bontea.theory.measure import effective_n, prepare
+from bontea.theory.measure import effective_n
 from bontea.theory.pilot import Pilot
 from bontea.theory.success import SuccessRates, success_alignment
 
@@ -125,7 +125,7 @@ def complete(estimator: Estimator, m: int, n: float, law: Law | SuccessRates) ->
         params.setdefault("k", max(1, int(min(n, m - 1))))
     if "prior" in names and isinstance(law, SuccessRates):
         params.setdefault("prior", (float(f"{law.a:.3g}"), float(f"{law.b:.3g}")))
-    _, label = prepare(name, n, params)
+    label = EstimatorSpec.of(name, **params).bind(n=n, m=m).label
     own = not isinstance(name, str) or ":" in name  # the user's: who knows what it looks at
     return Setting(name, params, label, m, own or name in LOOK_AT_BATCH)
 

@@ -19,9 +19,10 @@ import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
 from bontea._errors import BonteaError
+from bontea.advantages import EstimatorSpec
 from bontea.theory.exact import fisher_information, gradient
 from bontea.theory.laws import get_law
-from bontea.theory.measure import Simulation, prepare, simulate
+from bontea.theory.measure import Simulation, simulate
 
 COMPONENTS = ("both", "location", "log_scale")
 SLOPES = np.linspace(-10, 4, 5601)
@@ -93,7 +94,7 @@ class BiasSlope:
 
 
 def bias_slope(
-    estimator: str | Callable[..., Array],
+    estimator: str | Callable[..., Array] | EstimatorSpec,
     ms: Sequence[int],
     n: float,
     law: Any = "normal",
@@ -142,7 +143,7 @@ def bias_slope(
         raise BonteaError(f"groups={groups} must be one number, or one for each of ms={list(ms)}")
 
     truth = np.array(gradient(law, n)[:2])
-    function, label = prepare(estimator, n, params)
+    spec = EstimatorSpec.of(estimator, **params).bind(n=n)
     if component == "both":  # rows of the map from the gradient to Fisher units
         rows = np.linalg.inv(np.linalg.cholesky(fisher_information(law)))
     else:
@@ -153,7 +154,7 @@ def bias_slope(
     generators = np.random.default_rng(rng).spawn(len(sizes))
     for m, count, generator in zip(sizes, counts, generators, strict=True):
         sample = simulate(
-            function,
+            spec,
             law,
             m,
             groups=count,
@@ -172,7 +173,7 @@ def bias_slope(
     along = mapped / np.where(size > 0, size, 1.0)[:, None]
     var, var_se = np.array(variance)[:, :, 0].T
     return BiasSlope(
-        estimator=label,
+        estimator=spec.label,
         law=law.name,
         n=n,
         component=component,

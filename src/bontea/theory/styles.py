@@ -25,6 +25,7 @@ import numpy as np
 
 from bontea._arrays import Array, check_n
 from bontea._errors import BonteaError
+from bontea.advantages import EstimatorSpec
 from bontea.theory.frontier import LAST, Shares, ascend
 from bontea.theory.style_law import StyleLaw, draw_rewards, require_positive
 
@@ -70,7 +71,7 @@ def logit_gradient(advantages: np.ndarray, drawn: np.ndarray, policy: np.ndarray
 
 
 def style_frontier(
-    estimator: str | Callable[..., Array],
+    estimator: str | Callable[..., Array] | EstimatorSpec,
     *,
     n: float,
     m: int,

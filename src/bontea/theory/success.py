@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
+from bontea.advantages import EstimatorSpec
 from bontea.tails.beta_binomial import check_beta, expected_pass_at_n, log_rising
-from bontea.theory.measure import checked, prepare
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class SuccessAlignment:
 
 
 def success_alignment(
-    estimator: str | Callable[..., Array],
+    estimator: str | Callable[..., Array] | EstimatorSpec,
     *,
     n: float,
     m: int,
@@ -99,8 +99,8 @@ def success_alignment(
     (1.0, 1.0)
     """
     n, m = check_n(n), check_k(m, "m")
-    function, label = prepare(estimator, n, params)
-    winner, loser, square = _by_count(function, m, np.random.default_rng(rng))
+    spec = EstimatorSpec.of(estimator, **params).bind(n=n, m=m)
+    winner, loser, square = _by_count(spec, m, np.random.default_rng(rng))
     lift = winner[1:] - loser[:-1]  # d_t, t successes among the other m - 1
 
     t = np.arange(m)
@@ -117,7 +117,7 @@ def success_alignment(
     power = float(chance @ square)
     along *= math.exp(-log_truth / 2)
     return SuccessAlignment(
-        estimator=label,
+        estimator=spec.label,
         rates=rates,
         n=n,
         m=m,
@@ -129,11 +129,11 @@ def success_alignment(
 
 
 def _by_count(
-    function: Callable[[np.ndarray, np.random.Generator], Any], m: int, rng: np.random.Generator
+    spec: EstimatorSpec, m: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Advantage of a success, of a failure, and mean square, by the number of successes."""
     rewards = (np.arange(m) < np.arange(m + 1)[:, None]).astype(float)
-    a = checked(function(rewards, rng), rewards)
+    a = np.asarray(spec(rewards, rng=rng), dtype=float)
     s = rewards.sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
         winner = np.where(s > 0, (a * rewards).sum(1) / s, 0.0)
