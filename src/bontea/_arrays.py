@@ -39,7 +39,7 @@ from array_api_compat import (
     is_torch_array,
 )
 
-from bontea._errors import BonteaError, GroupTooSmallError, NotNumbersError
+from bontea._errors import BonteaError, GroupTooSmallError, WrongTypeError
 
 Array: TypeAlias = Any
 """An array of any library that `array_api_compat` knows."""
@@ -74,7 +74,7 @@ def as_rewards(rewards: Any) -> Array:
         rewards = rewards.detach()
     xp = array_namespace(rewards)
     if not xp.isdtype(rewards.dtype, ("bool", "integral", "real floating")):
-        raise NotNumbersError(f"rewards must be real numbers, got dtype {rewards.dtype}")
+        raise WrongTypeError(f"rewards must be real numbers, got dtype {rewards.dtype}")
     if rewards.ndim == 0 or rewards.shape[-1] == 0:
         raise BonteaError(
             f"rewards of shape {tuple(rewards.shape)} hold no rollouts: the last axis is rollouts "

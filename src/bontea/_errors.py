@@ -15,8 +15,8 @@ class GroupTooSmallError(BonteaError):
     """A group has fewer rollouts than the estimator needs; the message says how many would do."""
 
 
-class NotNumbersError(BonteaError, TypeError):
-    """An array whose elements are no real numbers."""
+class WrongTypeError(BonteaError, TypeError):
+    """An argument of a kind that cannot be used, such as an array of text for rewards."""
 
 
 class MissingPackageError(BonteaError, ImportError):

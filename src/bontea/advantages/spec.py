@@ -139,7 +139,7 @@ class EstimatorSpec:
         except (SyntaxError, ValueError):
             raise BonteaError(
                 f"estimator {text!r}: write parameters as NAME=VALUE, each once, such as "
-                f"tea(alpha=0.5); {spec._takes()}"
+                f"tea(alpha=0.5). {spec._takes()}"
             ) from None
         return spec.with_params(params)
 
@@ -152,7 +152,7 @@ class EstimatorSpec:
             raise BonteaError(
                 f"estimator {self.name!r} has no parameter {unknown[0]!r}"
                 + (f"; did you mean {near[0]!r}?" if near else ".")
-                + f" {self._takes().capitalize()}"
+                + f" {self._takes()}"
             )
         given = {**self.params, **params}
         order = [*(key for key in accepted if key in given), *given]
@@ -231,9 +231,8 @@ class EstimatorSpec:
     def _takes(self) -> str:
         accepted, _, open_ended = self._signature
         if open_ended:
-            return f"{self.name} takes any parameter"
-        names = [name for name in accepted if name != "rng"]
-        return f"{self.name} takes {', '.join(names)}" if names else f"{self.name} takes none"
+            return "It takes any parameter"
+        return f"It takes: {', '.join(accepted)}" if accepted else "It takes none"
 
     # --- a run ---------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from bontea._errors import BonteaError
+from bontea._errors import BonteaError, WrongTypeError
 from bontea.theory._latents import (
     GUMBEL_RANGE,
     Function,
@@ -147,7 +147,7 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _require_continuous(distribution: Any) -> Any:
     if not all(hasattr(distribution, part) for part in ("isf", "dist", "pdf", "support")):
-        raise BonteaError(
+        raise WrongTypeError(
             f"{distribution!r} is not a frozen continuous SciPy distribution such as "
             "scipy.stats.norm(0, 1). For a discrete one use discrete(values, probabilities)"
         )
@@ -431,8 +431,14 @@ def get_law(law: Any) -> Law:
     except (TypeError, ValueError):
         values = None
     if values is None or values.ndim == 0:
-        raise BonteaError(
+        raise WrongTypeError(
             f"{law!r} is not a law: give a name ({', '.join(LAWS)}), a Law, a frozen continuous "
             "SciPy distribution, or a sample of rewards"
+        )
+    if values.ndim > 1:
+        raise BonteaError(
+            f"rewards of shape {values.shape} belong to many prompts, and as one law the "
+            "differences between prompts would pass for luck: give plan(rewards, n=...) the data, "
+            "take pilot_law(rewards).law, or the rewards of one prompt"
         )
     return empirical(values)
