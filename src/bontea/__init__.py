@@ -45,7 +45,7 @@ from bontea.advantages import (
     tea,
 )
 from bontea.curves import Comparison, Curve, Extrapolation, best_of_k, compare, curve, extrapolate
-from bontea.diagnosis import Diagnosis, diagnose
+from bontea.planning import Diagnosis, Plan, Recommendation, diagnose, plan
 from bontea.rollouts import Rollouts, as_rollouts, read_rollouts
 from bontea.tails import (
     calibrate_tail,
@@ -57,7 +57,7 @@ from bontea.tails import (
     reward_kind,
     tail_coefficient,
 )
-from bontea.theory import Plan, effective_n, plan
+from bontea.theory import effective_n
 
 __version__ = "0.1.0"
 
@@ -71,6 +71,7 @@ __all__ = [
     "Extrapolation",
     "GroupTooSmallError",
     "Plan",
+    "Recommendation",
     "Rollouts",
     "adaptive_tea",
     "advantages_for",

@@ -9,6 +9,14 @@ from typing import Any
 import numpy as np
 
 
+class Result:
+    """What the frozen dataclasses of results share."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, as what JSON knows; NaN and infinities become None."""
+        return plain(self)
+
+
 def plain(value: Any) -> Any:
     """Dataclasses, arrays and tuples as what JSON knows; NaN and infinities become None.
 

@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -44,6 +44,18 @@ reward, for every N from 32 to 2,048; a k that grows with M is noisier (docs/the
 
 LOOKS_AT_BATCH = {"adaptive_tea": (), "pass_at_n": ("prior",)}
 """Estimators whose advantages depend on the other prompts of a call, unless these are given."""
+
+TAIL_MODEL = {
+    "tea",
+    "prefix_tea",
+    "calibrated_tea",
+    "linear_tea",
+    "adaptive_tea",
+    "gaussian_plug_in",
+}
+"""Estimators that promise more than they see, from the shape of the rewards."""
+TWO_VALUES = {"pass_at_k", "pass_at_n", "inference_aware"}
+"""Estimators for 0/1 rewards."""
 
 LARGEST_LEAST_M = 512
 _KEYWORD = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -158,6 +170,15 @@ class EstimatorSpec:
         order = [*(key for key in accepted if key in given), *given]
         return replace(self, params={key: given[key] for key in dict.fromkeys(order)})
 
+    def settled(self) -> EstimatorSpec:
+        """A bound spec without its run, but with the k that was filled in.
+
+        >>> EstimatorSpec.of("max_at_k").bind(n=128, m=16).settled().params
+        {'k': 6}
+        """
+        k = {"k": self.context["k"]} if "k" in self.context else {}
+        return EstimatorSpec(self.name, self.function, {**k, **self.params})
+
     # --- what it needs -------------------------------------------------------------------------
 
     @functools.cached_property
@@ -182,6 +203,13 @@ class EstimatorSpec:
             return self.name not in _known()
         unless = LOOKS_AT_BATCH[self.name]
         return not any(isinstance(self.params.get(key), (tuple, list)) for key in unless)
+
+    @property
+    def assumes(self) -> Literal["nothing", "tail", "two values"]:
+        """What it takes for granted about rewards: nothing, a tail of its shape, 0/1 rewards."""
+        if self.name in TAIL_MODEL:
+            return "tail"
+        return "two values" if self.name in TWO_VALUES else "nothing"
 
     @property
     def takes_rng(self) -> bool:

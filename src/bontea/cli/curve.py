@@ -257,7 +257,7 @@ def _write_html(
     up_to: int | None,
     args: argparse.Namespace,
 ) -> Path:
-    from bontea.diagnosis import diagnose
+    from bontea.planning import diagnose
     from bontea.report.html import write_report
 
     deploy_n = up_to or max(f.smallest for f in found.values())

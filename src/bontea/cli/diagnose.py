@@ -2,7 +2,8 @@
 
 Is there a tail, is it normal, heavy, light or at a ceiling, do prompts give a gradient, is the
 reward about length, and what would estimators optimise on these rewards? A page on stdout, each
-number beside what is expected or harmless, and one recommendation at the end. Takes some seconds.
+number beside what is expected or harmless, and one recommendation at the end, which is that of
+`bontea plan`. Takes some seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from bontea._errors import BonteaError
 from bontea.cli._files import check_output
 
 if TYPE_CHECKING:
-    from bontea.diagnosis import Diagnosis
+    from bontea.planning import Diagnosis
 
 EXAMPLES = """examples:
   bontea diagnose rollouts.jsonl --deploy-n 128
@@ -51,7 +52,7 @@ def add_parser(subparsers: Any, name: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from bontea.diagnosis import diagnose
+    from bontea.planning import diagnose
     from bontea.rollouts import read_rollouts
 
     if args.seed < 0:
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     rollouts = read_rollouts(args.file, model=args.model)
     try:
         found = diagnose(rollouts, n=args.deploy_n, m=args.rollouts, rng=args.seed)
-    except ValueError as error:
+    except BonteaError as error:
         raise BonteaError(f"{args.file}: {error}") from None
     if args.png is not None:
         _draw(found, args.png)
@@ -94,7 +95,7 @@ def as_json(found: Diagnosis, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _draw(found: Diagnosis, path: Path) -> None:
-    if found.qq is None:
+    if found["qq"] is None:
         why = found.skipped.get("qq", "two values have no quantiles to compare")
         print(f"no figure: {why}", file=sys.stderr)
         return

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.reading import Reading, percent
 from bontea.rollouts.groups import Rollouts
 from bontea.tails.normal import tail_size
+
+if TYPE_CHECKING:
+    from bontea.diagnosis.evidence import Evidence
 
 HARMLESS = 0.1
 HOPELESS = 0.9
 
 
 @dataclass(frozen=True)
-class SignalFinding:
+class SignalFinding(Finding):
     """Shares of prompts without a gradient. Bands are harmless."""
+
+    key: ClassVar[str] = "signal"
+    title: ClassVar[str] = "Prompts without a gradient"
 
     prompts: int
     """Prompts with at least one reward."""
@@ -34,13 +42,14 @@ class SignalFinding:
     """Whether `few` matters: not with 0/1 rewards."""
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> Mark:
         if self.equal.value > HOPELESS:
             return "stop"
         inside = self.equal.inside and self.unscorable.inside
         return "ok" if inside and (self.few.inside or not self.tails) else "look"
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         text = (
             f"{percent(self.equal.value)} of {self.prompts:,} prompts have equal rewards and give "
             "no gradient; "
@@ -77,3 +86,8 @@ def find_signal(rollouts: Rollouts, alpha: float, *, tails: bool) -> SignalFindi
         unscored=len(rollouts) - len(scored),
         tails=tails,
     )
+
+
+def look(evidence: Evidence) -> SignalFinding:
+    """The finding for `diagnose`."""
+    return evidence.signal

@@ -1,17 +1,12 @@
-"""Is there a tail at all: the kind of the rewards, ties at the top, and a ceiling.
+"""Is there a tail at all: the kind of the rewards, and ties at the top.
 
 Tail estimators read the differences between the best rewards of a prompt. Where these are equal,
-because the reward has few values, repeats an atom or has a ceiling, there is nothing to read.
+because the reward has few values or repeats an atom, there is nothing to read.
 
 *Ties* are counted as pairs: the share of equal pairs among the best `ceil(alpha m)` rewards of a
 prompt. For normal rewards rounded to steps of 1/4, 1/2, 3/4, 1 standard deviation it is 17, 31, 42,
 55 %, at any group size. Up to 42 % `adaptive_tea` keeps its lead (at 3/4, N = 128 and M = 16:
 effective N 83 and SNR 0.73, against 15 and 0.57 of `max_at_k(k=15)`); from about 1.5 it has none.
-
-A *ceiling* is a pile of rewards at the highest value: at least 5 rewards and 4 times as many as at
-the next lower value, reached by at least 3 prompts and 5 % of them; or, where rewards have few
-values, the best reward of at least a third of the prompts, and at least a quarter as frequent as
-the next lower value (a bell ends in ever fewer rewards, a ceiling does not).
 
 *An atom below* does no harm while the whole tail lies above it: in 95 % of the groups of M or more.
 With half of the rewards in the atom and M = 16 it is 99 %; with 60 % in it, 93 %, and
@@ -21,24 +16,29 @@ With half of the rewards in the atom and M = 16 it is 99 %; with 60 % in it, 93 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.groups import groups_of
 from bontea.diagnosis.reading import Reading, percent
 from bontea.tails.kind import RewardKind, reward_kind
 from bontea.tails.normal import tail_size
 
+if TYPE_CHECKING:
+    from bontea.diagnosis.evidence import Evidence
+
 MOST_TIES = 0.42
 LEAST_CLEAN = 0.95
-PILE, PILE_COUNT, PILE_PROMPTS = 4, 5, 3
-PILE_MAXIMA, FEW_VALUES_MAXIMA = 0.05, 1 / 3
-FEW_VALUES_PILE = 0.25
 
 
 @dataclass(frozen=True)
-class KindFinding:
+class KindFinding(Finding):
     """The kind of the rewards and ties among the best."""
+
+    key: ClassVar[str] = "kind"
+    title: ClassVar[str] = "Kind of reward"
 
     kind: RewardKind
     ties: Reading
@@ -47,12 +47,13 @@ class KindFinding:
     """Share of groups of M whose whole tail lies above the atom; None unless the kind is mixed."""
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> Mark:
         if self.kind.name == "constant":
             return "stop"
         return "ok" if self.kind.name == "continuous" and self.ties.inside else "look"
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         k = self.kind
         text = f"{k.name}: {k.rewards:,} rewards have {k.distinct:,} value{'s' * (k.distinct > 1)}"
         if k.name != "continuous":
@@ -83,10 +84,10 @@ def find_kind(rewards: np.ndarray, m: int, alpha: float, rng: np.random.Generato
     if kind.name == "mixed":
         seen = reward_kind(groups_of(rewards, m, rng), alpha=alpha).clean_tails
         clean = Reading(seen, (LEAST_CLEAN, 1.0))
-    return KindFinding(kind, Reading(_ties(rewards, alpha), (0, MOST_TIES)), clean)
+    return KindFinding(kind, Reading(share_of_ties(rewards, alpha), (0, MOST_TIES)), clean)
 
 
-def _ties(rewards: np.ndarray, alpha: float) -> float:
+def share_of_ties(rewards: np.ndarray, alpha: float = 0.25) -> float:
     """Mean over prompts of the share of equal pairs among the best `max(2, ceil(alpha m))`."""
     counts = np.isfinite(rewards).sum(axis=1)
     best = -np.sort(-rewards, axis=1)
@@ -104,65 +105,6 @@ def _ties(rewards: np.ndarray, alpha: float) -> float:
     return float(np.concatenate(shares).mean()) if shares else 0.0
 
 
-@dataclass(frozen=True)
-class CeilingFinding:
-    """Whether the best rollouts reach a highest reward."""
-
-    highest: float
-    rewards: Reading
-    """Share of the rewards at the highest value."""
-    maxima: Reading
-    """Share of the prompts whose best reward is the highest value."""
-    shared: int
-    """Most prompts with the same best reward."""
-    tied: float
-    """Share of the prompts with more than one best rollout."""
-    reached: bool
-
-    @property
-    def mark(self) -> str:
-        return "stop" if self.reached else "ok"
-
-    def __str__(self) -> str:
-        text = (
-            f"the highest reward, {self.highest:.6g}, is {percent(self.rewards.value)} of the "
-            f"rewards and the best of {percent(self.maxima.value)} of the prompts (a ceiling from "
-            f"{percent(self.maxima.band[1])}); {percent(self.tied)} of the prompts have several "
-            "best rollouts."
-        )
-        if self.reached:
-            text += (
-                " The best rollouts reach a ceiling: more of them cannot do better, and a tail "
-                "model would promise that they do."
-            )
-        return text
-
-
-def find_ceiling(rewards: np.ndarray, kind: RewardKind) -> CeilingFinding:
-    """Is the highest reward of a `(P, M)` table a pile?"""
-    values, count = np.unique(rewards[np.isfinite(rewards)], return_counts=True)
-    scored = rewards[np.isfinite(rewards).any(axis=1)]
-    best = np.nanmax(scored, axis=1)
-    at_top = best == values[-1]
-    _, same = np.unique(best, return_counts=True)
-    tied = (scored == best[:, None]).sum(axis=1) > 1
-    pile = len(values) > 1 and count[-1] >= max(PILE_COUNT, PILE * count[-2])
-    few_values = kind.name in ("discrete", "mixed") and kind.clean_tails < 1
-    full = len(values) > 1 and count[-1] >= FEW_VALUES_PILE * count[-2]
-    reached = (
-        len(values) > 1
-        and at_top.sum() >= PILE_PROMPTS
-        and (
-            (pile and at_top.mean() >= PILE_MAXIMA)
-            or (few_values and full and at_top.mean() >= FEW_VALUES_MAXIMA)
-        )
-    )
-    most = PILE_MAXIMA if pile or not few_values else FEW_VALUES_MAXIMA
-    return CeilingFinding(
-        highest=float(values[-1]),
-        rewards=Reading(float(count[-1] / count.sum()), (0.0, PILE_MAXIMA)),
-        maxima=Reading(float(at_top.mean()), (0.0, most)),
-        shared=int(same.max()),
-        tied=float(tied.mean()),
-        reached=bool(reached),
-    )
+def look(evidence: Evidence) -> KindFinding:
+    """The finding for `diagnose`."""
+    return evidence.kind

@@ -8,10 +8,15 @@ only differences within a prompt count.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.reading import Reading, limits
+
+if TYPE_CHECKING:
+    from bontea.diagnosis.evidence import Evidence
 
 HARMLESS = 0.2
 WINNER = (0.4, 0.6)
@@ -19,8 +24,11 @@ LEAST = 4
 
 
 @dataclass(frozen=True)
-class LengthFinding:
+class LengthFinding(Finding):
     """Reward against the length of the completion. Bands are harmless."""
+
+    key: ClassVar[str] = "length"
+    title: ClassVar[str] = "Length"
 
     correlation: Reading
     """Mean over prompts of Spearman's rank correlation; its interval is over prompts."""
@@ -29,10 +37,11 @@ class LengthFinding:
     prompts: int
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> Mark:
         return "ok" if self.correlation.inside and self.winner.inside else "look"
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         text = (
             f"rank correlation of reward and length within prompts {self.correlation.value:+.2f} "
             f"{limits(self.correlation.interval)} over {self.prompts:,} prompts (harmless within "
@@ -91,3 +100,12 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
     n = len(values)
     half = float(stdtrit(n - 1, 0.975)) * values.std(ddof=1) / np.sqrt(n)
     return float(values.mean() - half), float(values.mean() + half)
+
+
+def look(evidence: Evidence) -> LengthFinding | str:
+    """The finding for `diagnose`, or why there is none."""
+    scored = evidence.scored
+    if scored.lengths is None or np.isnan(scored.lengths).all():
+        return "the rewards come without completions"
+    found = find_length(evidence.rewards, scored.table(scored.lengths))
+    return found or "2 prompts whose rewards and lengths both differ are needed"

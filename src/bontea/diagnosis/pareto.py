@@ -9,18 +9,26 @@ fit on simulated normal rewards in the same groups.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.reading import Reading, limits, percent
 from bontea.diagnosis.upper import TAILS, Reference, Summary, Upper, pareto_at
+
+if TYPE_CHECKING:
+    from bontea.diagnosis.evidence import Evidence
 
 RESAMPLES = 200
 
 
 @dataclass(frozen=True)
-class ParetoFinding:
+class ParetoFinding(Finding):
     """Generalised Pareto shape xi of the excesses over pooled thresholds, `(3,)` arrays."""
+
+    key: ClassVar[str] = "pareto"
+    title: ClassVar[str] = "How the tail ends (generalised Pareto)"
 
     tails: np.ndarray
     """Share of the rewards above each threshold."""
@@ -48,10 +56,11 @@ class ParetoFinding:
         return "heavier" if self.shape.value > self.shape.band[1] else "lighter"
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> Mark:
         return "ok" if self.verdict == "normal" else "look"
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         verdict = {
             "normal": "as a normal tail",
             "heavier": "heavier than a normal tail",
@@ -132,3 +141,11 @@ def _interval(upper: Upper, shape: float, rng: np.random.Generator) -> tuple[flo
             shapes.append(fit[1].shape)
     half = 1.96 * float(np.std(shapes, ddof=1)) if len(shapes) > 1 else np.nan
     return shape - half, shape + half
+
+
+def look(evidence: Evidence) -> ParetoFinding | str | None:
+    """The finding for `diagnose`, or why there is none."""
+    if evidence.no_upper is not None:
+        return evidence.no_upper or None
+    found = find_pareto(*evidence.upper_half, evidence.rng)
+    return found or "fewer than 20 different rewards in the best quarter"

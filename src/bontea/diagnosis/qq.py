@@ -8,16 +8,24 @@ and critical values are those of the statistic itself, noise of the tail lines i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.reading import Reading, limits, percent
 from bontea.diagnosis.upper import Reference, Summary, Upper, correlate, grid
 
+if TYPE_CHECKING:
+    from bontea.diagnosis.evidence import Evidence
+
 
 @dataclass(frozen=True)
-class QQFinding:
+class QQFinding(Finding):
     """The QQ of the pooled upper half, `(G,)` points from its middle to its end."""
+
+    key: ClassVar[str] = "qq"
+    title: ClassVar[str] = "QQ of the upper half"
 
     expected: np.ndarray
     """Mean quantiles of normal rewards, in units of the tail line."""
@@ -47,10 +55,11 @@ class QQFinding:
         return float(self.seen[i] - self.expected[i])
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> Mark:
         return "ok" if self.correlation.inside else "look"
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         side = "above (heavier)" if self.end_gap > 0 else "below (lighter)"
         verdict = (
             "as normal rewards give" if self.correlation.inside else "not as from normal tails"
@@ -90,3 +99,10 @@ def find_qq(upper: Upper, summary: Summary, reference: Reference) -> QQFinding:
         prompts=prompts,
         rewards=total,
     )
+
+
+def look(evidence: Evidence) -> QQFinding | str | None:
+    """The finding for `diagnose`, or why there is none."""
+    if evidence.no_upper is not None:
+        return evidence.no_upper or None
+    return find_qq(*evidence.upper_half)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.reading import Reading, limits
 from bontea.diagnosis.upper import Reference, Summary
+
+if TYPE_CHECKING:
+    from bontea.diagnosis.evidence import Evidence
 
 BETWEEN = 3.0
 SCALES = 0.5
 
 
 @dataclass(frozen=True)
-class SpreadFinding:
+class SpreadFinding(Finding):
     """Spread of the rewards, in reward units unless it says otherwise."""
+
+    key: ClassVar[str] = "spread"
+    title: ClassVar[str] = "Spread over prompts"
 
     within: tuple[float, float, float]
     """Quartiles over prompts of the standard deviation within a prompt."""
@@ -29,11 +37,12 @@ class SpreadFinding:
     """What of it is true difference between prompts."""
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> Mark:
         wide = not self.ratio.inside or self.scale_spread > SCALES
         return "look" if wide else "ok"
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         low, middle, high = self.within
         text = (
             f"standard deviation within a prompt {middle:.3g} (quartiles {low:.3g} and "
@@ -91,3 +100,12 @@ def find_spread(
         scale_noise=noise_of_scale,
         scale_spread=true,
     )
+
+
+def look(evidence: Evidence) -> SpreadFinding | str:
+    """The finding for `diagnose`, or why there is none."""
+    summary = bands = None
+    if evidence.no_upper is None:
+        _, summary, bands = evidence.upper_half
+    found = find_spread(evidence.rewards, summary, bands)
+    return found or "2 prompts with 2 rewards are needed"

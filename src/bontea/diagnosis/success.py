@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.reading import Reading, percent
 from bontea.tails.beta_binomial import expected_pass_at_n, fit_beta
 
+if TYPE_CHECKING:
+    from bontea.diagnosis.evidence import Evidence
+
 
 @dataclass(frozen=True)
-class SuccessFinding:
+class SuccessFinding(Finding):
     """Success rates as Beta(a, b) over prompts. `worse` counts as failure, `better` as success."""
+
+    key: ClassVar[str] = "success"
+    title: ClassVar[str] = "Success rates"
 
     prior: tuple[float, float]
     rate: float
@@ -27,10 +35,11 @@ class SuccessFinding:
     better: float
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> Mark:
         return "ok" if self.none.inside and self.every.inside else "look"
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         a, b = self.prior
         return (
             f"{percent(self.rate)} of the rewards are {self.better:g}; success rates of prompts "
@@ -58,3 +67,8 @@ def find_success(rewards: np.ndarray, n: float) -> SuccessFinding:
         n=n,
         better=better,
     )
+
+
+def look(evidence: Evidence) -> SuccessFinding | None:
+    """The finding for `diagnose`; only for rewards of two values."""
+    return evidence.success

@@ -9,16 +9,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from bontea._errors import GroupTooSmallError
+from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.groups import groups_of
 from bontea.diagnosis.reading import Reading, percent
 from bontea.tails.calibrate import TailShape, calibrate_tail
 from bontea.tails.choose import choose_alpha
 from bontea.tails.fit import TailCheck, check_tail
 
+if TYPE_CHECKING:
+    from bontea.diagnosis.evidence import Evidence
+
+ALL_EQUAL = "all rewards are equal"
 CHECKED = (0.25, 0.5, 0.75)
 STEP = 64
 MOST_STEPS = 50
@@ -31,8 +37,11 @@ a third of a standard deviation."""
 
 
 @dataclass(frozen=True)
-class TailFinding:
+class TailFinding(Finding):
     """Tests of the normal tail."""
+
+    key: ClassVar[str] = "tail"
+    title: ClassVar[str] = "Tail model"
 
     checks: dict[float, TailCheck]
     """By tail fraction; those too small for the groups are left out."""
@@ -57,6 +66,11 @@ class TailFinding:
         return np.nan if check is None else check.z
 
     @property
+    def bend_z(self) -> float:
+        """Of the bend at the tail fraction of the diagnosis; NaN if it was not fitted."""
+        return _z(self.quarter)
+
+    @property
     def supported(self) -> float | None:
         """The fraction taken most often; None is no extrapolation."""
         return max(self.choices, key=lambda a: self.choices[a]) if self.choices else None
@@ -69,7 +83,7 @@ class TailFinding:
     @property
     def light(self) -> bool:
         """The best fall short at the tail fraction of the diagnosis."""
-        return bool(self.z < -Z or _z(self.quarter) < -Z)
+        return bool(self.z < -Z or self.bend_z < -Z)
 
     @property
     def heavy(self) -> bool:
@@ -77,10 +91,11 @@ class TailFinding:
         return self.shape is not None and self.shape.parameter >= BEND and _z(self.shape) > Z
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> Mark:
         return "look" if self.light or self.heavy or self.refused > 0.5 else "ok"
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         shown = ", ".join(f"z = {c.z:+.1f} at {a:g}" for a, c in sorted(self.checks.items()))
         text = f"best reward of a prompt against the rest of its tail: {shown} (normal: -2 to 2)."
         if self.bend is not None and self.shape is not None:
@@ -153,3 +168,12 @@ def _shape(rewards: np.ndarray, alpha: float) -> TailShape | None:
         return calibrate_tail(rewards, alpha=alpha)
     except ValueError:  # too few rewards, or prompts whose tails differ
         return None
+
+
+def look(evidence: Evidence) -> TailFinding | str | None:
+    """The finding for `diagnose`, or why there is none."""
+    if evidence.kind.kind.name == "constant":
+        return ALL_EQUAL
+    if evidence.upper is None:
+        return None
+    return evidence.tail or "2 prompts with 3 rewards in the tail and a spread are needed"

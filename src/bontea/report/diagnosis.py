@@ -10,9 +10,9 @@ from bontea._errors import BonteaError
 from bontea.report.plot import mark_place
 
 if TYPE_CHECKING:
-    from bontea.diagnosis import Diagnosis
     from bontea.diagnosis.pareto import ParetoFinding
     from bontea.diagnosis.qq import QQFinding
+    from bontea.planning import Diagnosis
 
 _ENDS = {"normal": "as a normal one", "heavier": "heavier", "lighter": "lighter"}
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#777777"  # Okabe-Ito
@@ -95,17 +95,18 @@ def plot_diagnosis(found: Diagnosis) -> tuple[Any, Any]:
     """
     from matplotlib.figure import Figure
 
-    if found.qq is None:
+    qq, pareto, advice = found["qq"], found["pareto"], found.recommendation
+    if qq is None:
         raise BonteaError(
             "this diagnosis has no QQ to draw: " + found.skipped.get("qq", "two values")
         )
-    panels = 1 if found.pareto is None else 2
+    panels = 1 if pareto is None else 2
     fig = Figure(figsize=(5.2 * panels, 4.4), layout="constrained")
     axes = np.atleast_1d(fig.subplots(1, panels))
-    plot_qq(found.qq, axes[0])
-    if found.pareto is not None:
-        plot_shapes(found.pareto, axes[1])
-    fig.suptitle(f"{found.recommendation.verdict}: {found.recommendation.call}", fontsize=10)
+    plot_qq(qq, axes[0])
+    if pareto is not None:
+        plot_shapes(pareto, axes[1])
+    fig.suptitle(f"{advice.verdict}: {advice.recommended or 'nothing to train on'}", fontsize=10)
     return fig, axes
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import bontea
 from bontea._errors import BonteaError
 from bontea.curves import Comparison, Curve
-from bontea.diagnosis import Diagnosis
+from bontea.planning import Diagnosis
 from bontea.report import html_parts as parts
 from bontea.report import html_sections as sections
 from bontea.report.html_charts import Chart, Extrapolations, comparison_chart, curve_chart, styles

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from bontea.diagnosis import Diagnosis
-from bontea.diagnosis.diagnose import TITLES
-from bontea.diagnosis.direction import DirectionFinding
+from bontea.diagnosis import Table
 from bontea.diagnosis.qq import QQFinding
+from bontea.planning import Diagnosis
 from bontea.report import html_parts as parts
 from bontea.report.html_charts import Chart, Style, qq_chart
 from bontea.report.html_sections import figure
@@ -28,14 +25,15 @@ def diagnosis_section(
 
 def _one(model: str, d: Diagnosis, style: Style, charts: list[Chart]) -> str:
     advice = d.recommendation
-    call = f"<code>{parts.text(advice.call)}</code>" if advice.estimator else "nothing to train on"
-    size = f" with M = {advice.m:,}" if advice.estimator else ""
+    call = f"<code>{parts.text(advice.recommended or 'nothing to train on')}</code>"
+    size = f" with M = {advice.m:,}" if advice.recommended else ""
     blocks = [
         f"<p>To train this model for best of {d.n:,g}: <strong>{call}</strong>{size}. "
-        f"{parts.text(advice.text)}</p>\n"
+        f"{parts.text(advice.message)}</p>\n"
     ]
-    if d.qq is not None:
-        chart = qq_chart(f"qq{len(charts)}", model, style, d.qq)
+    qq = d["qq"]
+    if qq is not None:
+        chart = qq_chart(f"qq{len(charts)}", model, style, qq)
         charts.append(chart)
         blocks.append(
             figure(
@@ -47,24 +45,20 @@ def _one(model: str, d: Diagnosis, style: Style, charts: list[Chart]) -> str:
                 "normal rewards in groups of the same sizes. Points inside the band look normal; "
                 "above it at the right end the tail is heavier, below it lighter.",
             )
-            + _qq_table(d.qq)
+            + _qq_table(qq)
         )
     findings = []
-    for key, title in TITLES.items():
-        finding = getattr(d, key)
+    tables = []
+    for key, title in d.titles.items():
+        finding = d[key]
         if finding is None:
-            if key in d.skipped:
-                why = f"{parts.text(d.skipped[key])}."
-                findings.append(_finding("not measured", title, why))
-        elif isinstance(finding, DirectionFinding):
-            lead = str(finding).partition("\n")[0]
-            findings.append(_finding(finding.mark, title, parts.text(lead)))
-        else:
-            findings.append(_finding(finding.mark, title, parts.text(finding)))
+            findings.append(_finding("not measured", title, f"{parts.text(d.skipped[key])}."))
+            continue
+        findings.append(_finding(finding.mark, title, parts.text(finding.text)))
+        if finding.table is not None:
+            tables.append(_table(finding.table))
     blocks.append(f'<ul class="findings">{"".join(findings)}</ul>\n')
-    if d.direction is not None:
-        blocks.append(_direction_table(d.direction, d.m))
-    return "".join(blocks)
+    return "".join(blocks + tables)
 
 
 def _finding(mark: str, title: str, sentences: str) -> str:
@@ -85,20 +79,10 @@ def _qq_table(qq: QQFinding) -> str:
     return f"<details><summary>Table of the {len(qq.seen)} points</summary>{table}</details>\n"
 
 
-def _direction_table(found: DirectionFinding, m: int) -> str:
-    rows = []
-    for r in found.results:
-        budget = f"{r.effective_n:.3g} <small>± {r.effective_n_se:.2g}</small>"
-        rows.append(
-            [
-                f"<code>{parts.text(r.estimator)}</code>",
-                budget if np.isfinite(r.effective_n) else "–",
-                f"{r.cosine:.3f}",
-                f"{r.snr:.2f} <small>± {r.snr_se:.2f}</small>",
-            ]
-        )
-    return parts.table(
-        f"What estimators would optimise on these rewards, M = {m:,}",
-        ["estimator", "effective N", "cosine", "signal-to-noise"],
-        rows,
-    )
+def _table(table: Table) -> str:
+    """A finding's table, its first column as code."""
+    rows = [
+        [f"<code>{parts.text(row[0])}</code>", *(parts.text(cell) for cell in row[1:])]
+        for row in table.rows
+    ]
+    return parts.table(parts.text(table.title), [parts.text(c) for c in table.columns], rows)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bontea.planning import Plan, Row
+from bontea.planning.ranking import with_error
 from bontea.report.bench import COLOURS, MARKERS
-from bontea.theory.pilot import Pilot
-from bontea.theory.plan import Plan
-from bontea.theory.plan_rows import Row
 
 
 def plan_tables(plan: Plan) -> list[Any]:
@@ -16,8 +15,9 @@ def plan_tables(plan: Plan) -> list[Any]:
     return [_estimators(plan), *([_trade(plan)] if len(plan.trade) > 1 else []), _deployment(plan)]
 
 
-def plan_text(plan: Plan, pilot: Pilot | None = None) -> list[str]:
+def plan_text(plan: Plan) -> list[str]:
     """Paragraphs below the tables; the last one is the recommendation."""
+    pilot = plan.pilot
     out = [f"{where}: {reason}." for where, reason in _reasons(plan).items()]
     if pilot is not None:
         out.append(
@@ -25,9 +25,9 @@ def plan_text(plan: Plan, pilot: Pilot | None = None) -> list[str]:
             "holds the error of the pilot, prompts drawn again."
         )
     out += [f"Note: {note}." for note in plan.notes]
-    if plan.deployment.note:
-        out.append(f"{plan.deployment.note[0].upper()}{plan.deployment.note[1:]}.")
-    return [*out, plan.deployment.advice, plan.recommendation]
+    if plan.deployment.message:
+        out.append(f"{plan.deployment.message[0].upper()}{plan.deployment.message[1:]}.")
+    return [*out, plan.deployment.advice, str(plan.recommendation)]
 
 
 def _table(title: str, caption: str, columns: list[str]) -> Any:
@@ -42,32 +42,34 @@ def _table(title: str, caption: str, columns: list[str]) -> Any:
 def _estimators(plan: Plan) -> Any:
     price = plan.price is not None
     exact = all(math.isnan(row.effective_n) for row in plan.rows)
-    wrong = any(not row.ranked and not row.reason for row in plan.rows)
+    ends = any(not math.isnan(row.end_share) for row in plan.rows)
     caption = (
         "SNR: of a rollout, along the true direction. rollouts: for the same progress in a step, "
         "relative to the fewest, ~ 1/SNR^2."
+        + (" end: share of the best V_N that a policy trained with it ends at." if ends else "")
         + ("" if exact else " effective N: the budget really optimised.")
         + (" cost: of a step's rollouts, in the unit of the price." if price else "")
-        + (f" direction: cosine below {plan.cosine_limit:.3g}, not ranked." if wrong else "")
     )
     columns = ["estimator", "M", *([] if exact else ["effective N"]), "cosine", "SNR", "rollouts"]
-    columns += ["prompts x M", *(["cost"] if price else []), "note"]
+    columns += [*(["end"] if ends else []), "prompts x M", *(["cost"] if price else []), "note"]
     table = _table(f"N = {plan.n:g}, {plan.law} rewards", caption, columns)
     for m in dict.fromkeys(row.m for row in plan.rows):
         for row in plan.rows:
             if row.m != m:
                 continue
-            if row.reason:
+            if math.isnan(row.snr):
                 empty = [""] * (len(columns) - 3)
-                table.add_row(row.estimator, str(m), *empty, "does not run")
+                table.add_row(row.estimator, str(m), *empty, _mark(row, plan))
                 continue
+            budget = with_error(row.effective_n, row.effective_n_standard_error, 1)
             table.add_row(
                 row.estimator,
                 str(m),
-                *([] if exact else [_budget(row)]),
+                *([] if exact else [budget]),
                 f"{row.cosine:.3f}",
-                with_error(row.snr, row.snr_se, 3),
-                with_error(row.times, row.times_se, 2),
+                with_error(row.snr, row.snr_standard_error, 3),
+                "never" if math.isinf(row.times) else _times(row),
+                *([_share(row.end_share)] if ends else []),
                 "never" if math.isinf(row.times) else f"{row.prompts:,.0f} x {m}",
                 *([f"{row.cost:,.4g}"] if row.cost is not None else [""] if price else []),
                 _mark(row, plan),
@@ -79,37 +81,22 @@ def _estimators(plan: Plan) -> Any:
 def _mark(row: Row, plan: Plan) -> str:
     if row is plan.best:
         return "<- use"
-    if row is plan.fewest:
-        return "fewest"
-    return "" if row.ranked else "direction"
+    if not row.admitted:
+        return "not admitted"
+    return "does not run" if row.reason else ""
 
 
-def _budget(row: Row) -> str:
-    if math.isnan(row.effective_n):
-        return "-"
-    if math.isinf(row.effective_n):
-        return "beyond"
-    return with_error(row.effective_n, row.effective_n_se, 1)
+def _times(row: Row) -> str:
+    return with_error(row.times, row.times_standard_error, 2)
 
 
-def with_error(value: float, error: float, digits: int) -> str:
-    """`0.756 +- 0.006`; only the value where it has no error, a question mark for an endless one.
-
-    >>> with_error(0.7564, 0.0057, 3), with_error(1.0, 0.0, 2), with_error(152.3, math.inf, 1)
-    ('0.756 +- 0.006', '1.00', '152.3 +- ?')
-    """
-
-    def number(x: float) -> str:
-        return f"{x:,.{digits}f}" if abs(x) < 1e5 else f"{x:.2g}"
-
-    if error == 0 or math.isinf(value):
-        return number(value)
-    return f"{number(value)} +- " + (number(error) if math.isfinite(error) else "?")
+def _share(share: float) -> str:
+    return "-" if math.isnan(share) else f"{share:.0%}"
 
 
 def _trade(plan: Plan) -> Any:
     table = _table(
-        f"The best estimator of each M, in a step of {plan.batch_size:,} rollouts",
+        f"The choice at each M, in a step of {plan.batch_size:,} rollouts",
         "efficiency: what a rollout is worth, relative to the best M: SNR^2. That prompts differ "
         "is left out: it favours many prompts.",
         ["M", "prompts", "estimator", "rollouts for the same progress", "efficiency"],
@@ -119,7 +106,7 @@ def _trade(plan: Plan) -> Any:
             str(row.m),
             f"{plan.batch_size / row.m:,.0f}",
             row.estimator,
-            with_error(row.times, row.times_se, 2),
+            _times(row),
             f"{1 / row.times:.0%}",
         )
     return table
@@ -205,7 +192,9 @@ def _plot_rollouts(plan: Plan, ax: Any) -> None:
     for i, (name, rows) in enumerate(_names(plan).items()):
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         x, y = [row.m for row in rows], [row.times for row in rows]
-        ax.errorbar(x, y, [2 * row.times_se for row in rows], color=colour, capsize=2, lw=1)
+        ax.errorbar(
+            x, y, [2 * row.times_standard_error for row in rows], color=colour, capsize=2, lw=1
+        )
         for ranked in (True, False):
             ax.plot(
                 [row.m for row in rows if row.ranked == ranked],
@@ -217,7 +206,7 @@ def _plot_rollouts(plan: Plan, ax: Any) -> None:
             )
         ax.plot([], [], color=colour, marker=marker, label=name)
     if any(not row.ranked and math.isfinite(row.times) for row in plan.rows):
-        ax.plot([], [], "o", color="#777777", markerfacecolor="white", label="wrong direction")
+        ax.plot([], [], "o", color="#777777", markerfacecolor="white", label="not admitted")
     if plan.best is not None:
         ax.plot(
             [plan.best.m], [plan.best.times], "o", ms=15, mfc="none", color="#000000", label="use"

@@ -267,3 +267,27 @@ def _fisher(latent: Latent) -> np.ndarray:
     panels = _panels(Law("latent", latent, lambda x: x, np.ones_like))
     scores = latent.scores(panels.x)
     return np.einsum("ipq,jpq,pq->ij", scores, scores, _best(panels, 1.0) * panels.ds)
+
+
+def law_spread(law: Law) -> float:
+    """Standard deviation of the rewards of a law.
+
+    A step function by sums over its jumps; any other by the trapezoid rule in
+    `s = -log(-log F(x))`, whose density vanishes fast at both ends: to 1e-9 where h is smooth, to
+    1e-3 where it also jumps.
+
+    >>> round(law_spread(get_law("uniform")) ** 2 * 12, 6), law_spread(get_law([0.0, 2.0]))
+    (1.0, 1.0)
+    """
+    if law.slope is None:  # E[h] and E[h^2] above the lowest value
+        height = np.cumsum(law.heights)
+        above = law.latent.sf(law.jumps)
+        mean = float(law.heights @ above)
+        square = float((height**2 - (height - law.heights) ** 2) @ above)
+        return math.sqrt(max(square - mean**2, 0.0))
+    s, step = np.linspace(*GUMBEL_RANGE, 8001, retstep=True)
+    h = law.reward(law.latent.at(s))
+    weight = np.exp(-s - np.exp(-s)) * step
+    good = np.isfinite(h)
+    mean = float(weight[good] @ h[good])
+    return math.sqrt(float(weight[good] @ (h[good] - mean) ** 2))

@@ -1,7 +1,7 @@
 """The reward law of a pilot: rewards of many prompts, each with a location and scale of its own.
 
-*Continuous rewards* are pooled after standardising each prompt by its own mean and standard
-deviation, and the pool is an empirical law on a normal latent. Dividing by a standard deviation
+*Rewards with few ties* are pooled after standardising each prompt by its own mean and standard
+deviation, and the pool is a smooth law on a normal latent (`law`). Dividing by a standard deviation
 that holds the reward itself shortens every tail (of M rewards none can be more than `(M-1)/sqrt(M)`
 from the mean); leaving the reward out lengthens it, to a Student t with M - 2 degrees of freedom
 if rewards are normal. So that law is mapped back:
@@ -15,6 +15,10 @@ other laws it is a compromise that vanishes as M grows. The mean and standard de
 rewards are used, not a line through the tail: what estimators see of the body depends on the body,
 and a line through few rewards is noisier.
 
+*Rewards with ties or atoms* have no common shape once each prompt is measured by itself. Where
+prompts hardly differ (up to a tenth of the variance is between them) they are pooled as they are,
+atoms and all; otherwise as above, without smoothing, and a note says what that hides.
+
 *0/1 rewards* are described by the Beta law of the success rates (`fit_beta`).
 
 The pilot is a sample. `Pilot.resamples` holds the laws of pilots with the prompts drawn again (with
@@ -23,16 +27,22 @@ replacement), from which `plan` takes how sure its figures are.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bontea._arrays import to_numpy
 from bontea._errors import BonteaError
+from bontea._json import Result
+from bontea.diagnosis.kind import MOST_TIES as TIES
+from bontea.diagnosis.kind import share_of_ties
+from bontea.planning.law import FAR, smooth_law
+from bontea.rollouts.groups import as_rollouts
 from bontea.tails.beta_binomial import fit_beta
 from bontea.tails.kind import RewardKind, reward_kind
-from bontea.theory.laws import Law, discrete
+from bontea.theory.laws import Law, discrete, empirical
 from bontea.theory.success import SuccessRates
 
 LEAST_ROLLOUTS = 4
@@ -40,14 +50,17 @@ LEAST_ROLLOUTS = 4
 FEW_ROLLOUTS = 8
 """Below this many a prompt the shape of the law is mostly that of the standardising, normal."""
 RESAMPLES = 10
-FAR = 10
-"""A law of J pooled rewards is trusted up to N = J / FAR, and refused beyond J."""
+ALIKE = 0.1
+"""Up to this share of the variance between prompts, rewards with ties are pooled as they are."""
+LEAST_SMOOTH = 200
+"""Pooled rewards from which on the law is smooth."""
+MOST_ATOMS = 4096
 _HEAD, _BLOCKS = 2000, 4000
 """Larger pools keep so many of their best rewards, and so many blocks of the others."""
 
 
 @dataclass(frozen=True)
-class Pilot:
+class Pilot(Result):
     """A reward law estimated from rewards, and what is to be said about it."""
 
     law: Law | SuccessRates
@@ -61,6 +74,12 @@ class Pilot:
     """Mean standard deviation of the rewards of a prompt, in reward units."""
     notes: tuple[str, ...]
     """What limits it, a sentence each."""
+    hides_ties: bool = False
+    """Ties and atoms of the rewards are not in the law: tail models look better on it than they
+    are."""
+    in_reward_units: bool = False
+    """Rewards were pooled as they are; otherwise a law of continuous rewards is in standard
+    deviations of a prompt's rewards, from its mean."""
 
     def require(self, n: float) -> tuple[str, ...]:
         """Notes about a budget; ValueError for one that the pilot says nothing about."""
@@ -81,24 +100,22 @@ class Pilot:
 
 
 def pilot_law(
-    rewards: Any, *, resamples: int = RESAMPLES, rng: np.random.Generator | int | None = 0
+    rollouts: Any, *, resamples: int = RESAMPLES, rng: np.random.Generator | int | None = None
 ) -> Pilot:
-    """The law of pilot rewards `(P, M)`, NaN for a missing one, as in the module docstring.
+    """The law of pilot rewards, as in the module docstring.
 
-    Prompts with fewer than 4 rewards, or whose rewards are all equal, say nothing about the shape
-    and are left out (of 0/1 rewards every prompt counts). Raises ValueError for infinite rewards,
-    rewards that never differ, two values other than 0 and 1, or when no prompt is left.
+    `rollouts` is a `(P, M)` array (NaN: missing), ragged lists, or a `Rollouts`. Prompts with fewer
+    than 4 rewards, or whose rewards are all equal, say nothing about the shape and are left out (of
+    0/1 rewards every prompt counts). `rng` draws prompts again for `resamples` more laws. Raises
+    BonteaError for infinite rewards, rewards that never differ, two values other than 0 and 1, or
+    when no prompt is left.
 
-    >>> pilot = pilot_law(np.random.default_rng(0).normal(3, 5, size=(200, 16)))
+    >>> pilot = pilot_law(np.random.default_rng(0).normal(3, 5, size=(200, 16)), rng=0)
     >>> upper_tenth, median = pilot.law.reward(pilot.law.latent.isf(np.array([0.1, 0.5])))
     >>> round(float(upper_tenth), 1), round(pilot.spread, 1)  # 1.28 in units of about 5
     (1.3, 4.9)
     """
-    table = to_numpy(rewards)
-    if table.ndim != 2:
-        raise BonteaError(
-            f"pilot rewards of shape {table.shape} must be (P, M): a row of rewards per prompt"
-        )
+    table = as_rollouts(rollouts).scored().table()
     kind = reward_kind(table)
     if kind.name == "constant":
         raise BonteaError(
@@ -137,12 +154,14 @@ def _success_rates(
 
 
 def _pooled(table: np.ndarray, kind: RewardKind, resamples: int, rng: np.random.Generator) -> Pilot:
-    scores, spreads = [], []
+    scores, spreads, used_groups = [], [], []
     for row in table:
         group = row[np.isfinite(row)]
         if len(group) >= LEAST_ROLLOUTS and np.ptp(group) > 0:
-            scores.append(normal_scores(group[None])[0])
+            # In units of its span, so that squares stay in range.
+            scores.append(normal_scores(group[None] / np.ptp(group))[0])
             spreads.append(group.std(ddof=1))
+            used_groups.append(group)
     if not scores:
         most = int(np.isfinite(table).sum(1).max())
         raise BonteaError(
@@ -162,14 +181,24 @@ def _pooled(table: np.ndarray, kind: RewardKind, resamples: int, rng: np.random.
             f"{used - len(scores)} of {used} prompts have fewer than {LEAST_ROLLOUTS} rewards, or "
             "equal ones, and are left out"
         )
-    if kind.name != "continuous":
+    few_ties = kind.name == "continuous"
+    if kind.name == "discrete":
+        few_ties = share_of_ties(table) <= TIES
+    as_they_are = not few_ties and share_between(table) <= ALIKE
+    if not few_ties and not as_they_are:
         notes.append(
-            f"the rewards are {kind.name}, which pooling hides: only estimators without a tail "
-            f"model are compared; {kind.advice}"
+            f"the rewards are {kind.name}, and prompts differ: their ties are lost where each "
+            "prompt is measured by itself, so that figures of estimators with a tail model would "
+            "flatter them"
         )
+    build: Callable[[np.ndarray], Law] = _empirical
+    if as_they_are:
+        build, scores = _atoms, used_groups
+    elif few_ties and sum(map(len, scores)) >= LEAST_SMOOTH:
+        build = smooth_law
     laws = []
     for who in [range(len(scores)), *_draws(len(scores), resamples, rng)]:
-        laws.append(_empirical(np.concatenate([scores[p] for p in who])))
+        laws.append(build(np.concatenate([scores[p] for p in who])))
     return Pilot(
         law=laws[0],
         resamples=tuple(laws[1:]),
@@ -178,6 +207,8 @@ def _pooled(table: np.ndarray, kind: RewardKind, resamples: int, rng: np.random.
         rewards=sum(map(len, scores)),
         spread=float(np.mean(spreads)),
         notes=tuple(notes),
+        hides_ties=not few_ties and not as_they_are,
+        in_reward_units=as_they_are,
     )
 
 
@@ -203,6 +234,26 @@ def _empirical(z: np.ndarray) -> Law:
         share = np.append([len(block) for block in blocks], np.ones(_HEAD)) / len(z)
         z = np.append([block.mean() for block in blocks], z[-_HEAD:])
     return discrete(z, share, name="pilot")
+
+
+def _atoms(rewards: np.ndarray) -> Law:
+    """The law of rewards as they are; of very many, evenly spaced ranks."""
+    values = np.sort(rewards)
+    if len(values) > MOST_ATOMS:
+        values = values[np.linspace(0, len(values) - 1, MOST_ATOMS).astype(int)]
+    return empirical(values, name="pilot")
+
+
+def share_between(rewards: np.ndarray) -> float:
+    """Share of the variance that lies between prompts, noise of their means taken out."""
+    counts = np.isfinite(rewards).sum(axis=1)
+    rewards, counts = rewards[counts > 1], counts[counts > 1]
+    if len(rewards) < 2:
+        return math.inf
+    within = np.nanvar(rewards, axis=1) * counts / (counts - 1)
+    between = max(np.nanmean(rewards, axis=1).var(ddof=1) - (within / counts).mean(), 0)
+    whole = between + within.mean()
+    return float(between / whole) if whole > 0 else math.inf
 
 
 def _draws(count: int, resamples: int, rng: np.random.Generator) -> np.ndarray:

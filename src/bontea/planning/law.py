@@ -1,8 +1,8 @@
-"""One smooth reward law for all prompts, from their pooled rewards: what theory is fed with.
+"""A smooth reward law through pooled rewards: what theory is fed with.
 
 Prompts are taken to share one shape, each with its own location and scale; their rewards in units
-of the prompt (`bontea.theory.pilot.normal_scores`, which makes standard normal of normal rewards in
-groups of any size) have one law then, with quantiles q. The policy moves a standard normal X with
+of the prompt (`normal_scores` in `pilot`, which makes standard normal of normal rewards in groups
+of any size) have one law then, with quantiles q. The policy moves a standard normal X with
 
     R = h(X),   h(x) = q(Phi(x))
 
@@ -21,36 +21,23 @@ from __future__ import annotations
 import numpy as np
 
 from bontea.theory.laws import Law, get_law
-from bontea.theory.pilot import FAR, normal_scores
 
-LEAST_ROLLOUTS = 5
+FAR = 10
+"""A law of J pooled rewards is trusted up to N = J / FAR, and refused beyond J."""
 OUTER = 1.2815515655446004
 """Beyond this normal score lies a tenth."""
 
 
-def pooled_law(rewards: np.ndarray) -> Law:
-    """The law of the rewards of a `(P, M)` table.
-
-    Prompts with fewer than 5 rewards, or all equal, are left out; some must remain.
-    """
+def smooth_law(z: np.ndarray, name: str = "pilot") -> Law:
+    """The law of pooled normal scores `(J,)`, J at least 30."""
     from scipy.special import ndtr, ndtri
 
-    counts = np.isfinite(rewards).sum(axis=1)
-    order = np.argsort(np.isnan(rewards), axis=1, kind="stable")
-    packed = np.take_along_axis(rewards, order, axis=1)
-    parts = []
-    for size in np.unique(counts[counts >= LEAST_ROLLOUTS]):
-        block = packed[counts == size][:, :size]
-        span = np.ptp(block, axis=1, keepdims=True)
-        differ = span[:, 0] > 0
-        parts.append(normal_scores(block[differ] / span[differ]).ravel())  # squares stay in range
-    z = np.concatenate(parts)
     last = float(-ndtri(FAR / len(z)))
     knots = np.linspace(-last, last, 2 * int(np.ceil(4 * last)) + 1)
-    return law_through(knots, np.quantile(z, ndtr(knots)))
+    return law_through(knots, np.quantile(z, ndtr(knots)), name)
 
 
-def law_through(knots: np.ndarray, values: np.ndarray, name: str = "these rewards") -> Law:
+def law_through(knots: np.ndarray, values: np.ndarray, name: str = "pilot") -> Law:
     """A law on a standard normal latent, with lines between `(knots, values)`, both ascending.
 
     >>> law_through(np.array([-2.0, 0, 2]), np.array([-2.0, 0, 4])).reward(np.array([1.0, 3.0]))

@@ -11,8 +11,11 @@ import numpy as np
 
 from bontea._arrays import check_n
 from bontea._errors import BonteaError
-from bontea.theory._latents import GUMBEL_RANGE
-from bontea.theory.exact import LARGEST_N, value
+from bontea._json import Result
+from bontea.curves import curve, extrapolate
+from bontea.planning.pilot import LEAST_ROLLOUTS
+from bontea.rollouts.groups import as_rollouts
+from bontea.theory.exact import LARGEST_N, law_spread, value
 from bontea.theory.laws import Law, get_law
 from bontea.theory.success import SuccessRates
 
@@ -23,7 +26,7 @@ LEAST_GAIN_01 = 0.01
 
 
 @dataclass(frozen=True)
-class Deployment:
+class Deployment(Result):
     """Best-of-N for a row of budgets. Arrays are `(K,)`, in reward units."""
 
     ns: np.ndarray
@@ -44,7 +47,8 @@ class Deployment:
     price: float | None
     source: tuple[str, ...]
     """Where each value comes from: `"exact"`, `"seen"` or `"extrapolated"`."""
-    note: str = ""
+    message: str = ""
+    """Where values beyond the sample come from, and how far they can be trusted."""
 
     @property
     def in_sd(self) -> np.ndarray:
@@ -127,6 +131,77 @@ def deployment(
     )
 
 
+def deployment_of(
+    rollouts: Any,
+    n: float,
+    *,
+    spread: float,
+    binary: bool,
+    price: float | None = None,
+    least_gain: float | None = None,
+    rng: np.random.Generator | int | None = None,
+) -> Deployment:
+    """Best-of-N of the prompts of a pilot, in reward units, for the same budgets.
+
+    Seen up to the smallest group (`curve`), then extrapolated with its own doubts (`extrapolate`);
+    both with the strata of the rollouts. Prompts with fewer than 4 rewards are left out unless
+    rewards are 0/1. `spread` is the mean standard deviation of the rewards of a prompt.
+
+    >>> rewards = np.random.default_rng(0).normal(size=(100, 16))
+    >>> d = deployment_of(rewards, 16, spread=1.0, binary=False, rng=0)
+    >>> d.source
+    ('seen', 'seen', 'seen', 'seen', 'extrapolated', 'extrapolated', 'extrapolated')
+    """
+    n = check_n(n)
+    data = as_rollouts(rollouts).scored()
+    enough_rewards = data.counts >= (1 if binary else LEAST_ROLLOUTS)
+    data = data.select(enough_rewards)
+    smallest = int(data.counts.min())
+    ns = budgets(n)
+    seen = (ns <= smallest) & (ns == np.floor(ns))
+    value, low, high = np.full((3, len(ns)), math.nan)
+    if seen.any():
+        inside = curve(data, ns[seen].astype(int).tolist(), rng=rng)
+        value[seen], low[seen], high[seen] = inside.value, inside.low, inside.high
+    gain = _doublings(ns, value)
+    message = ""
+    if not seen.all():
+        # All budgets: a doubling out of the sample is a difference within one fit.
+        fit = extrapolate(data, ns.tolist())
+        value[~seen], low[~seen], high[~seen] = fit.value[~seen], fit.low[~seen], fit.high[~seen]
+        gain = np.where(np.isnan(gain), _doublings(ns, fit.value), gain)
+        message = f"Beyond {smallest} rollouts: " + (
+            f"nothing is predicted, {fit.refused}"
+            if fit.refused
+            else f"{fit.method}, {fit.verdict}: {fit.reason}"
+        )
+    default = LEAST_GAIN_01 if binary else LEAST_GAIN * spread
+    least = check_gain(default if least_gain is None else least_gain)
+    known = np.isfinite(gain)
+    starts = data.offsets[:-1]
+    means = np.add.reduceat(data.rewards, starts) / data.counts
+    return Deployment(
+        ns=ns,
+        value=value,
+        low=low,
+        high=high,
+        gain=gain,
+        spread=spread,
+        mean=float(means.mean()),
+        least_gain=least,
+        enough=enough(ns[known], gain[known], least) if known.any() else math.nan,
+        price=price,
+        source=tuple("seen" if inside else "extrapolated" for inside in seen),
+        message=message,
+    )
+
+
+def _doublings(ns: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """`V_2N - V_N`, NaN where 2N is not among the budgets."""
+    by_n = dict(zip(ns.tolist(), value.tolist(), strict=True))
+    return np.array([by_n.get(2 * n, math.nan) for n in ns.tolist()]) - value
+
+
 def budgets(n: float) -> np.ndarray:
     """N/8, N/4, ... 8N, whole numbers but for N itself, from 1 to 1e9.
 
@@ -156,27 +231,3 @@ def check_gain(least_gain: float) -> float:
             "doubling of N has to bring"
         )
     return float(least_gain)
-
-
-def law_spread(law: Law) -> float:
-    """Standard deviation of the rewards of a law.
-
-    A step function by sums over its jumps; any other by the trapezoid rule in
-    `s = -log(-log F(x))`, whose density vanishes fast at both ends: to 1e-9 where h is smooth, to
-    1e-3 where it also jumps.
-
-    >>> round(law_spread(get_law("uniform")) ** 2 * 12, 6), law_spread(get_law([0.0, 2.0]))
-    (1.0, 1.0)
-    """
-    if law.slope is None:  # E[h] and E[h^2] above the lowest value
-        height = np.cumsum(law.heights)
-        above = law.latent.sf(law.jumps)
-        mean = float(law.heights @ above)
-        square = float((height**2 - (height - law.heights) ** 2) @ above)
-        return math.sqrt(max(square - mean**2, 0.0))
-    s, step = np.linspace(*GUMBEL_RANGE, 8001, retstep=True)
-    h = law.reward(law.latent.at(s))
-    weight = np.exp(-s - np.exp(-s)) * step
-    good = np.isfinite(h)
-    mean = float(weight[good] @ h[good])
-    return math.sqrt(float(weight[good] @ (h[good] - mean) ** 2))

@@ -1,0 +1,225 @@
+"""Everything that can be seen in rewards before training on them, and what to use: `diagnose`."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bontea._errors import BonteaError
+from bontea._json import Result, plain
+from bontea.diagnosis import FINDERS, Admission, Evidence, Finding, Table, admit, gather
+from bontea.diagnosis.reading import whole
+from bontea.planning.law import FAR
+from bontea.planning.plans import Source, seed_of, source_of
+from bontea.planning.ranking import RankingFinding
+from bontea.planning.recommendation import Recommendation, recommend
+from bontea.planning.rows import Row, with_rollouts
+from bontea.theory import LARGEST_N
+
+WIDTH = 96
+BATCH = 1024
+"""Rollouts in a step of the ranking, as in `plan`."""
+
+
+@dataclass(frozen=True)
+class Diagnosis(Result):
+    """Findings about rewards. `str()` is a page that ends with one recommendation."""
+
+    n: float
+    m: int
+    m_given: bool
+    """Whether M was given, or is the smaller of 16 and the median group."""
+    alpha: float
+    prompts: int
+    rewards: int
+    median: float
+    """Median number of rewards of a prompt."""
+    findings: dict[str, Finding]
+    """By key, in the order of the page; `diagnosis["tail"]` is one, or None."""
+    skipped: dict[str, str]
+    """Why a finding could not be made, by key."""
+    admission: Admission
+    recommendation: Recommendation
+    titles: dict[str, str] = field(repr=False)
+    """Of all findings, made or skipped, in the order of the page."""
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in TITLES:
+            raise KeyError(f"{key!r} is no finding; there are {', '.join(TITLES)}")
+        return self.findings.get(key)
+
+    @property
+    def to_look_at(self) -> list[str]:
+        """Titles of the findings that are not marked `ok`."""
+        return [finding.title for finding in self.findings.values() if finding.mark != "ok"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as what JSON knows: `recommended`, `reason` and `m` first, findings by key.
+
+        NaN and infinities become None; a finding that was not made is None.
+        """
+        return plain(
+            {
+                **self.recommendation.to_dict(),
+                "n": self.n,
+                "m_given": self.m_given,
+                "alpha": self.alpha,
+                "prompts": self.prompts,
+                "rewards": self.rewards,
+                "rollouts": self.median,
+                **{
+                    key: None if (found := self.findings.get(key)) is None else found.to_dict()
+                    for key in TITLES
+                },
+                "skipped": self.skipped,
+                "recommendation": str(self.recommendation),
+            }
+        )
+
+    def __str__(self) -> str:
+        chosen = (
+            "" if self.m_given else " (the smaller of 16 and the median group; give m to change it)"
+        )
+        head = (
+            f"{self.prompts:,} prompt{'s' * (self.prompts != 1)}, {self.rewards:,} "
+            f"reward{'s' * (self.rewards != 1)}, {self.median:g} of a prompt (median). To deploy "
+            f"best of N = {self.n:g} from M = {self.m} rollouts in training{chosen}."
+        )
+        blocks = [_fill(head, WIDTH)]
+        for key, title in self.titles.items():
+            finding = self.findings.get(key)
+            mark = "-" if finding is None else finding.mark
+            text = f"not measured: {self.skipped[key]}." if finding is None else finding.text
+            body = _fill(text, WIDTH - 4)
+            if finding is not None and finding.table is not None:
+                body += "\n" + as_text(finding.table)
+            blocks.append(f"{title} [{mark}]\n" + textwrap.indent(body, "    "))
+        if self.to_look_at:
+            blocks.append(_fill("To look at: " + ", ".join(self.to_look_at) + ".", WIDTH))
+        blocks.append(_fill(str(self.recommendation), WIDTH))
+        return "\n\n".join(blocks)
+
+
+def _fill(text: str, width: int) -> str:
+    """Wrapped, without a break before `%` or around `=`."""
+    for word in (" %", " = ", " +- "):
+        text = text.replace(word, word.replace(" ", "\0"))
+    return textwrap.fill(text, width, break_long_words=False).replace("\0", " ")
+
+
+def as_text(table: Table) -> str:
+    """A table in plain text, the last column free."""
+    rows = [table.columns, *table.rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i in (0, len(row) - 1) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+TITLES = {cls.key: cls.title for cls, _ in FINDERS} | {RankingFinding.key: RankingFinding.title}
+
+
+def diagnose(
+    rollouts: Any,
+    *,
+    n: float = 128,
+    m: int | None = None,
+    alpha: float = 0.25,
+    rng: np.random.Generator | int | None = None,
+) -> Diagnosis:
+    """Look at rewards before training on them, and recommend an estimator.
+
+    Parameters
+    ----------
+    rollouts
+        A `Rollouts` (`bontea.read_rollouts`), a `(P, M)` array (NaN is a missing reward), or P
+        lists of any lengths. For a useful answer 64 prompts with 64 rewards each.
+    n
+        Deployment budget N.
+    m
+        Rollouts of a prompt in training; default: the smaller of 16 and the median group of these
+        rewards, since files for evaluation mostly hold more rollouts than a training step.
+    alpha
+        Tail fraction that a tail estimator with a fixed fraction would use: ties and the lightness
+        of the tail are judged there.
+    rng
+        Seed or NumPy generator, for resampling, for the dealing into steps and for the simulation
+        of the estimators. Reference bands have a fixed seed of their own and are computed once for
+        each set of group sizes.
+
+    The findings are described in the modules of `bontea.diagnosis`; what is admitted by which rule
+    in `bontea.diagnosis.admission`, and what of it is recommended in `bontea.planning.choose`. It
+    is what `plan(rollouts, n=n, m=m)` recommends. Takes some seconds, mostly for the simulation of
+    estimators.
+
+    Raises BonteaError for n < 1, alpha outside (0, 1], m < 1, infinite rewards, or no reward at
+    all. Rewards that are too few, constant or 0/1 are no error: the diagnosis says so. Ours.
+
+    >>> rewards = np.random.default_rng(0).normal(size=(64, 32))
+    >>> diagnose(rewards, n=128, rng=0).recommendation.recommended
+    'adaptive_tea'
+    >>> diagnose(rewards > 1, n=128, rng=0).recommendation.estimator.name
+    'pass_at_n'
+    """
+    seed = seed_of(rng)
+    evidence = gather(rollouts, n=n, m=m, alpha=alpha, rng=seed)
+    found: dict[str, Finding] = {}
+    skipped: dict[str, str] = {}
+    for cls, look in FINDERS:
+        result = look(evidence)
+        if isinstance(result, Finding):
+            found[cls.key] = result
+        elif result is not None:
+            skipped[cls.key] = result
+    admission = admit(evidence)
+    rows, why = _rank(evidence, admission, seed)
+    if isinstance(why, str):
+        skipped[RankingFinding.key] = why
+    else:
+        found[RankingFinding.key] = RankingFinding(
+            tuple(rows), why, why // FAR if evidence.success is None else int(LARGEST_N), evidence.n
+        )
+    return Diagnosis(
+        n=evidence.n,
+        m=evidence.m,
+        m_given=evidence.m_given,
+        alpha=evidence.alpha,
+        prompts=len(evidence.rollouts),
+        rewards=len(evidence.scored.rewards),
+        median=evidence.median,
+        findings=found,
+        skipped=skipped,
+        admission=admission,
+        recommendation=recommend(admission, rows, n=evidence.n),
+        titles={key: title for key, title in TITLES.items() if key in found or key in skipped},
+    )
+
+
+def _rank(evidence: Evidence, admission: Admission, seed: int) -> tuple[list[Row], int | str]:
+    """The rows at this M and the rewards they rest on, or no rows and why."""
+    n, total = evidence.n, len(evidence.scored.rewards)
+    if not admission.learnable:
+        return [], "nothing can be learnt from these rewards"
+    if n == 1:
+        return [], "N = 1 is about the mean reward, which every estimator without a tail follows"
+    if evidence.m < 2:
+        return [], "M = 1: there is nothing to compare a rollout with"
+    if n > LARGEST_N or (evidence.success is None and n > total):
+        return [], (
+            f"N = {whole(n)} is beyond the {total:,} rewards: nothing is known about rewards as "
+            "rare as its best"
+        )
+    try:
+        source: Source = source_of(evidence.rollouts, None, n, seed)
+    except BonteaError as error:
+        return [], str(error)
+    rows = source.rows(admission, n=n, batch_size=max(BATCH, evidence.m), seed=seed)
+    assert source.pilot is not None
+    return with_rollouts(rows, max(BATCH, evidence.m), None), source.pilot.rewards

@@ -1,0 +1,89 @@
+"""What estimators would optimise on these rewards, as a finding: the rows of a plan at one M.
+
+A pool of R rewards knows the best of N as long as some of them lie where it lies: the figures are
+supported up to N = R / 10, rough beyond, and not made beyond N = R. The standard errors hold those
+of the simulation and of the sample, prompts drawn again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bontea.diagnosis.finding import Finding, Mark, Table
+from bontea.diagnosis.reading import whole
+from bontea.planning.rows import Row
+
+
+@dataclass(frozen=True)
+class RankingFinding(Finding):
+    """Estimators at (N, M) on the law of these rewards."""
+
+    key: ClassVar[str] = "ranking"
+    title: ClassVar[str] = "What estimators would optimise on these rewards"
+
+    rows: tuple[Row, ...]
+    rewards: int
+    """Pooled rewards that the law rests on."""
+    supported: int
+    """The largest N that they support."""
+    n: float
+
+    @property
+    def mark(self) -> Mark:
+        return "ok" if self.n <= self.supported else "look"
+
+    @property
+    def text(self) -> str:
+        text = (
+            f"{self.rewards:,} rewards of all prompts as one law; supported up to N = "
+            f"{self.supported:,}"
+        )
+        if self.n > self.supported:
+            text += f", and N = {whole(self.n)} is beyond: take the figures as rough"
+        return (
+            f"{text}. Rollouts: for the same progress, relative to the fastest that is admitted; "
+            "end: share of the best V_N that a policy trained with it ends at."
+        )
+
+    @property
+    def table(self) -> Table:
+        return Table(
+            f"Estimators at M = {self.rows[0].m:,}",
+            ("estimator", "effective N", "cosine", "SNR", "rollouts", "end", "note"),
+            tuple(_cells(row) for row in self.rows),
+        )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    if math.isnan(row.snr):
+        return (row.estimator, "", "", "", "", "", row.reason)
+    return (
+        row.estimator,
+        with_error(row.effective_n, row.effective_n_standard_error, 1),
+        f"{row.cosine:.3f}",
+        with_error(row.snr, row.snr_standard_error, 3),
+        with_error(row.times, row.times_standard_error, 2),
+        "-" if math.isnan(row.end_share) else f"{row.end_share:.0%}",
+        row.reason,
+    )
+
+
+def with_error(value: float, error: float, digits: int) -> str:
+    """`0.756 +- 0.006`; only the value where it has no error, a question mark for an endless one.
+
+    >>> with_error(0.7564, 0.0057, 3), with_error(1.0, 0.0, 2), with_error(152.3, math.inf, 1)
+    ('0.756 +- 0.006', '1.00', '152.3 +- ?')
+    """
+
+    def number(x: float) -> str:
+        return f"{x:,.{digits}f}" if abs(x) < 1e5 else f"{x:.2g}"
+
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "beyond"
+    if error == 0:
+        return number(value)
+    return f"{number(value)} +- " + (number(error) if math.isfinite(error) else "?")
