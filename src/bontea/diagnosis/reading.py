@@ -33,6 +33,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
+def percent_of(share: float) -> str:
+    """`"96 %"`, in whole percents.
+
+    >>> percent_of(0.958)
+    '96 %'
+    """
+    return f"{100 * share:.0f} %"
+
+
 def whole(n: float) -> str:
     """`"1,000,000"`, or `"1e+12"` where that is shorter.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bontea._arrays import check_k
 from bontea._errors import BonteaError
 from bontea._json import Result, plain
 from bontea.diagnosis import FINDERS, Admission, Evidence, Finding, Table, admit, gather
@@ -132,6 +133,7 @@ def diagnose(
     n: float = 128,
     m: int | None = None,
     alpha: float = 0.25,
+    groups: int = 20_000,
     rng: np.random.Generator | int | None = None,
 ) -> Diagnosis:
     """Look at rewards before training on them, and recommend an estimator.
@@ -149,6 +151,8 @@ def diagnose(
     alpha
         Tail fraction that a tail estimator with a fixed fraction would use: ties and the lightness
         of the tail are judged there.
+    groups
+        Groups drawn for each estimator of the ranking, as in `plan`.
     rng
         Seed or NumPy generator, for resampling, for the dealing into steps and for the simulation
         of the estimators. Reference bands have a fixed seed of their own and are computed once for
@@ -179,7 +183,7 @@ def diagnose(
         elif result is not None:
             skipped[cls.key] = result
     admission = admit(evidence)
-    rows, why = _rank(evidence, admission, seed)
+    rows, why = _rank(evidence, admission, check_k(groups, "groups"), seed)
     if isinstance(why, str):
         skipped[RankingFinding.key] = why
     else:
@@ -202,7 +206,9 @@ def diagnose(
     )
 
 
-def _rank(evidence: Evidence, admission: Admission, seed: int) -> tuple[list[Row], int | str]:
+def _rank(
+    evidence: Evidence, admission: Admission, groups: int, seed: int
+) -> tuple[list[Row], int | str]:
     """The rows at this M and the rewards they rest on, or no rows and why."""
     n, total = evidence.n, len(evidence.scored.rewards)
     if not admission.learnable:
@@ -220,6 +226,7 @@ def _rank(evidence: Evidence, admission: Admission, seed: int) -> tuple[list[Row
         source: Source = source_of(evidence.rollouts, None, n, seed)
     except BonteaError as error:
         return [], str(error)
-    rows = source.rows(admission, n=n, batch_size=max(BATCH, evidence.m), seed=seed)
+    step = max(BATCH, evidence.m)
+    rows = source.rows(admission, n=n, groups=groups, batch_size=step, seed=seed)
     assert source.pilot is not None
-    return with_rollouts(rows, max(BATCH, evidence.m), None), source.pilot.rewards
+    return with_rollouts(rows, step, None), source.pilot.rewards

@@ -8,6 +8,7 @@ progress per rollout and where training ends (`rows`); one rule names one estima
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,8 +99,12 @@ class Plan(Result):
         lines = [f"N = {self.n:g}, {self.law} rewards, a step of {self.batch_size:,} rollouts"]
         for row in self.rows:
             figures = ""
-            if row.snr == row.snr:
-                end = "" if row.end_share != row.end_share else f"  ends at {row.end_share:.0%}"
+            if not math.isnan(row.snr):
+                end = (
+                    ""
+                    if row.end_share != row.end_share
+                    else f"  ends at {100 * row.end_share:.0f} %"
+                )
                 figures = (
                     f"SNR {row.snr:.3f}  rollouts {row.times:.2f} +- "
                     f"{row.times_standard_error:.2f}{end}  "

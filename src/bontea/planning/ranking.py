@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bontea.diagnosis.finding import Finding, Mark, Table
-from bontea.diagnosis.reading import whole
+from bontea.diagnosis.reading import percent_of, whole
 from bontea.planning.rows import Row
 
 
@@ -45,7 +45,12 @@ class RankingFinding(Finding):
         return (
             f"{text}. Rollouts: for the same progress, relative to the fastest that is admitted; "
             "end: share of the best V_N that a policy trained with it ends at."
+            + "".join(f" {why[0].upper()}{why[1:]}." for why in self._refusals)
         )
+
+    @property
+    def _refusals(self) -> list[str]:
+        return list(dict.fromkeys(row.reason for row in self.rows if not row.admitted))
 
     @property
     def table(self) -> Table:
@@ -58,16 +63,22 @@ class RankingFinding(Finding):
 
 def _cells(row: Row) -> tuple[str, ...]:
     if math.isnan(row.snr):
-        return (row.estimator, "", "", "", "", "", row.reason)
+        return (row.estimator, "", "", "", "", "", _note(row))
     return (
         row.estimator,
         with_error(row.effective_n, row.effective_n_standard_error, 1),
         f"{row.cosine:.3f}",
         with_error(row.snr, row.snr_standard_error, 3),
         with_error(row.times, row.times_standard_error, 2),
-        "-" if math.isnan(row.end_share) else f"{row.end_share:.0%}",
-        row.reason,
+        "-" if math.isnan(row.end_share) else percent_of(row.end_share),
+        _note(row),
     )
+
+
+def _note(row: Row) -> str:
+    if not row.admitted:
+        return "not admitted"
+    return "does not run" if row.reason else ""
 
 
 def with_error(value: float, error: float, digits: int) -> str:

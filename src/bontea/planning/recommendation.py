@@ -10,6 +10,7 @@ from typing import Any
 from bontea._json import Result
 from bontea.advantages.spec import EstimatorSpec
 from bontea.diagnosis.admission import Admission, Verdict
+from bontea.diagnosis.reading import percent_of
 from bontea.planning.choose import choose_estimator, unmeasured
 from bontea.planning.rows import Row
 
@@ -113,7 +114,7 @@ def _figures(row: Row) -> str:
     end = (
         ""
         if math.isnan(row.end_share)
-        else f", and its policy ends at {row.end_share:.0%} of the best V_N"
+        else f", and its policy ends at {percent_of(row.end_share)} of the best V_N"
     )
     return (
         f"A rollout of {row.estimator} has a signal-to-noise of {row.snr:.3f} along the true "
@@ -136,7 +137,7 @@ def _compared(best: Row, rows: Sequence[Row]) -> list[str]:
             else f"It needs {times:.2f} +- {error:.2f} times the rollouts of {rival.estimator}"
         )
         if not math.isnan(rival.end_share):
-            text += f", which ends at {rival.end_share:.0%}"
+            text += f", which ends at {percent_of(rival.end_share)}"
         out.append(f"{text}.")
     if best.exact:
         out.append("It is exact for k = N, whatever the rewards are.")
@@ -151,7 +152,7 @@ def larger_m(rows: Sequence[Row], choices: Sequence[Row], best: Row) -> list[str
         times, _ = best.needs(fastest)
         other = "" if fastest.estimator == best.estimator else f"{fastest.estimator} with "
         out.append(
-            f"{other}M = {fastest.m} takes {1 - 1 / times:.0%} fewer rollouts, from "
+            f"{other}M = {fastest.m} takes {percent_of(1 - 1 / times)} fewer rollouts, from "
             f"{fastest.prompts:,.0f} prompts instead of {best.prompts:,.0f}: that prompts differ "
             "is not in these figures and favours many prompts, so the smaller M is named."
         )

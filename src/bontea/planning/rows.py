@@ -129,13 +129,15 @@ def measure_row(
     )
     if refusal and hides_ties:
         return row
-    row = _on_law(row, entry, laws[0], n, groups, batch_size, seed)
-    if row.snr == row.snr and len(laws) > 1:
-        others = [
-            _on_law(row, entry, law, n, groups // len(laws), batch_size, seed) for law in laws[1:]
-        ]
+    step = max(1, batch_size // m) if spec.looks_at_batch else None
+    row = _on_law(row, entry, laws[0], n, groups, step, seed)
+    if not math.isnan(row.snr) and len(laws) > 1:
+        # Of these no standard errors are wanted: few large batches will do.
+        few = groups // len(laws)
+        at_once = step or max(1, few // LEAST_STEPS)
+        others = [_on_law(row, entry, law, n, few, at_once, seed) for law in laws[1:]]
         row = _with_resamples(row, others)
-    if row.snr == row.snr and isinstance(laws[0], Law):
+    if not math.isnan(row.snr) and isinstance(laws[0], Law):
         row = replace(row, end_share=end_share(spec, n=n, m=m))
     return row
 
@@ -146,11 +148,10 @@ def _on_law(
     law: Law | SuccessRates,
     n: float,
     groups: int,
-    batch_size: int,
+    batch: int | None,
     seed: int,
 ) -> Row:
     spec, m = entry.spec, row.m
-    batch = max(1, batch_size // m) if spec.looks_at_batch else None
 
     def without(why: str) -> Row:
         return replace(row, reason=row.reason or why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bontea.diagnosis.reading import percent_of
 from bontea.planning import Plan, Row
 from bontea.planning.ranking import with_error
 from bontea.report.bench import COLOURS, MARKERS
@@ -91,7 +92,7 @@ def _times(row: Row) -> str:
 
 
 def _share(share: float) -> str:
-    return "-" if math.isnan(share) else f"{share:.0%}"
+    return "-" if math.isnan(share) else percent_of(share)
 
 
 def _trade(plan: Plan) -> Any:
