@@ -6,11 +6,12 @@ import warnings
 import numpy as np
 import pytest
 
-from bontea.diagnosis import diagnose
-from bontea.diagnosis.diagnose import TITLES
+from bontea.planning import diagnose
+from bontea.planning.diagnoses import TITLES
 from bontea.rollouts.groups import Rollouts
 
 NAN = np.nan
+GROUPS = 1000
 
 
 def rollouts(rng, prompts=40, m=16, lengths=True):
@@ -26,20 +27,20 @@ def rollouts(rng, prompts=40, m=16, lengths=True):
 
 
 def test_the_page():
-    d = diagnose(rollouts(np.random.default_rng(0)), n=128)
+    d = diagnose(rollouts(np.random.default_rng(0)), n=128, groups=GROUPS)
     page = str(d)
     assert page.startswith("40 prompts, 636 rewards, 16 of a prompt (median).")
     assert max(map(len, page.splitlines())) <= 100
-    for name, title in TITLES.items():
-        if getattr(d, name) is not None or name in d.skipped:
-            assert f"\n{title} [" in page
+    for key, title in TITLES.items():
+        assert (f"\n{title} [" in page) == (d[key] is not None or key in d.skipped)
+    assert [key for key in TITLES if d[key] is not None] == [*d.findings]
     last = page.split("\n\n")[-1]
-    assert last.startswith("RECOMMENDATION: adaptive_tea(n=128) with M = 16.")
+    assert last.startswith("RECOMMENDATION: adaptive_tea with M = 16.")
+    assert last.replace("\n", " ") == str(d.recommendation)
     # Every number stands beside what is expected or harmless, and the link to length is seen.
     assert "harmless" in page
     assert "normal:" in page
-    assert d.length is not None
-    assert d.length.correlation.value > 0.9
+    assert d["length"].correlation.value > 0.9
     assert "To look at: Length" in page.replace("\n", " ") or "Length" in d.to_look_at
 
 
@@ -47,21 +48,21 @@ def test_ragged_lists_arrays_and_rollouts_agree():
     data = rollouts(np.random.default_rng(1), lengths=False)
     table = data.table()
     lists = [row[np.isfinite(row)].tolist() for row in table]
-    pages = {str(diagnose(x, rng=3).recommendation) for x in (data, table, lists)}
+    pages = {str(diagnose(x, rng=3, groups=GROUPS).recommendation) for x in (data, table, lists)}
     assert len(pages) == 1
     # Lists hold no missing rollouts.
-    assert diagnose(table).signal.unscorable.value == pytest.approx(4 / 640)
-    assert diagnose(lists).signal.unscorable.value == 0
+    assert diagnose(table, groups=1)["signal"].unscorable.value == pytest.approx(4 / 640)
+    assert diagnose(lists, groups=1)["signal"].unscorable.value == 0
 
 
 def test_seed():
     x = np.random.default_rng(2).normal(size=(64, 32))
-    one, two, other = (diagnose(x, rng=seed) for seed in (5, 5, 6))
+    one, two, other = (diagnose(x, rng=seed, groups=GROUPS) for seed in (5, 5, 6))
     assert one.to_dict() == two.to_dict()
     assert one.to_dict() != other.to_dict()
     # Bands are simulated once, with a seed of their own.
-    np.testing.assert_array_equal(one.qq.low, other.qq.low)
-    assert one.pareto.shape.interval != other.pareto.shape.interval
+    np.testing.assert_array_equal(one["qq"].low, other["qq"].low)
+    assert one["pareto"].shape.interval != other["pareto"].shape.interval
 
 
 KINDS = {
@@ -89,20 +90,23 @@ def test_every_kind_gives_a_page_and_json(kind, n):
     x = KINDS[kind](np.random.default_rng(4))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        d = diagnose(x, n=n)
+        d = diagnose(x, n=n, groups=GROUPS)
         page = str(d)
     assert page.split("\n\n")[-1].startswith("RECOMMENDATION: ")
     assert "nan" not in page.lower().replace("dominant", "")
     got = json.loads(json.dumps(d.to_dict(), allow_nan=False))
-    assert got["recommendation"]["call"] == d.recommendation.call
+    assert got["recommendation"] == str(d.recommendation)
+    assert got["recommended"] == d.recommendation.recommended
+    assert got["reason"] == d.recommendation.message
+    assert got["m"] == d.recommendation.m
     for name in TITLES:
-        assert (got[name] is None) == (getattr(d, name) is None)
+        assert (got[name] is None) == (d[name] is None)
 
 
 def test_m_is_chosen_and_said():
     x = np.random.default_rng(5).random((32, 64)) < 0.2
-    assert diagnose(x[:, :12]).m == 12
-    chosen, given = diagnose(x), diagnose(x, m=32)
+    assert diagnose(x[:, :12], groups=GROUPS).m == 12
+    chosen, given = diagnose(x, groups=GROUPS), diagnose(x, m=32, groups=GROUPS)
     assert chosen.m == chosen.recommendation.m == 16
     assert "the smaller of 16 and the median group" in str(chosen).replace("\n", " ")
     assert given.m == given.recommendation.m == 32
@@ -120,6 +124,7 @@ def test_m_is_chosen_and_said():
         (np.ones((2, 2)), {"n": np.inf}, "n=inf is not a deployment budget"),
         (np.ones((2, 2)), {"m": 0}, "m=0 must be a whole number of at least 1"),
         (np.ones((2, 2)), {"alpha": 0}, "alpha=0 is not a tail fraction"),
+        (np.eye(4), {"groups": 0}, "groups=0 must be a whole number of at least 1"),
     ],
 )
 def test_bad_input(rewards, options, words):
