@@ -99,7 +99,7 @@ def test_what_is_admitted_and_why_not(name):
     for text in TAILS:
         fixed = tails == "fixed" and text not in ("adaptive_tea", "gaussian_plug_in")
         assert (refusal(got, text) == "") == (tails == "all" or fixed), text
-        assert refusal(got, text) in ("", REFUSALS[verdict] if verdict in REFUSALS else "")
+        assert refusal(got, text) in ("", REFUSALS.get(verdict, ""))
     wide = refusal(got, "linear_tea(alpha=0.5)")
     assert (wide == "") == (tails == "all")
     for text in ("pass_at_k", "pass_at_n", "inference_aware"):
@@ -110,15 +110,16 @@ def test_what_is_admitted_and_why_not(name):
 
 @pytest.mark.parametrize("m", [16, 64])
 def test_false_alarms_on_normal_rewards(m):
-    """Of 200 data sets at most 14 are called anything but normal or heavy.
+    """Of 200 data sets at most 17 are called anything but normal or heavy.
 
-    In 400 others (benchmarks/experiments/diagnosis_power) it was ALARMS %; at that rate more than 14
-    come with a probability of FALSEFAIL. Heavy admits everything, and is a false alarm in words
-    only.
+    In 400 others (benchmarks/experiments/diagnosis_power) it was 1.75 % with 16 rewards a prompt,
+    3.25 % with 64. At the second rate more than 17 come with a probability of 1.1e-4, and more
+    than 20 that are not normal (3.5 %) with one of 1.2e-5. Heavy admits everything: a false alarm
+    in words only.
     """
     rng = np.random.default_rng(1)
     verdicts = [admission(law("normal")(rng, (64, m))).verdict for _ in range(200)]
-    assert 200 - verdicts.count("normal") - verdicts.count("heavy") <= 14
+    assert 200 - verdicts.count("normal") - verdicts.count("heavy") <= 17
     assert verdicts.count("normal") >= 180
 
 

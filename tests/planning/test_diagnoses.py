@@ -2,12 +2,15 @@
 
 import json
 import warnings
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from bontea.planning import diagnose
-from bontea.planning.diagnoses import TITLES
+from bontea.diagnosis import Finding, Table
+from bontea.planning import diagnose, diagnoses
+from bontea.planning.diagnoses import all_titles
 from bontea.rollouts.groups import Rollouts
 
 NAN = np.nan
@@ -31,9 +34,9 @@ def test_the_page():
     page = str(d)
     assert page.startswith("40 prompts, 636 rewards, 16 of a prompt (median).")
     assert max(map(len, page.splitlines())) <= 100
-    for key, title in TITLES.items():
+    for key, title in all_titles().items():
         assert (f"\n{title} [" in page) == (d[key] is not None or key in d.skipped)
-    assert [key for key in TITLES if d[key] is not None] == [*d.findings]
+    assert [key for key in all_titles() if d[key] is not None] == [*d.findings]
     last = page.split("\n\n")[-1]
     assert last.startswith("RECOMMENDATION: adaptive_tea with M = 16.")
     assert last.replace("\n", " ") == str(d.recommendation)
@@ -99,8 +102,68 @@ def test_every_kind_gives_a_page_and_json(kind, n):
     assert got["recommended"] == d.recommendation.recommended
     assert got["reason"] == d.recommendation.message
     assert got["m"] == d.recommendation.m
-    for name in TITLES:
+    for name in all_titles():
         assert (got[name] is None) == (d[name] is None)
+
+
+@dataclass(frozen=True)
+class MedianFinding(Finding):
+    """A diagnosis of a user's own, as its one file would be."""
+
+    key: ClassVar[str] = "median"
+    title: ClassVar[str] = "Median reward"
+
+    value: float
+
+    @property
+    def mark(self):
+        return "look"
+
+    @property
+    def text(self):
+        return f"half of the rewards lie below {self.value:.3f}."
+
+    @property
+    def table(self):
+        return Table("By quarter", ("quarter", "reward"), (("lower", "-0.7"), ("upper", "<0.7>")))
+
+
+def median(evidence):
+    """The finding, why there is none, or None where it makes no sense."""
+    if evidence.kind.kind.name == "binary":
+        return None
+    if evidence.median < 4:
+        return "4 rewards of a prompt are needed"
+    return MedianFinding(float(np.median(evidence.scored.rewards)))
+
+
+def test_a_new_finding_is_one_file_and_one_line(monkeypatch):
+    """Appended to FINDERS, a class and its `look` are on the page, in the JSON and in the HTML."""
+    from bontea.report.html_charts import styles
+    from bontea.report.html_diagnosis import diagnosis_section
+
+    monkeypatch.setattr(diagnoses, "FINDERS", (*diagnoses.FINDERS, (MedianFinding, median)))
+    x = np.random.default_rng(6).normal(size=(20, 8))
+    d = diagnose(x, groups=640)
+    text = f"half of the rewards lie below {np.median(x):.3f}."
+    assert d["median"].text == str(d["median"]) == text
+    assert f"\nMedian reward [look]\n    {text}\n    quarter  reward\n    lower    -0.7\n" in str(d)
+    assert list(d.titles)[-2:] == ["median", "ranking"]
+    assert "Median reward" in d.to_look_at
+    assert d.to_dict()["median"]["value"] == np.median(x)
+    assert d.to_dict()["median"]["mark"] == "look"
+    html = diagnosis_section({"start": d}, styles(["start"]), [])
+    assert f"<strong>Median reward:</strong> {text}" in html
+    assert "By quarter" in html
+    assert "&lt;0.7&gt;" in html  # and what it says is escaped
+    few = diagnose(x[:, :3], groups=640)
+    assert few["median"] is few.to_dict()["median"] is None
+    assert few.skipped["median"] == "4 rewards of a prompt are needed"
+    assert "Median reward [-]\n    not measured: 4 rewards of a prompt are needed." in str(few)
+    zero_one = diagnose(x > 0, groups=640)
+    assert "Median reward" not in str(zero_one)
+    with pytest.raises(KeyError, match=r"'meddian' is no finding; there are kind, .*, median"):
+        d["meddian"]
 
 
 def test_m_is_chosen_and_said():

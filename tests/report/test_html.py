@@ -184,11 +184,14 @@ def test_numbers_are_those_of_the_results(page, given):
     assert pair.verdict in page.id("comparisons")["text"]
     diagnosis = given["diagnoses"]["start"]
     text = page.id("diagnostics")["text"]
-    assert diagnosis.recommendation.call in text
-    for finding in (diagnosis.kind, diagnosis.qq, diagnosis.tail, diagnosis.length):
+    assert f"{diagnosis.recommendation.recommended} with M = {diagnosis.recommendation.m}" in text
+    assert diagnosis.recommendation.message in text
+    assert {"kind", "qq", "tail", "length", "ranking"} <= set(diagnosis.findings)
+    for finding in diagnosis.findings.values():
+        assert finding.title in text
         assert str(finding) in text
-    for estimator in diagnosis.direction.results:
-        assert estimator.estimator in text
+    for row in diagnosis["ranking"].table.rows:
+        assert all(cell in text for cell in row)
 
 
 def test_chart_holds_the_curve(page, given):
