@@ -5,8 +5,8 @@ How often each verdict comes, on 400 data sets a law: benchmarks/experiments/dia
 
 import numpy as np
 import pytest
-
 from bontea.diagnosis.judge import judge
+
 from bontea.rollouts import as_rollouts
 from bontea.theory import get_law
 

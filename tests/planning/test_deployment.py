@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from bontea.theory.deployment import budgets, deployment, enough, law_spread
 
 from bontea.tails.beta_binomial import expected_pass_at_n
 from bontea.theory import LAWS, get_law, value
-from bontea.theory.deployment import budgets, deployment, enough, law_spread
 from bontea.theory.success import SuccessRates
 
 

@@ -5,9 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
+from bontea.diagnosis.diagnose import TITLES
 
 from bontea.diagnosis import diagnose
-from bontea.diagnosis.diagnose import TITLES
 from bontea.rollouts.groups import Rollouts
 
 NAN = np.nan

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from bontea.theory.pilot import normal_scores, pilot_law
 from scipy import stats
 from tests.statistics import assert_mean
 
@@ -11,7 +12,6 @@ from bontea import expected_max, reward_kind
 from bontea.tails.beta_binomial import fit_beta
 from bontea.theory import LAWS, value
 from bontea.theory.laws import empirical
-from bontea.theory.pilot import normal_scores, pilot_law
 from bontea.theory.success import SuccessRates
 
 

@@ -6,14 +6,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-
-import bontea
-from bontea import effective_n
-from bontea.tails.beta_binomial import expected_pass_at_n
 from bontea.theory.pilot import pilot_law
 from bontea.theory.plan import COSINE_LIMIT, EXACT_SLACK, SLACK, plan
 from bontea.theory.plan_rows import LINEUP, LINEUP_01, LINEUP_TIES, Row
 from bontea.theory.recommend import recommend
+
+import bontea
+from bontea import effective_n
+from bontea.tails.beta_binomial import expected_pass_at_n
 from bontea.theory.success import SuccessRates, success_alignment
 
 GROUPS = 4000
