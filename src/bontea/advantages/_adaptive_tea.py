@@ -22,7 +22,12 @@ from bontea.tails.normal import tail_size
 
 
 def adaptive_tea(
-    rewards: Any, *, n: float, alphas: Sequence[float] = ALPHAS, tail: str = "normal"
+    rewards: Any,
+    *,
+    n: float,
+    alphas: Sequence[float] = ALPHAS,
+    tail: str = "normal",
+    history: Any = None,
 ) -> Array:
     """Tail-extrapolated advantage as far as the batch supports it, `(*P, M) -> (*P, M)`.
 
@@ -45,6 +50,9 @@ def adaptive_tea(
         Tail fractions to try, largest first.
     tail
         A name of `bontea.tails.shapes`.
+    history
+        `(Q, M')`: rewards of earlier groups, which take part in the decision and get no advantages.
+        The trainers and adapters pass those of the last steps.
 
     Notes
     -----
@@ -78,7 +86,7 @@ def adaptive_tea(
             "adaptive_tea looks at the rewards to choose its tail fraction, which jax.jit does not "
             "allow: choose outside with choose_alpha, and jit linear_tea or max_at_k"
         )
-    alpha = choose_alpha(rewards, alphas=alphas, tail=tail)
+    alpha = choose_alpha(rewards, alphas=alphas, tail=tail, history=history)
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]

@@ -34,7 +34,7 @@ from areal.trainer.ppo.actor import PPOActor
 from areal.trainer.rl_trainer import PPOTrainer
 from areal.utils import stats_tracker
 
-from bontea.integrations._flat import LOG, FlatAdvantages
+from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations._settings import read_settings
 
 WHERE = "actor.bontea"
@@ -54,7 +54,7 @@ class BestOfNConfig(GRPOConfig):
     actor: BestOfNActorConfig = field(default_factory=BestOfNActorConfig)
 
 
-def prepare(config: PPOActorConfig, m: int | None = None) -> FlatAdvantages:
+def prepare(config: PPOActorConfig, m: int | None = None) -> AdvantageStep:
     """The estimator for an actor's config (with groups of m); ValueError for what cannot work."""
     for name, wanted, why in (
         ("adv_norm", None, "shifts and divides the advantages again"),
@@ -69,7 +69,7 @@ def prepare(config: PPOActorConfig, m: int | None = None) -> FlatAdvantages:
             "bontea: actor.kl_ctl=%r is added to the advantages, token by token; set it to 0",
             config.kl_ctl,
         )
-    return FlatAdvantages(read_settings(getattr(config, "bontea", None), where=WHERE), m)
+    return AdvantageStep(read_settings(getattr(config, "bontea", None), where=WHERE), m)
 
 
 class BestOfNActor(PPOActor):

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from nemo_rl.algorithms.advantage_estimator import GRPOAdvantageEstimator
 
-from bontea.integrations._flat import FlatAdvantages
+from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import read_settings, section
 
 WHERE = "grpo.adv_estimator.bontea"
@@ -38,7 +38,7 @@ _original: dict[str, Any] = {}
 
 def prepare(self: Any, estimator_config: Any, loss_config: Any) -> None:
     """In the place of `GRPOAdvantageEstimator.__init__`; ValueError for what cannot work."""
-    self.flat = FlatAdvantages(read_settings(section(estimator_config, "bontea"), where=WHERE))
+    self.flat = AdvantageStep(read_settings(section(estimator_config, "bontea"), where=WHERE))
 
 
 def compute_advantage(

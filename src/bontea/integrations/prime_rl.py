@@ -29,7 +29,7 @@ from prime_rl.orchestrator import algo
 from prime_rl.orchestrator.algo import Algorithm, assign_advantages
 from prime_rl.orchestrator.algo.base import iter_trainable_traces
 
-from bontea.integrations._flat import FlatAdvantages
+from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import VARIABLE, Settings, as_dict, read_settings
 
 NAME = "max_rl"
@@ -54,7 +54,7 @@ class BestOfNAlgorithm(Algorithm):
 
     def __init__(self, config: Any, policy_pool: Any):
         super().__init__(config, policy_pool)
-        self.flat = FlatAdvantages(settings_of())
+        self.flat = AdvantageStep(settings_of())
 
     async def score_group(self, episodes: list[Any]) -> None:
         """An advantage for every trace that can be trained on."""
@@ -66,7 +66,7 @@ class BestOfNAlgorithm(Algorithm):
 
 def install() -> None:
     """In this process `max_rl` is ours from here on; ValueError for what cannot work."""
-    FlatAdvantages(settings_of())
+    AdvantageStep(settings_of())
     known = getattr(algo, "ALGORITHM_CLASSES", {}).get(NAME)
     if known is None or list(inspect.signature(known.score_group).parameters)[1:] != ["episodes"]:
         raise BonteaError("prime_rl.orchestrator.algo is not what this was written for")

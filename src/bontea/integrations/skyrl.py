@@ -32,7 +32,7 @@ from skyrl.train import config as skyrl_config
 from skyrl.train.entrypoints.main_base import skyrl_entrypoint
 from skyrl.train.utils import initialize_ray, validate_cfg
 
-from bontea.integrations._flat import LOG
+from bontea.integrations._step import LOG
 from bontea.integrations._tokens import TokenEstimator, registered_names
 
 WHERE = "trainer.algorithm.bontea"

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from bontea._errors import BonteaError
-from bontea.integrations._flat import LOG, FlatAdvantages
+from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations._settings import read_settings, section
 from bontea.integrations.frameworks import require_tested
 
@@ -29,10 +29,10 @@ WHERE = "bontea"
 BROADCAST = ("grpo", "gspo", "cispo")
 """Values of --advantage-estimator that put the reward on every token as it is."""
 
-_current: FlatAdvantages | None = None
+_current: AdvantageStep | None = None
 
 
-def prepare(args: Any) -> FlatAdvantages:
+def prepare(args: Any) -> AdvantageStep:
     """The estimator for slime's arguments; ValueError for what cannot work."""
     global _current
     settings = read_settings(section(args, "bontea"), where=WHERE)
@@ -48,7 +48,7 @@ def prepare(args: Any) -> FlatAdvantages:
         LOG.warning(
             "bontea: --normalize-advantages shifts and divides the advantages again; leave it off"
         )
-    _current = FlatAdvantages(settings, section(args, "n_samples_per_prompt"))
+    _current = AdvantageStep(settings, section(args, "n_samples_per_prompt"))
     return _current
 
 

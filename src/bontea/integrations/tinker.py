@@ -30,7 +30,7 @@ import tinker_cookbook
 import torch
 from tinker_cookbook.rl import train
 
-from bontea.integrations._flat import FlatAdvantages
+from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import read_settings
 
 WHERE = "install"
@@ -39,7 +39,7 @@ WHERE = "install"
 class Installed:
     """The estimator in use; `metrics` of the latest batch are logged as `best_of_n/...`."""
 
-    def __init__(self, flat: FlatAdvantages):
+    def __init__(self, flat: AdvantageStep):
         self._flat = flat
         self._known: dict[int, float] = {}  # id of a trajectory of a batch in work: its advantage
 
@@ -96,7 +96,7 @@ def install(estimator: Any = None, **settings: Any) -> Installed:
     """
     if estimator is not None:
         settings["estimator"] = estimator
-    installed = Installed(FlatAdvantages(read_settings(settings, where=WHERE)))
+    installed = Installed(AdvantageStep(read_settings(settings, where=WHERE)))
     for name in ("compute_advantages", "prepare_minibatch"):
         function = _original.get(name) or getattr(train, name, None)
         if function is None or "trajectory_groups_P" not in inspect.signature(function).parameters:

@@ -27,7 +27,7 @@ import torch
 from trinity.algorithm.advantage_fn import GroupAdvantage
 from trinity.common.experience import Experience, group_by
 
-from bontea.integrations._flat import FlatAdvantages
+from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import read_settings
 
 WHERE = "algorithm.advantage_fn_args"
@@ -41,7 +41,7 @@ class BestOfNAdvantage(GroupAdvantage):
     """
 
     def __init__(self, **settings: Any) -> None:
-        self._flat = FlatAdvantages(read_settings(settings, where=WHERE))
+        self._flat = AdvantageStep(read_settings(settings, where=WHERE))
 
     def process(self, exps: list[Experience]) -> tuple[list[Experience], dict[str, float]]:
         """Sets `advantages` and `returns` of every experience; the list stays in its order."""

@@ -26,7 +26,7 @@ require_tested("trl", ("1.16", "1.17"))  # experimental: it may change with any 
 
 from trl.experimental.async_grpo.async_rollout_worker import RolloutGroup, TrainingSequence
 
-from bontea.integrations._flat import LOG, FlatAdvantages
+from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations._settings import Settings, read_settings
 from bontea.integrations._trl_checks import require_picklable
 
@@ -43,7 +43,7 @@ class BestOfNLoop:
 
     def use(self, settings: Settings, groups: int) -> None:
         """ValueError for what cannot work."""
-        self._flat = FlatAdvantages(settings, self.num_generations)
+        self._flat = AdvantageStep(settings, self.num_generations)
         self._groups = groups
         self._waiting: list[tuple[RolloutGroup, list[list[Any]]]] = []
 
@@ -114,7 +114,7 @@ def attach(
             "GRPOTrainer use bontea.integrations.trl.attach"
         )
     args = trainer.args
-    FlatAdvantages(chosen, args.num_generations)
+    AdvantageStep(chosen, args.num_generations)
     if groups is None:
         samples = args.per_device_train_batch_size * args.gradient_accumulation_steps
         groups = max(1, samples * trainer.accelerator.num_processes // args.num_generations)

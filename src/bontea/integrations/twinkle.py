@@ -21,7 +21,7 @@ import torch
 from twinkle.advantage import Advantage
 
 from bontea.advantages import scale_advantages
-from bontea.integrations._flat import FlatAdvantages
+from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import SCALES, read_settings
 
 WHERE = "BestOfNAdvantage"
@@ -39,7 +39,7 @@ class BestOfNAdvantage(Advantage):
     ) -> None:
         if estimator is not None:
             settings["estimator"] = estimator
-        self._flat = FlatAdvantages(read_settings(settings, where=WHERE), num_generations)
+        self._flat = AdvantageStep(read_settings(settings, where=WHERE), num_generations)
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -29,7 +29,7 @@ except UntestedVersionError as error:
 import numpy as np
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
 
-from bontea.integrations._flat import FlatAdvantages
+from bontea.integrations._step import AdvantageStep
 from bontea.integrations._tokens import TokenEstimator, registered_names
 
 WHERE = "algorithm.bontea"
@@ -38,7 +38,7 @@ WHERE = "algorithm.bontea"
 class Estimator(TokenEstimator):
     """An entry of verl's registry."""
 
-    def prepare(self, config: Any, m: int | None = None) -> FlatAdvantages:
+    def prepare(self, config: Any, m: int | None = None) -> AdvantageStep:
         """UntestedVersionError at the first use, beside what the settings may raise."""
         if self._flat is None:
             require_tested("verl")

@@ -14,6 +14,7 @@ and is refused with it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from functools import lru_cache
 from types import ModuleType
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
-from bontea._errors import BonteaError
+from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.tails.calibrate import contrasts
 from bontea.tails.fit import line_weights
 from bontea.tails.normal import tail_size
@@ -35,7 +36,11 @@ ATOM = 0.4
 
 
 def choose_alpha(
-    rewards: Any, *, alphas: Sequence[float] = ALPHAS, tail: str = "normal"
+    rewards: Any,
+    *,
+    alphas: Sequence[float] = ALPHAS,
+    tail: str = "normal",
+    history: Any = None,
 ) -> float | None:
     """The largest of `alphas` whose tail keeps its promise on the batch, None if none does.
 
@@ -58,6 +63,9 @@ def choose_alpha(
         in the tail takes no part.
     tail
         A name of `bontea.tails.shapes`.
+    history : (Q, M'), optional
+        Rewards of earlier groups, which count like those of the batch. A trainer with few prompts a
+        step has hundreds of them, and every group is compared with its own tail alone.
 
     Raises ValueError for alpha outside (0, 1], an unknown tail, or infinite rewards. Ours.
 
@@ -80,8 +88,14 @@ def choose_alpha(
         tied = [xp.mean(xp.astype(best_first == w, r.dtype), axis=-1, keepdims=True) for w in worst]
         return xp.concat([best_first @ table, *tied], axis=-1)
 
-    table = to_numpy(per_group(rewards, kernel, per_rollout=False, missing=np.nan, in_blocks=True))
-    table = table.reshape(-1, 4 * len(alphas))
+    def statistics(r: Any) -> np.ndarray:
+        found = per_group(r, kernel, per_rollout=False, missing=np.nan, in_blocks=True)
+        return to_numpy(found).reshape(-1, 4 * len(alphas))
+
+    table = statistics(rewards)
+    if history is not None:
+        with contextlib.suppress(GroupTooSmallError):  # of earlier groups none was scorable
+            table = np.concatenate([table, statistics(history)])
     for index, alpha in enumerate(alphas):
         spread, *statistics = table[:, 3 * index : 3 * index + 3].T
         use = spread > 0  # False for NaN, of a group too small
