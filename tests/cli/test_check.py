@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
+from bontea.cli.probes import PROBES
 
 from bontea.cli import main
-from bontea.cli.probes import PROBES
 from bontea.integrations.frameworks import FRAMEWORKS
 
 

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from bontea.cli.probes.swift import toy_job
 from swift.pipelines.train.rlhf import SwiftRLHF
 from swift.rewards import ORM, orms
 from tests.integrations.batches import core
 
-from bontea.cli.probes.swift import toy_job
 from bontea.demo import training_prompts
 
 M, OWN = 8, 12

@@ -7,10 +7,10 @@ import warnings
 
 import numpy as np
 import pytest
+from bontea.integrations._flat import FlatAdvantages, codes
 
 import bontea
 from bontea import ADVANTAGES, GroupTooSmallError
-from bontea.integrations._flat import FlatAdvantages, codes
 from bontea.integrations._settings import Settings, read_settings
 
 RNG = np.random.default_rng

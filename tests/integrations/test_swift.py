@@ -15,6 +15,8 @@ import pytest
 pytest.importorskip("swift.rlhf_trainers", reason="not installed: .ci/adapters swift")
 
 import torch
+from bontea.cli.probes.swift import settings as read_job
+from bontea.cli.probes.swift import toy_job
 from swift.pipelines.train.rlhf import SwiftRLHF
 from swift.rewards import ORM, orms
 from swift.rl_core.data import GRPOSample
@@ -31,8 +33,6 @@ from tests.integrations.batches import (
 
 import bontea.integrations.swift as adapter
 from bontea.cli import main
-from bontea.cli.probes.swift import settings as read_job
-from bontea.cli.probes.swift import toy_job
 from bontea.demo import training_prompts
 
 PLUGIN = EXAMPLES / "swift" / "plugin.py"

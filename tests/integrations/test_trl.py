@@ -19,14 +19,14 @@ torch = pytest.importorskip("torch")
 trl = pytest.importorskip("trl")
 
 import transformers  # noqa: E402
+from bontea.integrations._params import estimator_call  # noqa: E402
+from bontea.integrations._trl_state import BestOfN  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from tests.integrations.batches import check_other_versions  # noqa: E402
 from tests.tiny import word_tokenizer  # noqa: E402
 
 import bontea  # noqa: E402
 from bontea.integrations import trl as adapter  # noqa: E402
-from bontea.integrations._params import estimator_call  # noqa: E402
-from bontea.integrations._trl_state import BestOfN  # noqa: E402
 from bontea.integrations.trl import (  # noqa: E402
     BestOfNConfig,
     BestOfNMixin,

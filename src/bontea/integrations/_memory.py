@@ -1,4 +1,4 @@
-"""The rewards of the latest groups of a run: the few groups of one batch say little about a tail."""
+"""The rewards of the latest groups of a run, because those of one batch say little about a tail."""
 
 from __future__ import annotations
 

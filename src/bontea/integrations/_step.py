@@ -275,7 +275,12 @@ class AdvantageStep:
                 "are zeros and nothing is learned from it",
             )
         if not training:
-            if m != self.m and m and "eval" not in self._said and not self._spec.fits(m, self._asarray):
+            if (
+                m != self.m
+                and m
+                and "eval" not in self._said
+                and not self._spec.fits(m, self._asarray)
+            ):
                 self._say_once(
                     "eval",
                     f"num_generations_eval={m} is too few rollouts for {name} (training has "

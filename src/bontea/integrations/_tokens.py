@@ -10,8 +10,8 @@ import torch
 
 from bontea._errors import BonteaError
 from bontea.advantages import ADVANTAGES
-from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import read_settings, section
+from bontea.integrations._step import AdvantageStep
 
 PREFIX = "bontea_"
 

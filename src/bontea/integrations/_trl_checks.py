@@ -53,10 +53,10 @@ def require_picklable(estimator: Any) -> None:
     try:
         pickle.dumps(estimator)
     except Exception as error:
+        name = EstimatorSpec.of(estimator).name
         raise BonteaError(
-            f"estimator {EstimatorSpec.of(estimator).name} cannot be saved, and args are saved with every "
-            f"checkpoint ({error}): define it at the top level of a module, or pass "
-            "'module:function'"
+            f"estimator {name} cannot be saved, and args are saved with every checkpoint "
+            f"({error}): define it at the top level of a module, or pass 'module:function'"
         ) from None
 
 

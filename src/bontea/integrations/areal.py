@@ -34,8 +34,8 @@ from areal.trainer.ppo.actor import PPOActor
 from areal.trainer.rl_trainer import PPOTrainer
 from areal.utils import stats_tracker
 
-from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations._settings import read_settings
+from bontea.integrations._step import LOG, AdvantageStep
 
 WHERE = "actor.bontea"
 

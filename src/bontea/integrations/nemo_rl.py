@@ -28,8 +28,8 @@ import numpy as np
 import torch
 from nemo_rl.algorithms.advantage_estimator import GRPOAdvantageEstimator
 
-from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import read_settings, section
+from bontea.integrations._step import AdvantageStep
 
 WHERE = "grpo.adv_estimator.bontea"
 

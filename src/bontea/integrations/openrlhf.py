@@ -31,8 +31,8 @@ import torch
 from openrlhf.trainer import ppo_trainer
 from openrlhf.trainer.ppo_utils import experience_maker
 
-from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations._settings import VARIABLE, read_settings
+from bontea.integrations._step import LOG, AdvantageStep
 
 WHERE = "settings"
 COMMAND = "openrlhf.cli.train_ppo_ray"

@@ -29,8 +29,8 @@ from prime_rl.orchestrator import algo
 from prime_rl.orchestrator.algo import Algorithm, assign_advantages
 from prime_rl.orchestrator.algo.base import iter_trainable_traces
 
-from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import VARIABLE, Settings, as_dict, read_settings
+from bontea.integrations._step import AdvantageStep
 
 NAME = "max_rl"
 """The algorithm that ours takes the place of."""

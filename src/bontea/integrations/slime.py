@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 from bontea._errors import BonteaError
-from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations._settings import read_settings, section
+from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations.frameworks import require_tested
 
 require_tested("slime")

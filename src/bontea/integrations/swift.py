@@ -33,8 +33,8 @@ import torch
 from accelerate.utils import gather_object
 from swift.trainers import TrainerFactory
 
-from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import read_settings
+from bontea.integrations._step import AdvantageStep
 
 WHERE = "settings"
 PATH = f"{__name__}.BestOfNGRPOTrainer"

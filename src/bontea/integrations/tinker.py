@@ -30,8 +30,8 @@ import tinker_cookbook
 import torch
 from tinker_cookbook.rl import train
 
-from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import read_settings
+from bontea.integrations._step import AdvantageStep
 
 WHERE = "install"
 

@@ -27,8 +27,8 @@ import torch
 from trinity.algorithm.advantage_fn import GroupAdvantage
 from trinity.common.experience import Experience, group_by
 
-from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import read_settings
+from bontea.integrations._step import AdvantageStep
 
 WHERE = "algorithm.advantage_fn_args"
 

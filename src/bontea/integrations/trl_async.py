@@ -26,8 +26,8 @@ require_tested("trl", ("1.16", "1.17"))  # experimental: it may change with any 
 
 from trl.experimental.async_grpo.async_rollout_worker import RolloutGroup, TrainingSequence
 
-from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations._settings import Settings, read_settings
+from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations._trl_checks import require_picklable
 
 WHERE = "attach"

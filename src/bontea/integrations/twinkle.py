@@ -21,8 +21,8 @@ import torch
 from twinkle.advantage import Advantage
 
 from bontea.advantages import scale_advantages
-from bontea.integrations._step import AdvantageStep
 from bontea.integrations._settings import SCALES, read_settings
+from bontea.integrations._step import AdvantageStep
 
 WHERE = "BestOfNAdvantage"
 

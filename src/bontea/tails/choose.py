@@ -88,14 +88,14 @@ def choose_alpha(
         tied = [xp.mean(xp.astype(best_first == w, r.dtype), axis=-1, keepdims=True) for w in worst]
         return xp.concat([best_first @ table, *tied], axis=-1)
 
-    def statistics(r: Any) -> np.ndarray:
+    def table_of(r: Any) -> np.ndarray:
         found = per_group(r, kernel, per_rollout=False, missing=np.nan, in_blocks=True)
         return to_numpy(found).reshape(-1, 4 * len(alphas))
 
-    table = statistics(rewards)
+    table = table_of(rewards)
     if history is not None:
         with contextlib.suppress(GroupTooSmallError):  # of earlier groups none was scorable
-            table = np.concatenate([table, statistics(history)])
+            table = np.concatenate([table, table_of(history)])
     for index, alpha in enumerate(alphas):
         spread, *statistics = table[:, 3 * index : 3 * index + 3].T
         use = spread > 0  # False for NaN, of a group too small

@@ -1,4 +1,4 @@
-"""What several probes need."""
+"""What the probes of several frameworks need."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TOKENS = 4
 
 def python_settings(arguments: list[str]) -> str:
     """`estimator=tea n=128 num_generations=16`, for frameworks that are set up in Python."""
-    from bontea.integrations._flat import FlatAdvantages
     from bontea.integrations._settings import plain, read_settings
+    from bontea.integrations._step import AdvantageStep
 
     given = {}
     for argument in arguments:
@@ -25,7 +25,7 @@ def python_settings(arguments: list[str]) -> str:
         given[key] = plain(value)
     m = given.pop("num_generations", None)
     settings = read_settings(given, where="settings")
-    FlatAdvantages(settings, m)
+    AdvantageStep(settings, m)
     return str(settings)
 
 
@@ -48,6 +48,18 @@ def on_tokens(rewards: np.ndarray) -> Any:
     tokens = torch.zeros(len(rewards), TOKENS)
     tokens[:, -1] = torch.tensor(rewards).float()
     return tokens, torch.ones(len(rewards), TOKENS, dtype=torch.long)
+
+
+def registered(estimator: str) -> tuple[str, dict[str, str]]:
+    """Its name in the registries of verl and SkyRL, and the setting that says the rest."""
+    from bontea.advantages import ADVANTAGES
+    from bontea.integrations._tokens import PREFIX
+
+    return (
+        (PREFIX + estimator, {})
+        if estimator in ADVANTAGES
+        else ("bontea", {"estimator": estimator})
+    )
 
 
 def nearest(name: str) -> str:
