@@ -22,13 +22,13 @@ STUBS = str(stubs(Path(__file__).parents[2] / "build" / "openrlhf-stubs"))
 sys.path.append(STUBS)
 
 import torch
-from bontea.cli.probes.openrlhf import maker
 from openrlhf.trainer.ppo_utils import experience_maker
 from openrlhf.trainer.ppo_utils.length_penalty import apply_length_penalties
 
 import bontea.integrations.openrlhf as adapter
 from bontea.cli import main
 from bontea.demo import policy_folder, training_prompts
+from bontea.integrations.frameworks.openrlhf import maker
 
 M = 16
 

@@ -191,7 +191,7 @@ def test_small_groups_after_the_first(settings):
         episodes = [episode(r, "g") for r in few]
         asyncio.run(algorithm.finalize_group(episodes))
         assert all(e.traces[0].nodes[1].advantages == [0.0, 0.0] for e in episodes)
-        assert algorithm.flat.metrics[counted] == len(few)
+        assert algorithm._best_of_n.metrics[counted] == len(few)
 
 
 @pytest.mark.parametrize(

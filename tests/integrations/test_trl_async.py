@@ -193,8 +193,8 @@ def test_rows_and_rewards_that_are_missing(tokenizer):
     assert expected[3] == 0
     assert [s.advantage for s in samples if s.group_id == 1] == [0.0] * M
     assert all(len(s.input_ids) == 2 for s in samples)
-    assert made._flat.metrics["zeroed_unscorable"] == 1 + M - 1
-    assert made._flat.metrics["zeroed_alone"] == 1
+    assert made._best_of_n.metrics["zeroed_unscorable"] == 1 + M - 1
+    assert made._best_of_n.metrics["zeroed_alone"] == 1
     pushed = [made._metrics_queue.get() for _ in range(made._metrics_queue.qsize())]
     (ours,) = [p for p in pushed if "best_of_n/zeroed_alone" in p]
     assert ours["best_of_n/groups"] == 2

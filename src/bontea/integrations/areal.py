@@ -80,7 +80,7 @@ class BestOfNActor(PPOActor):
 
     def __init__(self, config: PPOActorConfig, engine: Any):
         super().__init__(config, engine)
-        self.flat = prepare(config)
+        self._best_of_n = prepare(config)
         self.reward_bias, self.reward_scaling, self.reward_clip = 0.0, 1.0, float("inf")
         self.reward_norm = None
 
@@ -90,13 +90,13 @@ class BestOfNActor(PPOActor):
         shares = _gathered([r.float().cpu().numpy() for r in rewards], self.engine)
         groups = [group for share in shares for group in share]
         sizes = [len(group) for group in groups]
-        flat = self.flat(
+        advantages = self._best_of_n(
             np.concatenate(groups) if groups else [], np.repeat(np.arange(len(groups)), sizes)
         )
         ends = np.cumsum(sizes)
         first = sum(len(share) for share in shares[: _rank(self.engine)])
-        mine = np.split(flat, ends[:-1])[first : first + len(data)] if groups else []
-        stats_tracker.scalar(**{f"best_of_n/{k}": v for k, v in self.flat.metrics.items()})
+        mine = np.split(advantages, ends[:-1])[first : first + len(data)] if groups else []
+        stats_tracker.scalar(**{f"best_of_n/{k}": v for k, v in self._best_of_n.metrics.items()})
         out = super().compute_advantages(
             [
                 {**group, "rewards": torch.as_tensor(a, dtype=torch.float32).to(r.device)}

@@ -54,12 +54,12 @@ class BestOfNAlgorithm(Algorithm):
 
     def __init__(self, config: Any, policy_pool: Any):
         super().__init__(config, policy_pool)
-        self.flat = AdvantageStep(settings_of())
+        self._best_of_n = AdvantageStep(settings_of())
 
     async def score_group(self, episodes: list[Any]) -> None:
         """An advantage for every trace that can be trained on."""
         traces = [trace for _, trace in iter_trainable_traces(episodes)]
-        advantages = self.flat([trace.reward for trace in traces], [0] * len(traces))
+        advantages = self._best_of_n([trace.reward for trace in traces], [0] * len(traces))
         for trace, advantage in zip(traces, advantages.tolist(), strict=True):
             assign_advantages(trace, advantage)
 

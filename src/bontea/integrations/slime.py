@@ -57,14 +57,14 @@ def post_process_rewards(args: Any, samples: list[Any]) -> tuple[list[float], li
 
     A reward of None is unscorable: 0 among the raw rewards, which slime averages for its log.
     """
-    flat = prepare(args)
+    step = prepare(args)
     rewards = [sample.get_reward_value(args) for sample in samples]
     if any(sample.group_index is None for sample in samples):
         raise BonteaError(
             "a sample has no group_index, so its prompt is unknown: rollout functions must keep "
             "the one that slime's data source sets"
         )
-    advantages = flat(
+    advantages = step(
         rewards,
         [sample.group_index for sample in samples],
         rollouts=[

@@ -43,7 +43,7 @@ class BestOfNLoop:
 
     def use(self, settings: Settings, groups: int) -> None:
         """ValueError for what cannot work."""
-        self._flat = AdvantageStep(settings, self.num_generations)
+        self._best_of_n = AdvantageStep(settings, self.num_generations)
         self._groups = groups
         self._waiting: list[tuple[RolloutGroup, list[list[Any]]]] = []
 
@@ -66,10 +66,10 @@ class BestOfNLoop:
         rollouts = [samples for _, per_rollout in batch for samples in per_rollout]
         rewards = [samples[0].metrics["reward"] for samples in rollouts]  # NaN: unscorable
         ids = [samples[0].group_id for samples in rollouts]
-        for samples, advantage in zip(rollouts, self._flat(rewards, ids), strict=True):
+        for samples, advantage in zip(rollouts, self._best_of_n(rewards, ids), strict=True):
             for sample in samples:
                 sample.advantage = float(advantage)
-        self._push_metrics({f"best_of_n/{k}": float(v) for k, v in self._flat.metrics.items()})
+        self._push_metrics({f"best_of_n/{k}": float(v) for k, v in self._best_of_n.metrics.items()})
         return [
             sample
             for sent, per_rollout in batch

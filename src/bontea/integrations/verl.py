@@ -40,7 +40,7 @@ class Estimator(TokenEstimator):
 
     def prepare(self, config: Any, m: int | None = None) -> AdvantageStep:
         """UntestedVersionError at the first use, beside what the settings may raise."""
-        if self._flat is None:
+        if self._best_of_n is None:
             require_tested("verl")
         return super().prepare(config, m)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from bontea._errors import BonteaError
 
 TOKENS = 4
+_SEEDS = itertools.count(1)
 
 
 def python_settings(arguments: list[str]) -> str:
@@ -50,16 +52,19 @@ def on_tokens(rewards: np.ndarray) -> Any:
     return tokens, torch.ones(len(rewards), TOKENS, dtype=torch.long)
 
 
-def registered(estimator: str) -> tuple[str, dict[str, str]]:
-    """Its name in the registries of verl and SkyRL, and the setting that says the rest."""
+def settings_for(estimator: str, n: float) -> dict[str, Any]:
+    """Settings of a probe. No two are equal: an adapter that goes on with what it has for equal
+    ones would remember the groups of another probe."""
+    return {"estimator": estimator, "n": n, "scale": "none", "seed": next(_SEEDS)}
+
+
+def registered(estimator: str) -> str:
+    """A name in the registries of verl and SkyRL that takes this estimator, or leaves it to the
+    settings."""
     from bontea.advantages import ADVANTAGES
     from bontea.integrations._tokens import PREFIX
 
-    return (
-        (PREFIX + estimator, {})
-        if estimator in ADVANTAGES
-        else ("bontea", {"estimator": estimator})
-    )
+    return PREFIX + estimator if estimator in ADVANTAGES else "bontea"
 
 
 def nearest(name: str) -> str:

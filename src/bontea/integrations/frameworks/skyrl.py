@@ -6,7 +6,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea.integrations.frameworks.framework import Framework, Probed
-from bontea.integrations.frameworks.probing import nearest, on_tokens, registered
+from bontea.integrations.frameworks.probing import nearest, on_tokens, registered, settings_for
 
 
 def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Probed:
@@ -14,13 +14,14 @@ def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Pro
 
     import bontea.integrations.skyrl as adapter
 
-    name, more = registered(estimator)
+    name = registered(estimator)
     cfg = adapter.read_config(
         [
             f"trainer.algorithm.advantage_estimator={name}",
-            *(f"trainer.algorithm.bontea.{key}={value}" for key, value in more.items()),
-            f"trainer.algorithm.bontea.n={n}",
-            "trainer.algorithm.bontea.scale=none",
+            *(
+                f"trainer.algorithm.bontea.{key}={value}"
+                for key, value in settings_for(estimator, n).items()
+            ),
             "generator.n_samples_per_prompt=16",
         ]
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea.integrations.frameworks.framework import Framework, Probed
-from bontea.integrations.frameworks.probing import yaml_file
+from bontea.integrations.frameworks.probing import settings_for, yaml_file
 
 
 def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Probed:
@@ -26,7 +26,7 @@ def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Pro
         normalize_advantages=False,
         n_samples_per_prompt=16,
         reward_key=None,
-        bontea={"estimator": estimator, "n": n, "scale": "none"},
+        bontea=settings_for(estimator, n),
     )
     _, advantages = function(args, samples)
     return Probed(np.array(advantages), "slime.utils.misc.load_function, on its samples", "found")

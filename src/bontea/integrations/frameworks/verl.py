@@ -6,7 +6,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea.integrations.frameworks.framework import Framework, Probed
-from bontea.integrations.frameworks.probing import nearest, on_tokens, registered
+from bontea.integrations.frameworks.probing import nearest, on_tokens, registered, settings_for
 
 
 def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Probed:
@@ -16,7 +16,7 @@ def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Pro
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
     from verl.trainer.ppo.ray_trainer import compute_advantage
 
-    name, more = registered(estimator)
+    name = registered(estimator)
     loaded = name in ADV_ESTIMATOR_REGISTRY  # by verl, before we import ours
     import bontea.integrations.verl  # noqa: F401
 
@@ -25,7 +25,7 @@ def probe(rewards: np.ndarray, ids: np.ndarray, estimator: str, n: float) -> Pro
         tensors={"token_level_rewards": tokens, "response_mask": mask},
         non_tensors={"uid": ids.astype(object)},
     )
-    config = OmegaConf.create({"bontea": {"n": n, "scale": "none", **more}})
+    config = OmegaConf.create({"bontea": settings_for(estimator, n)})
     out = compute_advantage(data, name, config=config)
     how = (
         "verl loaded the module by itself (entry point or VERL_USE_EXTERNAL_MODULES)"
