@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import logging
 import warnings
 
@@ -182,6 +183,82 @@ def test_random_estimators_repeat_by_seed_and_differ_by_batch():
     assert np.array_equal(first, again)
     assert not np.allclose(first, second)
     assert not np.allclose(first, other)
+
+
+# Memory
+
+
+def remembering(rewards, *, history=None):
+    """The advantage is how many groups came before."""
+    return np.zeros_like(rewards) + (0 if history is None else len(history))
+
+
+def test_estimators_with_a_history_get_the_groups_before():
+    run = AdvantageStep(raw(remembering))
+    seen = [run(*batch(sizes=(4, 4, 2)))[0] for _ in range(4)]
+    assert seen == [0, 3, 6, 9]
+    assert run(*batch(sizes=(4, 4)), training=False)[0] == 0
+    assert run(*batch(sizes=(4, 4)))[0] == 12  # evaluation neither uses nor fills it
+    for _ in range(200):
+        last = run(*batch(sizes=(4, 4)))[0]
+    assert last == 256  # and it forgets
+
+
+def test_adaptive_tea_decides_on_the_groups_before_as_well():
+    """Two prompts say nothing; after a hundred it is known that there is a tail."""
+    run = AdvantageStep(raw("adaptive_tea"))
+    history = np.zeros((0, 16))
+    for seed in range(60):
+        rewards, ids = batch(sizes=(16, 16), seed=seed)
+        got = run(rewards, ids)
+        given = history if len(history) else None
+        expected = bontea.advantages_for(rewards, ids, "adaptive_tea", n=128, history=given)
+        np.testing.assert_array_equal(got, expected)
+        history = np.concatenate([history, [rewards[ids == "p0"], rewards[ids == "p1"]]])
+    assert run.metrics["supported_tail"] == 0.75
+    np.testing.assert_array_equal(
+        got, bontea.advantages_for(rewards, ids, "linear_tea", n=128, alpha=0.75)
+    )
+
+
+def test_a_step_goes_on_from_its_state():
+    """Through JSON, as a checkpoint has it: the memory, the random orders, what was said."""
+
+    def steps(run, numbers):
+        out = []
+        for seed in numbers:
+            rewards, ids = batch(sizes=(16, 12, 16), seed=seed)
+            out += [run(np.where(rewards < -1.5, np.nan, rewards), ids), run.metrics]
+        return out
+
+    for name in ("adaptive_tea", "prefix_tea"):
+        unbroken = AdvantageStep(raw(name))
+        expected = steps(unbroken, range(8))
+        first, second = AdvantageStep(raw(name)), AdvantageStep(raw(name))
+        steps(first, range(5))
+        second.load_state(json.loads(json.dumps(first.state())))
+        for got, want in zip(steps(second, range(5, 8)), expected[10:], strict=True):
+            np.testing.assert_equal(got, want)
+        assert second.state() == unbroken.state()
+
+
+def test_every_adapter_logs_the_same_names():
+    rewards, ids = batch(sizes=(16, 16, 16))
+    of_flat = step(tea(), rewards, ids)[1]
+    whole = AdvantageStep(tea(), 16, whole_groups=True)
+    whole(rewards, ids)
+    assert set(whole.metrics) == set(of_flat) >= {"max_seen", "max_predicted", "tail_z"}
+    assert of_flat["tail_z"] == pytest.approx(
+        bontea.check_tail(rewards[np.argsort(ids, kind="stable")].reshape(3, 16)).z
+    )
+
+
+def test_a_tail_that_fails_is_said_once(caplog):
+    run, rng = AdvantageStep(tea()), RNG(0)
+    with caplog.at_level(logging.WARNING, logger="bontea"):
+        for _ in range(6):
+            run(np.minimum(rng.normal(size=800), 0.8), np.arange(800) // 16)
+    assert sum("extrapolates that tail" in record.getMessage() for record in caplog.records) == 1
 
 
 @dataclasses.dataclass

@@ -314,10 +314,12 @@ def test_attach_to_rloo(model_dir, tmp_path):
 # The same run twice
 
 
-def test_resumed_run_is_the_unbroken_run(model_dir, tmp_path):
-    """Two generation batches in a step, and an estimator that draws random orders."""
+@pytest.mark.parametrize("estimator", ["prefix_tea", "adaptive_tea"])
+def test_resumed_run_is_the_unbroken_run(estimator, model_dir, tmp_path):
+    """Two generation batches in a step; an estimator that draws random orders, and one that looks
+    at earlier groups."""
     common = {
-        "estimator": "prefix_tea", "per_device_train_batch_size": 16, "max_steps": 3,
+        "estimator": estimator, "per_device_train_batch_size": 16, "max_steps": 3,
         "gradient_accumulation_steps": 2, "steps_per_generation": 1, "save_strategy": "steps",
         "save_steps": 1,
     }  # fmt: skip
@@ -333,7 +335,33 @@ def test_resumed_run_is_the_unbroken_run(model_dir, tmp_path):
     assert same(resumed.used, unbroken.used[2:])
     assert same(weights(unbroken), weights(resumed))
     saved = torch.load(tmp_path / "a" / "checkpoint-3" / "training_args.bin", weights_only=False)
-    assert (saved.estimator, saved.deploy_n) == ("prefix_tea", 128)
+    assert (saved.estimator, saved.deploy_n) == (estimator, 128)
+    # It remembers the groups of the whole run; without that file, those since the checkpoint.
+    assert resumed._best_of_n.state() == unbroken._best_of_n.state()
+    assert len(resumed._best_of_n.memory.rewards()) == 6
+    (tmp_path / "a" / "checkpoint-1" / adapter.MEMORY_FILE).unlink()
+    forgetful = Spied(model_dir, score, settings(tmp_path / "a", **common), PROMPTS)
+    forgetful.train(resume_from_checkpoint=str(tmp_path / "a" / "checkpoint-1"))
+    assert len(forgetful._best_of_n.memory.rewards()) == 4
+
+
+def test_memory_of_an_attached_trainer(model_dir, tmp_path):
+    args = settings(tmp_path, cls=trl.GRPOConfig, save_strategy="steps", save_steps=2)
+    trainer = attach(trl.GRPOTrainer(model_dir, score, args, PROMPTS))
+    trainer.train()
+    again = attach(trl.GRPOTrainer(model_dir, score, args, PROMPTS))
+    args.max_steps = 3
+    again.train(resume_from_checkpoint=True)
+    assert len(trainer._best_of_n.memory.rewards()) == 4
+    assert len(again._best_of_n.memory.rewards()) == 6
+
+
+def test_evaluation_leaves_the_memory_alone(model_dir, tmp_path):
+    args = settings(tmp_path, max_steps=1, eval_strategy="steps", eval_steps=1,
+                    per_device_eval_batch_size=64)  # fmt: skip
+    trainer = train(model_dir, args, eval_dataset=PROMPTS)
+    assert len(trainer.used) > 1
+    assert len(trainer._best_of_n.memory.rewards()) == 2
 
 
 def test_random_orders_depend_on_seed_step_and_repeat():
