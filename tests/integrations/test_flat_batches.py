@@ -43,7 +43,7 @@ def test_is_the_core_function(name):
         rewards = (rewards > 0).astype(float)
     params = {"k": 4} if name in ("max_at_k", "pkpo", "pkpo_loo", "pass_at_k") else {}
     got, metrics = step(raw(name, params=params), rewards, ids)
-    offered = {"n": 128, "alpha": 0.25}
+    offered = {"n": 128, "alpha": 0.25, "history": np.zeros((0, 16))}
     code = ADVANTAGES[name].__code__
     accepted = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     params |= {key: value for key, value in offered.items() if key in accepted}
@@ -189,19 +189,24 @@ def test_random_estimators_repeat_by_seed_and_differ_by_batch():
 
 
 def remembering(rewards, *, history=None):
-    """The advantage is how many groups came before."""
-    return np.zeros_like(rewards) + (0 if history is None else len(history))
+    """The advantage is how many groups came before, -1 where that is not said."""
+    return np.zeros_like(rewards) + (-1 if history is None else len(history))
 
 
 def test_estimators_with_a_history_get_the_groups_before():
     run = AdvantageStep(raw(remembering))
     seen = [run(*batch(sizes=(4, 4, 2)))[0] for _ in range(4)]
     assert seen == [0, 3, 6, 9]
-    assert run(*batch(sizes=(4, 4)), training=False)[0] == 0
+    assert run(*batch(sizes=(4, 4)), training=False)[0] == -1
     assert run(*batch(sizes=(4, 4)))[0] == 12  # evaluation neither uses nor fills it
     for _ in range(200):
         last = run(*batch(sizes=(4, 4)))[0]
     assert last == 256  # and it forgets
+    for _ in range(4):
+        last = run(*batch(sizes=(4,) * 100))[0]
+    assert last == 200  # in whole batches
+    run(*batch(sizes=(4,) * 300))
+    assert run(*batch(sizes=(4,) * 300))[0] == 0
 
 
 def test_adaptive_tea_decides_on_the_groups_before_as_well():
@@ -211,9 +216,9 @@ def test_adaptive_tea_decides_on_the_groups_before_as_well():
     for seed in range(60):
         rewards, ids = batch(sizes=(16, 16), seed=seed)
         got = run(rewards, ids)
-        given = history if len(history) else None
-        expected = bontea.advantages_for(rewards, ids, "adaptive_tea", n=128, history=given)
+        expected = bontea.advantages_for(rewards, ids, "adaptive_tea", n=128, history=history)
         np.testing.assert_array_equal(got, expected)
+        assert run.metrics["supported_tail"] <= (0.25 if len(history) < 62 else 0.75)
         history = np.concatenate([history, [rewards[ids == "p0"], rewards[ids == "p1"]]])
     assert run.metrics["supported_tail"] == 0.75
     np.testing.assert_array_equal(

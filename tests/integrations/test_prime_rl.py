@@ -273,7 +273,7 @@ def test_the_example_is_a_config_of_prime_rl():
     found = tomllib.loads((EXAMPLES / "prime_rl" / "rl.toml").read_text())
     config = OrchestratorConfig.model_validate(found["orchestrator"])
     assert [source.algo.type for source in config.train.source] == ["max_rl"]
-    assert json.loads(config.env_vars["BONTEA"])["estimator"] == "tea"
+    assert json.loads(config.env_vars["BONTEA"])["estimator"] == "adaptive_tea"
 
 
 def test_another_version(monkeypatch, tmp_path):

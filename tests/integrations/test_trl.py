@@ -338,11 +338,11 @@ def test_resumed_run_is_the_unbroken_run(estimator, model_dir, tmp_path):
     assert (saved.estimator, saved.deploy_n) == (estimator, 128)
     # It remembers the groups of the whole run; without that file, those since the checkpoint.
     assert resumed._best_of_n.state() == unbroken._best_of_n.state()
-    assert len(resumed._best_of_n.memory.rewards()) == 6
+    assert len(resumed._best_of_n.memory.history(16)) == 6
     (tmp_path / "a" / "checkpoint-1" / adapter.MEMORY_FILE).unlink()
     forgetful = Spied(model_dir, score, settings(tmp_path / "a", **common), PROMPTS)
     forgetful.train(resume_from_checkpoint=str(tmp_path / "a" / "checkpoint-1"))
-    assert len(forgetful._best_of_n.memory.rewards()) == 4
+    assert len(forgetful._best_of_n.memory.history(16)) == 4
 
 
 def test_memory_of_an_attached_trainer(model_dir, tmp_path):
@@ -352,8 +352,8 @@ def test_memory_of_an_attached_trainer(model_dir, tmp_path):
     again = attach(trl.GRPOTrainer(model_dir, score, args, PROMPTS))
     args.max_steps = 3
     again.train(resume_from_checkpoint=True)
-    assert len(trainer._best_of_n.memory.rewards()) == 4
-    assert len(again._best_of_n.memory.rewards()) == 6
+    assert len(trainer._best_of_n.memory.history(16)) == 4
+    assert len(again._best_of_n.memory.history(16)) == 6
 
 
 def test_evaluation_leaves_the_memory_alone(model_dir, tmp_path):
@@ -361,7 +361,7 @@ def test_evaluation_leaves_the_memory_alone(model_dir, tmp_path):
                     per_device_eval_batch_size=64)  # fmt: skip
     trainer = train(model_dir, args, eval_dataset=PROMPTS)
     assert len(trainer.used) > 1
-    assert len(trainer._best_of_n.memory.rewards()) == 2
+    assert len(trainer._best_of_n.memory.history(16)) == 2
 
 
 def test_random_orders_depend_on_seed_step_and_repeat():

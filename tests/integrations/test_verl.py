@@ -76,7 +76,7 @@ def test_dispatch_of_every_estimator(name):
     data = compute_advantage(
         data_of(uids, rewards), f"bontea_{name}", config=config(n=12, **params, **random)
     )
-    given = {"n": 12, "k": 6, **params} | random
+    given = {"n": 12, "k": 6, "history": np.zeros((0, 16)), **params} | random
     takes = bontea.advantages.EstimatorSpec.of(name).takes
     expected = core(rewards, uids, name, **{k: v for k, v in given.items() if takes(k)})
     assert np.abs(expected).max() > 0.01

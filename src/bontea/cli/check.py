@@ -24,7 +24,7 @@ from bontea.integrations.frameworks import FRAMEWORKS, OVERRIDE, Framework
 EXAMPLES = """examples:
   bontea check verl
       import verl, run a batch through its dispatch, say what to set and what to leave off
-  bontea check verl algorithm.adv_estimator=bontea_tea +algorithm.bontea.n=128 \\
+  bontea check verl algorithm.adv_estimator=bontea_adaptive_tea +algorithm.bontea.n=128 \\
           actor_rollout_ref.rollout.n=16
       the same, and the settings of a job: put it before the launch command, with the same "$@"
   bontea check trinity config.yaml
@@ -78,14 +78,16 @@ def run(args: argparse.Namespace) -> int:
 def check(framework: Framework, estimator: str | None, settings: list[str]) -> dict[str, Any]:
     """What was found, as `--json` prints it."""
     estimator = str(estimator or framework.estimator)
-    expected_by = EstimatorSpec.of(estimator).bind(n=N, m=max(SIZES))
+    spec = EstimatorSpec.of(estimator).bind(n=N, m=max(SIZES))
+    # As in the first batch of a run, which has no groups before it.
+    first: dict[str, Any] = {"history": np.zeros((0, max(SIZES)))} if spec.takes("history") else {}
     rng = np.random.default_rng(0)
     ids = np.repeat([f"prompt {i}" for i in range(len(SIZES))], SIZES)
     ids = ids[rng.permutation(len(ids))]
     rewards = rng.normal(size=len(ids)).astype(np.float32).astype(float)
     with contextlib.redirect_stdout(sys.stderr):  # trainers print
         probed = framework.probe(rewards, ids, estimator, N)
-    expected = advantages_for(rewards, ids, expected_by)
+    expected = advantages_for(rewards, ids, spec, **first)
     error = float(np.abs(probed.advantages - expected).max() / np.abs(expected).max())
     with contextlib.redirect_stdout(sys.stderr):
         as_read = framework.settings(settings) if settings else None

@@ -15,7 +15,7 @@ GROUPS = 256
 
 
 class Memory:
-    """The rewards of the latest batches that have `groups` groups between them.
+    """The latest batches that have `groups` groups between them.
 
     The policy moves while they are collected, but every group is compared with its own tail alone,
     so they may be pooled.
@@ -23,7 +23,7 @@ class Memory:
     >>> memory, rng = Memory(), np.random.default_rng(0)
     >>> for _ in range(40):
     ...     memory.add(rng.normal(size=(16, 16)))
-    >>> memory.rewards().shape, memory.check(alpha=0.25).groups
+    >>> memory.history(16).shape, memory.check(alpha=0.25).groups
     ((256, 16), 256)
     """
 
@@ -37,24 +37,22 @@ class Memory:
         while sum(map(len, self._batches)) - len(self._batches[0]) >= self.groups:
             self._batches.popleft()
 
-    def rewards(self) -> np.ndarray | None:
-        """All of them, `(Q, M')` with NaN at the ends of smaller groups; None before the first."""
-        if not self._batches:
-            return None
-        m = max(batch.shape[-1] for batch in self._batches)
-        same_width = [
-            np.pad(batch, ((0, 0), (0, m - batch.shape[-1])), constant_values=np.nan)
-            for batch in self._batches
-        ]
-        return np.concatenate(same_width)
+    def history(self, m: int) -> np.ndarray:
+        """Earlier groups for an estimator, `(Q, M')`: at most `groups` of them, in whole batches.
+
+        NaN is at the ends of smaller groups; before the first batch it is `(0, m)`.
+        """
+        batches = list(self._batches)
+        while sum(map(len, batches)) > self.groups:
+            del batches[0]
+        return _stacked(batches) if batches else np.zeros((0, m))
 
     def check(self, alpha: float) -> TailCheck | None:
         """`check_tail`, or None where no group can be checked (too small, or all equal)."""
-        rewards = self.rewards()
-        if rewards is None:
+        if not self._batches:
             return None
         try:
-            check = check_tail(rewards, alpha=alpha)
+            check = check_tail(_stacked(list(self._batches)), alpha=alpha)
         except GroupTooSmallError:
             return None
         return check if check.groups else None
@@ -69,3 +67,15 @@ class Memory:
     def load_state(self, state: list[list[list[float | None]]]) -> None:
         """Take over what `state` gave."""
         self._batches = deque(np.array(batch, dtype=float) for batch in state)
+
+
+def _stacked(batches: list[np.ndarray]) -> np.ndarray:
+    """Batches of groups below each other, NaN at the ends of smaller groups."""
+    m = max(batch.shape[1] for batch in batches)
+    same_width = [
+        batch
+        if batch.shape[1] == m
+        else np.pad(batch, ((0, 0), (0, m - batch.shape[1])), constant_values=np.nan)
+        for batch in batches
+    ]
+    return np.concatenate(same_width)

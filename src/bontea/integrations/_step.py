@@ -54,8 +54,8 @@ class AdvantageStep:
 
     The first three are no rollouts that could be compared and do not count in the scale. `metrics`
     also has `groups`, `rollouts`, everything of `batch_metrics`, and the tail check over the groups
-    that are remembered. The memory goes to estimators that take a `history`: the rewards of
-    earlier groups, `(Q, M')`, None while there are none.
+    that are remembered. Those before the batch go to estimators that take a `history`: rewards
+    `(Q, M')`, at first of no groups; None in evaluation.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class AdvantageStep:
         alone = sizes == 1
         comparable = scorable if self._whole else scorable & ~alone[:, None]
 
-        history = self.memory.rewards() if training else None
+        history = self.memory.history(rows.shape[1]) if training else None
         raw = self._estimate(np.where(comparable, block, np.nan), history, rng)
         scaled = np.zeros_like(block)
         if comparable.any():

@@ -2,7 +2,7 @@
 
     from bontea.integrations.areal import BestOfNConfig, BestOfNTrainer
 
-    config, _ = load_expr_config(args, BestOfNConfig)      # actor.bontea: {estimator: tea, n: 128}
+    config, _ = load_expr_config(args, BestOfNConfig)      # actor.bontea: {n: 128}
     with BestOfNTrainer(config, train_dataset=train_dataset) as trainer:
         trainer.train(workflow=..., workflow_kwargs=...)
 

@@ -3,14 +3,15 @@
     python -m bontea.integrations.prime_rl @ orchestrator.toml
 
     algo = { type = "max_rl" }
-    env_vars = { BONTEA = '{"estimator": "tea", "n": 128}' }
+    env_vars = { BONTEA = '{"estimator": "adaptive_tea", "n": 128}' }
 
 prime-rl names its algorithms in a union of config classes that is closed, so a new name would be
 refused; what a name stands for is looked up in a dictionary when the orchestrator starts, and there
 `max_rl`, which has no parameters, becomes ours. The settings are those of the environment variable.
 
-A group is scored as soon as it is complete. So estimators of the whole batch see one group, there
-is no scale by the batch, and `scale` is "none" if it is not given.
+A group is scored as soon as it is complete. So estimators of the whole batch see one group
+(`adaptive_tea` those before it as well), there is no scale by the batch, and `scale` is "none" if
+it is not given.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m skyrl.train.entrypoints.main_base \\
         trainer.override_entrypoint=bontea.integrations.skyrl \\
-        trainer.algorithm.advantage_estimator=bontea_tea trainer.algorithm.bontea.n=128 ...
+        trainer.algorithm.advantage_estimator=bontea_adaptive_tea trainer.algorithm.bontea.n=128 ...
 
 SkyRL's config is strict, so its settings need a field: `AlgorithmConfig` here adds `bontea`.
 `main` is SkyRL's own, with that config; a launch script of yours can call `register` before

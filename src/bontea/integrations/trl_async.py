@@ -8,8 +8,8 @@
 `trl.experimental.async_grpo` computes advantages in a process of its own, group by group as they
 are finished, and sends every rollout to the trainer with its advantage. The loop of that process is
 extended in one place, `_score_group`: `groups` of them wait for each other, because estimators of a
-whole batch (`adaptive_tea`, `pass_at_n`) and `scale="batch"` see nothing in one group. Rewards,
-metrics and rows stay TRL's.
+whole batch (`pass_at_n`, and `adaptive_tea` before it has seen some) and `scale="batch"` see
+nothing in one group. Rewards, metrics and rows stay TRL's.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ def attach(
         raise BonteaError(f"groups={groups} must be at least 1")
     if groups == 1:
         LOG.warning(
-            "bontea: groups=1: every prompt is a batch of its own, so adaptive_tea is max_at_k and "
-            "scale='batch' gives every prompt the same weight, as scale='group' does"
+            "bontea: groups=1: every prompt is a batch of its own, so scale='batch' gives every "
+            "prompt the same weight, as scale='group' does"
         )
     worker = trainer.rollout_worker
     if worker is None:  # not the main process

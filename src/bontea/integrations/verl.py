@@ -1,6 +1,7 @@
-"""verl: estimators under the names `bontea_tea`, `bontea_max_at_k`, ..., loaded by verl itself.
+"""verl: estimators under the names `bontea_adaptive_tea`, `bontea_max_at_k`, ..., which verl loads.
 
-    python -m verl.trainer.main_ppo algorithm.adv_estimator=bontea_tea +algorithm.bontea.n=128 ...
+    python -m verl.trainer.main_ppo algorithm.adv_estimator=bontea_adaptive_tea \\
+        +algorithm.bontea.n=128 ...
 
 verl finds this module by the entry point in the group `verl.plugins` (verl 0.9 and newer), or by
 `VERL_USE_EXTERNAL_MODULES=bontea.integrations.verl` in the environment of every node. `bontea`

@@ -33,6 +33,10 @@ from bontea.tails.shapes import get_tail
 ALPHAS = (0.75, 0.5, 0.25)
 Z_LIMIT = -1.0
 ATOM = 0.4
+Z_LIMIT_WITH_HISTORY = -2.0
+"""Over 256 groups it refuses the shortfall that -1 refuses over 64: an eighth of the spread."""
+LEAST_WITH_HISTORY = 64
+"""Groups that a large tail fraction needs: with a history it pays to wait for them."""
 
 
 def choose_alpha(
@@ -54,6 +58,9 @@ def choose_alpha(
     at most 40 % of the rewards of a group, on average, equal the worst of its tail. A batch of few
     groups refuses little, and one with fewer than two groups that have a spread supports nothing.
 
+    With a `history`, even an empty one, there will be more groups to decide on: then the limit is 2
+    standard errors, and all but the smallest of `alphas` need 64 groups that have a spread.
+
     Parameters
     ----------
     rewards : (*P, M)
@@ -64,8 +71,10 @@ def choose_alpha(
     tail
         A name of `bontea.tails.shapes`.
     history : (Q, M'), optional
-        Rewards of earlier groups, which count like those of the batch. A trainer with few prompts a
-        step has hundreds of them, and every group is compared with its own tail alone.
+        Rewards of earlier groups, which count like those of the batch; `(0, M)` where there are
+        none yet. A trainer with few prompts a step has hundreds of them from its last steps. The
+        policy has moved since, but every group is compared with its own tail alone; only the unit
+        of the rewards must be the same.
 
     Raises ValueError for alpha outside (0, 1], an unknown tail, or infinite rewards. Ours.
 
@@ -92,20 +101,23 @@ def choose_alpha(
         found = per_group(r, kernel, per_rollout=False, missing=np.nan, in_blocks=True)
         return to_numpy(found).reshape(-1, 4 * len(alphas))
 
-    table = table_of(rewards)
+    table, limit, least = table_of(rewards), Z_LIMIT, 2
     if history is not None:
-        with contextlib.suppress(GroupTooSmallError):  # of earlier groups none was scorable
-            table = np.concatenate([table, table_of(history)])
+        limit, least = Z_LIMIT_WITH_HISTORY, LEAST_WITH_HISTORY
+        if np.shape(history)[0]:
+            with contextlib.suppress(GroupTooSmallError):  # of earlier groups none was scorable
+                table = np.concatenate([table, table_of(history)])
     for index, alpha in enumerate(alphas):
         spread, *statistics = table[:, 3 * index : 3 * index + 3].T
         use = spread > 0  # False for NaN, of a group too small
         groups = int(use.sum())
-        if groups < 2 or table[use, index - len(alphas)].mean() > ATOM:
+        needed = least if alpha > min(alphas) else 2
+        if groups < needed or table[use, index - len(alphas)].mean() > ATOM:
             continue
         for values in statistics:
             values = values[use]
             error = values.std(ddof=1) / np.sqrt(groups)
-            if not values.mean() >= Z_LIMIT * error:
+            if not values.mean() >= limit * error:
                 break
         else:
             return alpha

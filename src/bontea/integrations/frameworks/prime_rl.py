@@ -95,7 +95,7 @@ FRAMEWORK = Framework(
         "[algo]                       # [orchestrator.algo] in the file of `rl`",
         'type = "max_rl"              # ours takes its place',
         "[env_vars]                   # [orchestrator.env_vars] likewise",
-        """BONTEA = '{"estimator": "tea", "n": 128}'""",
+        """BONTEA = '{"estimator": "adaptive_tea", "n": 128}'""",
     ),
     off=(
         ('scale = "batch"', "refused: prime-rl scores a group as soon as it is complete"),

@@ -41,7 +41,9 @@ def settings(arguments: list[str]) -> str:
     path = yaml_file(arguments)
     found = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("bontea")
     if found is None:
-        raise BonteaError(f"{path} has no key `bontea`, such as bontea: {{estimator: tea, n: 128}}")
+        raise BonteaError(
+            f"{path} has no key `bontea`, such as bontea: {{estimator: adaptive_tea, n: 128}}"
+        )
     settings = read_settings(found, where="bontea")
     AdvantageStep(settings)
     return str(settings)
