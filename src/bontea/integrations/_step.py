@@ -8,6 +8,7 @@ out. Wrong settings stop a run where it starts.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable
@@ -326,14 +327,11 @@ class AdvantageStep:
 
 def _tried(settings: Settings, m: int | None, asarray: Callable[[Any], Array]) -> EstimatorSpec:
     """The estimator of these settings, or the error of the last of the group sizes."""
-    sizes = [m] if m else SIZES
-    for size in sizes:
-        try:
+    *smaller, last = [m] if m else SIZES
+    for size in smaller:
+        with contextlib.suppress(GroupTooSmallError):
             return settings.spec(size).checked(size, asarray)
-        except GroupTooSmallError:
-            if size == sizes[-1]:
-                raise
-    raise BonteaError("no group size to try")
+    return settings.spec(last).checked(last, asarray)
 
 
 def codes(ids: Any, length: int) -> np.ndarray:

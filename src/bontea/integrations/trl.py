@@ -220,17 +220,16 @@ class BestOfNMixin:
             self._metrics["train" if training else "eval"][f"best_of_n/{name}"].append(value)
         return out
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)  # type: ignore[misc]
+    # What a checkpoint has beside the model, and ours with it: a run that goes on from there goes on
+    # as the unbroken one would have.
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[misc]
         if self.args.should_save:
-            name = f"checkpoint-{self.state.global_step}"
-            folder = Path(self._get_output_dir(trial=trial)) / name  # type: ignore[attr-defined]
             text = json.dumps(self._best_of_n.state())
-            (folder / MEMORY_FILE).write_text(text, encoding="utf-8")
+            (Path(output_dir) / MEMORY_FILE).write_text(text, encoding="utf-8")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """The part of a checkpoint that is not the model, ours with it: a run that goes on from
-        there then goes on as the unbroken one would have."""
         super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
         path = Path(checkpoint or "") / MEMORY_FILE
         if checkpoint is not None and path.exists():  # not one of GRPOTrainer
