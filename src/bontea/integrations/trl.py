@@ -220,8 +220,8 @@ class BestOfNMixin:
             self._metrics["train" if training else "eval"][f"best_of_n/{name}"].append(value)
         return out
 
-    # What a checkpoint has beside the model, and ours with it: a run that goes on from there goes on
-    # as the unbroken one would have.
+    # What a checkpoint has beside the model, and ours with it: a run that goes on from there then
+    # goes on as the unbroken one would have.
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[misc]
