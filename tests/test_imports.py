@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "curves": CORE,
     "diagnosis": CORE | {"curves"},
     "planning": CORE | {"curves", "diagnosis"},
-    "integrations": CORE | {"curves"},
+    "integrations": CORE | {"curves", "demo"},  # the toy policy goes through two trainers
     "bench": CORE | {"curves"},
     "report": CORE | {"curves", "diagnosis", "planning"},
     "training": CORE | {"curves", "demo", "integrations", "report"},

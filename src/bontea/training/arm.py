@@ -17,6 +17,7 @@ import bontea
 from bontea import GroupTooSmallError
 from bontea._errors import BonteaError
 from bontea._progress import JobProgress, Stopped
+from bontea.advantages import EstimatorSpec
 from bontea.rollouts import model as models
 from bontea.training.arms import Arm
 from bontea.training.processes import world_size
@@ -42,8 +43,6 @@ def check(settings: Settings, arm: Arm, prompts: int) -> None:
 
     With fewer training prompts than one step takes the trainer would end at once, without a step.
     """
-    from bontea.integrations._params import estimator_call
-
     step = settings.batch_size // settings.rollouts
     if step > prompts:
         raise BonteaError(
@@ -52,13 +51,9 @@ def check(settings: Settings, arm: Arm, prompts: int) -> None:
             f"{prompts * settings.rollouts} or less, more rollouts a prompt, or more prompts"
         )
     try:
-        estimator_call(
-            arm.estimator,
-            n=settings.deploy_n,
-            alpha=settings.tail_fraction,
-            m=settings.rollouts,
-            params=arm.params,
-        )
+        m = settings.rollouts
+        spec = EstimatorSpec.of(arm.estimator, **arm.params)
+        spec.bind(n=settings.deploy_n, m=m, alpha=settings.tail_fraction).checked(m)
     except GroupTooSmallError as error:
         raise BonteaError(f"rollouts={settings.rollouts} is too few: {error}") from None
 
