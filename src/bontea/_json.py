@@ -9,6 +9,14 @@ from typing import Any
 import numpy as np
 
 
+class Result:
+    """What a function of this library returns: a frozen dataclass with `to_dict`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as what JSON knows; NaN and infinities become None."""
+        return plain(self)
+
+
 def plain(value: Any) -> Any:
     """Dataclasses, arrays and tuples as what JSON knows; NaN and infinities become None.
 

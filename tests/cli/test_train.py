@@ -213,7 +213,7 @@ def test_resume_refuses_other_settings(tmp_path, capsys):
     from bontea.training.settings import Settings
 
     settings = Settings(output=str(tmp_path))
-    (tmp_path / "settings.json").write_text(json.dumps({"settings": settings.to_mapping()}))
+    (tmp_path / "settings.json").write_text(json.dumps({"settings": settings.to_dict()}))
     assert main(["train", "--resume", "--output", str(tmp_path), "--seed", "3"]) == 2
     assert "seed=0, not 3" in capsys.readouterr().err
     assert main(["train", "--output", str(tmp_path)]) == 2

@@ -49,7 +49,7 @@ def draw(url, path, rows=None, reward=length, patience=None, **options):
         rows or prompts(),
         reward,
         file,
-        **{"rollouts": ROLLOUTS, "batch_size": 5, **options},
+        **{"m": ROLLOUTS, "batch_size": 5, **options},
     )
     return file
 
@@ -100,7 +100,7 @@ def test_chats_and_texts_as_they_are(tmp_path):
 
     chat = [{"role": "system", "content": "kind"}, {"role": "user", "content": "review of it:"}]
     with OpenAIServer() as server:
-        draw(server.url, tmp_path / "a.jsonl", {0: {"prompt": chat}}, reward, rollouts=1)
+        draw(server.url, tmp_path / "a.jsonl", {0: {"prompt": chat}}, reward, m=1)
         options = {"rollouts": 1, "reward": reward, "completions": True, "concurrency": 1}
         draw(server.url, tmp_path / "b.jsonl", **options)
     assert server.requests[0][2]["messages"] == chat

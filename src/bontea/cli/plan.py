@@ -118,14 +118,14 @@ def parse_sizes(text: str) -> list[int]:
 def _plan(
     args: argparse.Namespace, sizes: list[int], progress: JobProgress
 ) -> tuple[Plan, Pilot | None]:
+    from bontea.advantages import parse_estimators
     from bontea.rollouts import read_rollouts
     from bontea.theory.pilot import pilot_law
     from bontea.theory.plan import plan
-    from bontea.training.arms import parse_arms
 
     estimators = None
     if args.estimator is not None:
-        estimators = [(arm.estimator, arm.params) for arm in parse_arms(args.estimator)]
+        estimators = [(spec.name, dict(spec.params)) for spec in parse_estimators(args.estimator)]
     rollouts = pilot = None
     if args.pilot is not None:
         rollouts = read_rollouts(args.pilot, model=args.model)
