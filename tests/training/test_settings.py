@@ -47,7 +47,7 @@ def test_own_model_gets_other_defaults():
         ({"estimator": ["tea", "tea"]}, "twice"),
         ({"estimator": ["tea", "tea()"]}, "twice"),
         ({"estimator": ["linear_tea(alpha=.5)", "linear_tea(alpha=0.50)"]}, "twice"),
-        ({"estimator": ["softmax_tilt(beta=1)", "softmax_tilt(beta=-1)"]}, "folder softmax_tilt-be"),
+        ({"estimator": ["collections:Counter(a=1)", "collections:Counter(a=-1)"]}, "Counter-a-1, "),
         ({"estimator": ["tea(0.5)"]}, "write parameters as NAME=VALUE"),
         ({"estimator": ["start"]}, "unknown estimator 'start'"),
         ({"estimator": 3}, "test: estimator=3 must be a list"),
