@@ -10,10 +10,10 @@ import numpy as np
 
 
 class Result:
-    """What the frozen dataclasses of results share."""
+    """What a function of this library returns: a frozen dataclass with `to_dict`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, as what JSON knows; NaN and infinities become None."""
+        """Everything, as what JSON knows; NaN and infinities become None."""
         return plain(self)
 
 
