@@ -12,6 +12,7 @@ import torch
 
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages import advantages_for, scale_advantages
+from bontea.advantages.flat import Scale
 from bontea.integrations._metrics import TailWindow, batch_metrics
 from bontea.integrations._params import estimator_call
 
@@ -35,7 +36,7 @@ class BestOfN:
         n: float,
         alpha: float,
         m: int,
-        scale: str,
+        scale: Scale,
         params: Mapping[str, Any] | str | None,
     ):
         if scale not in SCALES:
