@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         fig, _ = plot_curves(
             {label: f.curve for label, f in found.items()},
             extrapolations=_beyond(found),
-            deploy_n=up_to,
+            n=up_to,
         )
         fig.savefig(args.png, dpi=150, bbox_inches="tight")
         written.append(args.png)
@@ -260,17 +260,15 @@ def _write_html(
     from bontea.diagnosis import diagnose
     from bontea.report.html import write_report
 
-    deploy_n = up_to or max(f.smallest for f in found.values())
+    n = up_to or max(f.smallest for f in found.values())
     return write_report(
         args.html,
         {label: f.rollouts for label, f in found.items()},
-        deploy_n=deploy_n,
+        n=n,
         curves={label: f.curve for label, f in found.items()},
         extrapolations=_beyond(found),
         comparisons=comparisons,
-        diagnoses={
-            label: diagnose(f.rollouts, n=deploy_n, rng=args.seed) for label, f in found.items()
-        },
+        diagnoses={label: diagnose(f.rollouts, n=n, rng=args.seed) for label, f in found.items()},
         settings={"command": " ".join(sys.argv), "seed": args.seed},
     )
 
@@ -316,7 +314,7 @@ def _print(
     if any(text.startswith("~") for row in cells.values() for text in row.values()):
         print("~ extrapolated: more responses than a prompt has rollouts")
     for label, f in found.items():
-        for text in (f.curve.note, _verdict(f)):
+        for text in (f.curve.message, _verdict(f)):
             if text:
                 print(f"{label}: {text}")
     for comparison in comparisons.values():
@@ -327,10 +325,10 @@ def _verdict(f: Found) -> str:
     if f.beyond is None:
         return ""
     if f.beyond.refused:
-        return f"nothing is predicted beyond k = {f.smallest}: {f.beyond.refused}"
+        return f"nothing is predicted beyond k = {f.smallest}: {f.beyond.message}"
     return (
         f"beyond k = {f.smallest} extrapolated by a {f.beyond.method}; "
-        f"{f.beyond.verdict}: {f.beyond.reason}"
+        f"{f.beyond.verdict}: {f.beyond.message}"
     )
 
 
@@ -340,11 +338,11 @@ def as_json(
     """Everything and how it was made; NaN and infinities are null."""
     import bontea
 
-    shared = "ks value low high standard_error method pass_at_k note"
-    beyond = "ns value low high method alpha verdict reason refused"
+    shared = "ks value low high standard_error method pass_at_k message"
+    beyond = "ns value low high method alpha verdict message refused"
     pair = (
         "ks difference low high standard_error decided flips superiority superiority_low "
-        "superiority_high prompts left_out names method pass_at_k note verdict"
+        "superiority_high prompts left_out names method pass_at_k verdict message interval_message"
     )
 
     def fields(thing: Any, names: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class DirectionFinding:
     def __str__(self) -> str:
         lines = [
             f"{r.estimator:28} effective N {_budget(r):>16}   cosine {r.cosine:.3f}   "
-            f"SNR {r.snr:.3f} +- {r.snr_se:.3f}"
+            f"SNR {r.snr:.3f} +- {r.snr_standard_error:.3f}"
             for r in self.results
         ]
         text = f"{self.law}; supported up to N = {self.supported:,}"
@@ -62,7 +62,7 @@ class DirectionFinding:
 
 
 def _budget(r: Alignment) -> str:
-    return f"{r.effective_n:.3g} +- {r.effective_n_se:.2g}" if np.isfinite(r.effective_n) else "-"
+    return f"{r.value:.3g} +- {r.standard_error:.2g}" if np.isfinite(r.value) else "-"
 
 
 def find_direction(

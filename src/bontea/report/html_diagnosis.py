@@ -88,13 +88,13 @@ def _qq_table(qq: QQFinding) -> str:
 def _direction_table(found: DirectionFinding, m: int) -> str:
     rows = []
     for r in found.results:
-        budget = f"{r.effective_n:.3g} <small>± {r.effective_n_se:.2g}</small>"
+        budget = f"{r.value:.3g} <small>± {r.standard_error:.2g}</small>"
         rows.append(
             [
                 f"<code>{parts.text(r.estimator)}</code>",
-                budget if np.isfinite(r.effective_n) else "–",
+                budget if np.isfinite(r.value) else "–",
                 f"{r.cosine:.3f}",
-                f"{r.snr:.2f} <small>± {r.snr_se:.2f}</small>",
+                f"{r.snr:.2f} <small>± {r.snr_standard_error:.2f}</small>",
             ]
         )
     return parts.table(

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,13 +29,17 @@ from bontea.tails.normal import tail_size
 from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import get_tail
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
+
 ALPHAS = (0.75, 0.5, 0.25)
 Z_LIMIT = -1.0
 ATOM = 0.4
 
 
 def choose_alpha(
-    rewards: Any, *, alphas: Sequence[float] = ALPHAS, tail: str = "normal"
+    rewards: Float[ArrayLike, "*P M"], *, alphas: Sequence[float] = ALPHAS, tail: str = "normal"
 ) -> float | None:
     """The largest of `alphas` whose tail keeps its promise on the batch, None if none does.
 

@@ -165,7 +165,7 @@ def _pooled(table: np.ndarray, kind: RewardKind, resamples: int, rng: np.random.
     if kind.name != "continuous":
         notes.append(
             f"the rewards are {kind.name}, which pooling hides: only estimators without a tail "
-            f"model are compared; {kind.advice}"
+            f"model are compared; {kind.message}"
         )
     laws = []
     for who in [range(len(scores)), *_draws(len(scores), resamples, rng)]:

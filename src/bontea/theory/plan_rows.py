@@ -155,17 +155,17 @@ def measure(
     except ValueError as error:
         return replace(row, reason=str(error))
     if math.isnan(got.snr):
-        return replace(row, reason=got.note)
+        return replace(row, reason=got.message)
     return replace(
         row,
         groups=got.groups,
-        effective_n=got.effective_n,
-        effective_n_se=got.effective_n_se,
+        effective_n=got.value,
+        effective_n_se=got.standard_error,
         cosine=got.cosine,
-        cosine_se=got.cosine_se,
+        cosine_se=got.cosine_standard_error,
         snr=got.snr,
-        snr_se=got.snr_se,
-        simulation_se=got.snr_se,
+        snr_se=got.snr_standard_error,
+        simulation_se=got.snr_standard_error,
     )
 
 
