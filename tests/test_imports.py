@@ -18,7 +18,7 @@ GROUND = {"_arrays", "_errors", "_json", "_load", "_progress", "_types"}
 CORE = GROUND | {"rollouts", "tails", "advantages", "theory"}
 MAY_IMPORT = {
     "_errors": set(),
-    "_arrays": {"_errors"},
+    "_arrays": {"_errors", "_types"},
     "_json": set(),
     "_types": set(),
     "_load": {"_errors"},

@@ -4,8 +4,8 @@
 
 P prompts (any number of leading axes), M rollouts of a prompt (always the last axis), K a grid of
 k, B rollouts of a flat batch. A single letter is written with a space before it, as jaxtyping asks.
-Annotations are for readers and type checkers: nothing looks at them at run time, and modules import
-this one under `TYPE_CHECKING` only.
+Shapes are for readers and type checkers: nothing looks at them at run time, and jaxtyping is never
+imported then.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     __all__ = ["Array", "ArrayLike", "Float", "Int", "Shaped"]
 
 Array: TypeAlias = Any
-"""An array of the library that the input came from: NumPy, PyTorch, JAX or CuPy."""
+"""An array of any library that `array_api_compat` knows; out comes the kind that went in."""
 
 ArrayLike: TypeAlias = Array | Sequence[Any]
-"""An array of one of these libraries, or nested lists (None is a missing number)."""
+"""An array of one of these libraries, or nested lists, in which None is a missing number."""

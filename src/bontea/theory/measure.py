@@ -185,7 +185,7 @@ def effective_n(
 
 
 @dataclass(frozen=True)
-class Simulation:
+class Simulation(Result):
     """Means over the groups of each block, and what follows from their means."""
 
     blocks: np.ndarray
