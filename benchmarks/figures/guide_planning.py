@@ -17,13 +17,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from bontea.theory.deployment import law_spread
+from bontea.theory.pilot import normal_scores, pilot_law
+from bontea.theory.plan import plan
 
 from bontea.report.plan import plot_plan
 from bontea.theory import effective_n, get_law, value
-from bontea.theory.deployment import law_spread
 from bontea.theory.laws import empirical
-from bontea.theory.pilot import normal_scores, pilot_law
-from bontea.theory.plan import plan
 
 PICTURE = Path(__file__).parents[2] / "docs" / "figures" / "guide" / "planning.png"
 ORDERS = (1, 2, 4, 8, 16, 64)
@@ -50,7 +50,8 @@ def orders() -> None:
         for count in ORDERS:
             got = effective_n("prefix_tea", n=N, m=m, groups=40_000, rng=0, permutations=count)
             traces.append(got.variance @ [1, 0.5])
-            errors.append(math.hypot(got.variance_se[0], got.variance_se[1] / 2) / traces[-1])
+            error = got.variance_standard_error
+            errors.append(math.hypot(error[0], error[1] / 2) / traces[-1])
         cells = [f"{trace / traces[-1]:.3f}" for trace in traces]
         print(f"| {m} | " + " | ".join(cells) + f" | {max(errors):.1%} |", flush=True)
 
@@ -107,7 +108,7 @@ def pilots() -> None:
                 effective_n(name, n=N, m=16, law=law, groups=4000, batch=64, rng=0, **params)
                 for name, params in settings
             ]
-            figures.append([*(row.snr for row in got), got[-1].effective_n])
+            figures.append([*(row.snr for row in got), got[-1].value])
         mean, spread = np.mean(figures, axis=0), np.std(figures, axis=0, ddof=1)
         cells = [f"{a:.3f} +- {s:.3f}" for a, s in zip(mean[:3], spread[:3], strict=True)]
         cells.append(f"{mean[3]:.0f} +- {spread[3]:.0f}")

@@ -73,7 +73,7 @@ def test_rows_are_what_the_theory_says():
     [task] = [t for t in gradients.tasks(full=False) if t.key.startswith("N=128 M=16 tail_rl")]
     [row] = task.measure()
     direct = effective_n("tail_rl", n=128, m=16, groups=80_000, rng=0)
-    assert row["effective N"] == direct.effective_n
+    assert row["effective N"] == direct.value
     assert row["SNR"] == direct.snr
     [task] = [t for t in frontier.tasks(full=False) if t.key.startswith("N=128 M=16 tail_rl")][:1]
     [row] = task.measure()

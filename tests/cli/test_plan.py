@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from bontea.theory.plan import plan
 
 import bontea
 from bontea.cli import main
@@ -13,7 +14,6 @@ from bontea.cli.plan import add_parser, parse_sizes
 from bontea.curves import curve, extrapolate
 from bontea.tails.beta_binomial import expected_pass_at_n, fit_beta
 from bontea.theory import value
-from bontea.theory.plan import plan
 
 FEW = ["--rollouts", "16", "--estimator", "max_at_k", "adaptive_tea"]
 

@@ -4,14 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from bontea.diagnosis.direction import DirectionFinding, find_direction
+from bontea.diagnosis.law import pooled_law
 from scipy.stats import spearmanr
 from tests.statistics import assert_mean
 
 from bontea.diagnosis.degenerate import find_signal
-from bontea.diagnosis.direction import DirectionFinding, find_direction
 from bontea.diagnosis.groups import groups_of
 from bontea.diagnosis.kind import MOST_TIES, find_ceiling, find_kind
-from bontea.diagnosis.law import pooled_law
 from bontea.diagnosis.length import find_length
 from bontea.diagnosis.spread import find_spread
 from bontea.diagnosis.success import find_success

@@ -300,11 +300,13 @@ def test_the_finding_says_how_it_is_known(given):
     assert f"best of 16 is <strong>{c.at(16)[0]:.2f}</strong> (95 % interval [" in said(16)
     assert said(16).endswith("measured.")
     assert f"best of 128 is <strong>{e.at(128)[0]:.2f}</strong>" in said(128)
-    for verdict, words in (("holds", "no check"), ("doubtful", "guess"), ("fails", "do not rely")):
+    for verdict, words in (("holds", "no check"), ("doubtful", "guess"), ("unknown", "could not")):
         assert words in said(128, replace(e, verdict=verdict))
     assert "no point at 17; best of 16 is" in said(17)
     assert "best of 512 is not known" in said(512)
-    refused = replace(e, refused="the rewards are <binary>", value=e.value * np.nan)
+    refused = replace(
+        e, verdict="fails", message="the rewards are <binary>", value=e.value * np.nan
+    )
     assert "cannot be extrapolated" in said(128, refused)
     assert "the rewards are &lt;binary&gt;" in curve_lines({"tea": c}, {"tea": refused})
     assert "best of 32 is" in said(128, refused)

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from bontea.diagnosis.judge import judge
 
 import bontea
-from bontea.diagnosis.judge import judge
 from bontea.rollouts import as_rollouts
 from bontea.theory import get_law
 

@@ -81,7 +81,7 @@ def on_law(name: str) -> dict[str, Any]:
         got = bontea.effective_n(
             spec.name, n=N, m=M, law=law, groups=40_000, batch=batch, rng=0, **spec.params
         )
-        after[spec.label] = [got.cosine, got.snr, got.effective_n]
+        after[spec.label] = [got.cosine, got.snr, got.value]
     return {**said, "after": after}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, as_rewards, check_n, is_traced, per_group
 from bontea._errors import BonteaError, GroupTooSmallError
@@ -20,15 +20,18 @@ from bontea.advantages._max_at_k import max_at_k
 from bontea.tails.choose import ALPHAS, choose_alpha
 from bontea.tails.normal import tail_size
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
 
 def adaptive_tea(
-    rewards: Any,
+    rewards: Float[ArrayLike, "*P M"],
     *,
     n: float,
     alphas: Sequence[float] = ALPHAS,
     tail: str = "normal",
-    history: Any = None,
-) -> Array:
+    history: Float[ArrayLike, "Q M2"] | None = None,
+) -> Float[Array, "*P M"]:
     """Tail-extrapolated advantage as far as the batch supports it, `(*P, M) -> (*P, M)`.
 
         A = linear_tea(R, n, alpha, tail)   alpha = choose_alpha(rewards, alphas, tail, history)

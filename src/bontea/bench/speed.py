@@ -15,7 +15,7 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -27,7 +27,8 @@ from bontea.bench.run import Task
 N = 128
 """Deployment budget of the estimators that take one. Others: k = M // 4, defaults for the rest."""
 
-LIBRARIES = ("numpy", "torch")
+Library: TypeAlias = Literal["numpy", "torch"]
+LIBRARIES: tuple[Library, ...] = get_args(Library)
 BUDGET = 5.0
 """Seconds after which a row is not repeated any more."""
 
@@ -41,13 +42,13 @@ Prepare = Callable[[Array], Callable[[], Any] | None]
 def speed(
     ms: Sequence[int] = (16, 64, 256),
     prompts: int = 4096,
-    libraries: Sequence[str] = LIBRARIES,
+    libraries: Sequence[Library] = LIBRARIES,
     estimators: Iterable[str] | None = None,
     repeats: int = 20,
     device: str = "cpu",
     extra: Mapping[str, Prepare] | None = None,
     progress: Callable[[str], None] | None = None,
-    rng: int = 0,
+    rng: np.random.Generator | int | None = None,
 ) -> list[dict[str, Any]]:
     """Time estimators on float32 rewards of `prompts` x M: a row for each of them, library and M.
 
@@ -63,6 +64,8 @@ def speed(
         More rows: name to a function that takes the rewards and returns the call to time, or None.
     progress
         Called with a line before each row.
+    rng
+        Seed or NumPy generator of the rewards.
 
     Returns
     -------

@@ -112,23 +112,23 @@ def _write(found: Evaluation, up_to: int | None, args: argparse.Namespace) -> li
     if args.png is not None:
         from bontea.report import plot_curves
 
-        fig, _ = plot_curves(found.curves, extrapolations=found.extrapolations, deploy_n=up_to)
+        fig, _ = plot_curves(found.curves, extrapolations=found.extrapolations, n=up_to)
         fig.savefig(args.png, dpi=150, bbox_inches="tight")
         written.append(args.png)
     if args.html is not None:
         from bontea.planning import diagnose
         from bontea.report.html import write_report
 
-        deploy_n = up_to or max(found.smallest.values())
+        n = up_to or max(found.smallest.values())
         path = write_report(
             args.html,
             found.rollouts,
-            deploy_n=deploy_n,
+            n=n,
             curves=found.curves,
             extrapolations=found.extrapolations,
             comparisons=found.comparisons,
             diagnoses={
-                name: diagnose(rollouts, n=deploy_n, rng=args.seed)
+                name: diagnose(rollouts, n=n, rng=args.seed)
                 for name, rollouts in found.rollouts.items()
             },
             settings={"command": " ".join(sys.argv), "seed": args.seed},
@@ -160,11 +160,11 @@ def as_json(found: Evaluation, args: argparse.Namespace) -> dict[str, Any]:
     """Everything and how it was made; NaN and infinities are null."""
     import bontea
 
-    shared = "ks value low high standard_error method pass_at_k note"
-    beyond = "ns value low high method alpha verdict reason refused"
+    shared = "ks value low high standard_error method pass_at_k message"
+    beyond = "ns value low high method alpha verdict message refused"
     pair = (
         "ks difference low high standard_error decided flips superiority superiority_low "
-        "superiority_high prompts left_out names method pass_at_k note verdict"
+        "superiority_high prompts left_out names method pass_at_k verdict message interval_message"
     )
 
     def fields(thing: Any, names: str) -> dict[str, Any]:

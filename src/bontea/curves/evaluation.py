@@ -12,7 +12,7 @@ from bontea._errors import BonteaError, GroupTooSmallError
 from bontea._json import Result
 from bontea.curves.comparison import Comparison, compare
 from bontea.curves.extrapolation import Extrapolation, extrapolate
-from bontea.curves.intervals import CURVE_METHOD, PAIRED_METHOD
+from bontea.curves.intervals import CURVE_METHOD, PAIRED_METHOD, Method
 from bontea.curves.mean_curve import Curve, curve, dense_ks
 from bontea.rollouts.groups import Rollouts, as_rollouts
 
@@ -38,7 +38,7 @@ def evaluate(
     ks: Sequence[int] | None = None,
     *,
     up_to: int | None = None,
-    method: str | None = None,
+    method: Method | None = None,
     confidence_level: float = 0.95,
     rng: np.random.Generator | int | None = None,
 ) -> Evaluation:

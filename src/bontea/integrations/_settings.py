@@ -18,6 +18,7 @@ from typing import Any
 from bontea._arrays import check_alpha, check_n
 from bontea._errors import BonteaError
 from bontea.advantages import EstimatorSpec
+from bontea.advantages.flat import Scale
 
 VARIABLE = "BONTEA"
 SCALES = ("none", "group", "batch")
@@ -35,7 +36,7 @@ class Settings:
     """Deployment budget: how many responses are sampled per prompt when the model is used."""
     alpha: float = 0.25
     """Tail fraction, for estimators that have one."""
-    scale: str = "batch"
+    scale: Scale = "batch"
     """`scale_advantages`: by the root-mean-square of the batch, of each group, or not at all."""
     seed: int = 0
     """Of estimators that are random."""

@@ -242,7 +242,7 @@ def attach(
     *,
     n: float = 128,
     alpha: float = 0.25,
-    scale: str = "batch",
+    scale: Literal["none", "group", "batch"] = "batch",
     **params: Any,
 ) -> Any:
     """Give an existing GRPOTrainer best-of-N advantages; returns the same trainer.

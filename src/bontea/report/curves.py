@@ -47,16 +47,16 @@ def curve_lines(found: Evaluation) -> list[str]:
     if any(not beyond.refused for beyond in found.extrapolations.values()):
         lines.append("~ extrapolated: more responses than a prompt has rollouts")
     for name, curve in found.curves.items():
-        if curve.note:
-            lines.append(f"{name}: {curve.note}")
+        if curve.message:
+            lines.append(f"{name}: {curve.message}")
         beyond = found.extrapolations.get(name)
         if beyond is None:
             continue
         where = f"beyond k = {found.smallest[name]}"
         lines.append(
-            f"{name}: nothing is predicted {where}: {beyond.refused}"
+            f"{name}: nothing is predicted {where}: {beyond.message}"
             if beyond.refused
             else f"{name}: {where} extrapolated by a {beyond.method}; {beyond.verdict}: "
-            f"{beyond.reason}"
+            f"{beyond.message}"
         )
     return lines

@@ -18,7 +18,7 @@ import contextlib
 from collections.abc import Sequence
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +30,10 @@ from bontea.tails.normal import tail_size
 from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import get_tail
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
+
 ALPHAS = (0.75, 0.5, 0.25)
 Z_LIMIT = -1.0
 ATOM = 0.4
@@ -40,11 +44,11 @@ LEAST_WITH_HISTORY = 64
 
 
 def choose_alpha(
-    rewards: Any,
+    rewards: Float[ArrayLike, "*P M"],
     *,
     alphas: Sequence[float] = ALPHAS,
     tail: str = "normal",
-    history: Any = None,
+    history: Float[ArrayLike, "Q M2"] | None = None,
 ) -> float | None:
     """The largest of `alphas` whose tail keeps its promise on the batch, None if none does.
 
@@ -97,7 +101,7 @@ def choose_alpha(
         tied = [xp.mean(xp.astype(best_first == w, r.dtype), axis=-1, keepdims=True) for w in worst]
         return xp.concat([best_first @ table, *tied], axis=-1)
 
-    def table_of(r: Any) -> np.ndarray:
+    def table_of(r: ArrayLike) -> np.ndarray:
         found = per_group(r, kernel, per_rollout=False, missing=np.nan, in_blocks=True)
         return to_numpy(found).reshape(-1, 4 * len(alphas))
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
 from bontea._errors import BonteaError
+from bontea._json import Result
 from bontea.advantages import EstimatorSpec, scale_advantages
 from bontea.tails.normal import expected_max
 from bontea.theory.style_law import StyleLaw, draw_rewards, require_positive
@@ -37,13 +38,15 @@ Sample: TypeAlias = Callable[
 
 
 @dataclass(frozen=True)
-class Shares:
+class Shares(Result):
     """How near the best policy an estimator trains; arrays have one entry per seed, `(S,)`."""
 
     n: float
     m: int
     share: np.ndarray
     """`V_N` of the final policy over that of the best; negative when it is worse than style 0."""
+
+    DERIVED = ("mean", "low", "high")
 
     @property
     def mean(self) -> float:
@@ -132,7 +135,7 @@ def risk_frontier(
     seeds: int = 5,
     steps: int = 400,
     prompts: int = 64,
-    rng: np.random.Generator | int | None = 0,
+    rng: np.random.Generator | int | None = None,
     progress: Callable[[int], None] | None = None,
     **params: Any,
 ) -> Frontier:
@@ -167,7 +170,7 @@ def risk_frontier(
     1, an unknown estimator or parameter, and advantages that are not finite; GroupTooSmallError
     when the estimator needs more rollouts.
 
-    >>> result = risk_frontier("reinforce", n=128, m=16, seeds=2, steps=100)
+    >>> result = risk_frontier("reinforce", n=128, m=16, seeds=2, steps=100, rng=0)
     >>> result.tau.shape, bool(result.mean < 0.3)
     ((2,), True)
     """

@@ -80,7 +80,7 @@ def style_frontier(
     seeds: int = 5,
     steps: int = 400,
     prompts: int = 64,
-    rng: np.random.Generator | int | None = 0,
+    rng: np.random.Generator | int | None = None,
     progress: Callable[[int], None] | None = None,
     **params: Any,
 ) -> StyleFrontier:
@@ -101,7 +101,7 @@ def style_frontier(
 
     Raises as `risk_frontier`, and ValueError for styles or a timidity that are not finite numbers.
 
-    >>> result = style_frontier("reinforce", n=128, m=16, seeds=2, steps=100)
+    >>> result = style_frontier("reinforce", n=128, m=16, seeds=2, steps=100, rng=0)
     >>> result.probabilities.shape, bool(result.mean < 0.6)
     ((2, 41), True)
     """

@@ -97,8 +97,8 @@ def summarise(results: list[ArmResult], settings: Settings, folder: Path) -> dic
     (folder / "results.json").write_text(json.dumps(out, indent=2) + "\n")
     fig, _ = plot_curves(
         {result.name: result.curve for result in results},
-        deploy_n=settings.deploy_n,
-        rollouts=settings.rollouts,
+        n=settings.deploy_n,
+        m=settings.rollouts,
     )
     fig.savefig(folder / "curve.png", dpi=150, bbox_inches="tight")
     return out
