@@ -23,18 +23,6 @@ FRAMEWORKS_OWN = {"num_generations"}
 """Named by TRL."""
 HOOKS = {"integrations/twinkle.py"}
 """Calls and signatures that a framework prescribes."""
-LATER = {
-    "diagnosis/diagnose.py",
-    "diagnosis/recommend.py",
-    "integrations/trl.py",
-    "rollouts/endpoint.py",
-    "rollouts/sample.py",
-    "rollouts/table.py",
-    "theory/pilot.py",
-    "theory/plan.py",
-    "theory/plan_rows.py",
-}
-"""Files that do not follow yet."""
 
 
 def names(cell):
@@ -128,13 +116,13 @@ def test_parameters(file):
             wrong.append(f"{function}({name}: {annotation}): rollouts are data, a group size is m")
         if name == "rng" and default not in (None, "None"):
             wrong.append(f"{function}(rng={default}): without a seed nothing is fixed")
-    assert not wrong or file in LATER, wrong
+    assert not wrong, wrong
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_standard_errors_are_spelt_out(file):
     wrong = [f"{cls}.{name}" for cls, name in fields_of(FILES[file]) if name.endswith("_se")]
-    assert not wrong or file in LATER, wrong
+    assert not wrong, wrong
 
 
 def test_this_test_can_see():

@@ -28,8 +28,9 @@ CALLS = {
             lambda r, rng: r * rng.random(r.shape), n=8, m=4, rates=SuccessRates(1, 2), rng=rng
         ).cosine
     ),
-    "diagnose": lambda f, rng: str(f(R[:8, :12], n=128, rng=rng).to_dict()),
+    "diagnose": lambda f, rng: str(f(R[:8, :12], n=64, groups=640, rng=rng).to_dict()),
     "plan": lambda f, rng: str(f(n=128, m=[16], groups=640, rng=rng)),
+    "evaluate": lambda f, rng: f({"a": R}, [1, 8], rng=rng).curves["a"].low,
     "pilot_law": lambda f, rng: [law.reward(R) for law in f(R, resamples=2, rng=rng).resamples],
 }
 SEEDS_ONLY = {"diagnose", "plan"}

@@ -361,6 +361,6 @@ def _ends(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return best, worst
 
 
-def _counts(zeroed: dict[str, int], groups: int, rollouts: int) -> dict[str, float]:
+def _counts(zeroed: dict[str, int], groups: int, count: int) -> dict[str, float]:
     counts = {f"zeroed_{name}": float(count) for name, count in zeroed.items()}
-    return counts | {"groups": float(groups), "rollouts": float(rollouts)}
+    return counts | {"groups": float(groups), "rollouts": float(count)}
