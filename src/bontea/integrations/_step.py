@@ -20,10 +20,10 @@ from bontea._arrays import Array, to_numpy
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages import EstimatorSpec, scale_advantages
 from bontea.advantages.flat import rows_of_groups
-from bontea.integrations._memory import Memory
 from bontea.integrations._metrics import batch_metrics, tail_metrics
 from bontea.integrations._settings import Settings
 from bontea.tails import TailCheck
+from bontea.tails.memory import Memory
 
 LOG = logging.getLogger("bontea")
 

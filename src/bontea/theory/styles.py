@@ -80,6 +80,7 @@ def style_frontier(
     seeds: int = 5,
     steps: int = 400,
     prompts: int = 64,
+    memory: int = 0,
     rng: np.random.Generator | int | None = None,
     progress: Callable[[int], None] | None = None,
     **params: Any,
@@ -90,7 +91,7 @@ def style_frontier(
 
     Parameters
     ----------
-    estimator, n, m, seeds, steps, prompts, rng, progress, params
+    estimator, n, m, seeds, steps, prompts, memory, rng, progress, params
         As in `risk_frontier`; Adam's learning rate is 0.05.
     styles
         The grid, (J,); default 0, 0.1, ..., 4. It should reach beyond `c_N`.
@@ -127,6 +128,7 @@ def style_frontier(
             seeds=seeds,
             steps=steps,
             sizes={"m": m, "prompts": prompts},
+            memory=memory,
             rng=rng,
             progress=progress,
             params=params,

@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 
 from bontea._errors import GroupTooSmallError
-from bontea.tails import TailCheck, check_tail
+from bontea.tails.fit import TailCheck, check_tail
 
 GROUPS = 256
 """How many are remembered: fewer say little, very many reject any model of the tail."""
