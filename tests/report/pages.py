@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from bontea.curves import compare, curve, extrapolate
-from bontea.diagnosis import diagnose
+from bontea.planning import diagnose
 from bontea.report.html import write_report
 from bontea.rollouts.read import read_rollouts
 

@@ -181,14 +181,15 @@ def test_numbers_are_those_of_the_results(page, given):
         value, low, high = given["extrapolations"][name].at(128)
         assert f"{value:.2f} [{low:.2f}, {high:.2f}] extrapolated" in text
     (pair,) = given["comparisons"].values()
-    assert pair.verdict in page.id("comparisons")["text"]
+    assert pair.message in page.id("comparisons")["text"]
     diagnosis = given["diagnoses"]["start"]
     text = page.id("diagnostics")["text"]
-    assert diagnosis.recommendation.call in text
-    for finding in (diagnosis.kind, diagnosis.qq, diagnosis.tail, diagnosis.length):
-        assert str(finding) in text
-    for estimator in diagnosis.direction.results:
-        assert estimator.estimator in text
+    assert diagnosis.recommendation.recommended in text
+    assert set(diagnosis.findings) >= {"kind", "qq", "tail", "length", "ranking"}
+    for finding in diagnosis.findings.values():
+        assert finding.text in text
+        for row in finding.table.rows if finding.table else ():
+            assert str(row[0]) in text
 
 
 def test_chart_holds_the_curve(page, given):
