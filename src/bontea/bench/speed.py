@@ -21,7 +21,12 @@ import numpy as np
 
 from bontea._arrays import Array, check_k
 from bontea._errors import BonteaError
-from bontea.advantages import ADVANTAGES, get_estimator
+from bontea.advantages import (
+    ADVANTAGES,
+    calibrated_expectations,
+    get_estimator,
+    linear_weights,
+)
 from bontea.bench.run import Task
 
 N = 128
@@ -279,8 +284,6 @@ def _peak(call: Callable[[], Any], library: str, device: str, size: int) -> floa
 
 def _cold(name: str, m: int, params: Mapping[str, Any]) -> float | None:
     """Milliseconds to compute the constants of a group size, without the cache."""
-    from bontea.advantages._calibrated_tea import expectations
-    from bontea.advantages._linear_tea import linear_weights
     from bontea.tails.normal import tail_size
 
     k = tail_size(0.25, m)
@@ -288,7 +291,7 @@ def _cold(name: str, m: int, params: Mapping[str, Any]) -> float | None:
     if name == "linear_tea":
         linear_weights.__wrapped__(m, k, params["n"])
     elif name == "calibrated_tea":
-        expectations.__wrapped__(m, k)
+        calibrated_expectations.__wrapped__(m, k)
     else:
         return None
     return 1000 * (perf_counter() - start)
