@@ -4,7 +4,7 @@
     python benchmarks/experiments/memory/run.py --table    # the table of results.json
 
 `style_frontier` and `risk_frontier` with and without 256 remembered groups, ten seeds: the share of
-the best V_N that the policy ends at.
+the best V_N that the policy ends at (30 seeds in the cell with fewest prompts).
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ CELLS = [
     *(("one mean style", 128, 16, prompts) for prompts in (4, 64)),
 ]
 SEEDS, SEED, GROUPS = 10, 2, 256
+MORE_SEEDS = {("styles", 128, 16, 4): 30}
+"""Where the question is whether it is 95 %."""
 
 
 def main() -> None:
@@ -39,10 +41,11 @@ def main() -> None:
             key = f"{policy}, N={n}, M={m}, {prompts} prompts, {estimator}, memory {memory}"
             if key in found or args.table or (estimator == "linear_tea" and m < 9):
                 continue
+            seeds = MORE_SEEDS.get((policy, n, m, prompts), SEEDS)
             got = POLICIES[policy](
-                estimator, n=n, m=m, prompts=prompts, memory=memory, seeds=SEEDS, rng=SEED
+                estimator, n=n, m=m, prompts=prompts, memory=memory, seeds=seeds, rng=SEED
             )
-            found[key] = {"share": got.mean, "low": got.low, "high": got.high}
+            found[key] = {"share": got.mean, "low": got.low, "high": got.high, "seeds": seeds}
             print(key, found[key], flush=True)
             FILE.write_text(json.dumps(found, indent=1) + "\n")
     print(table(found))
