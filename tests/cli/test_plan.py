@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from bontea.theory.plan import plan
 
 import bontea
 from bontea.cli import main
 from bontea.cli.plan import add_parser, parse_sizes
 from bontea.curves import curve, extrapolate
+from bontea.planning import plan
+from bontea.rollouts import read_rollouts
 from bontea.tails.beta_binomial import expected_pass_at_n, fit_beta
 from bontea.theory import value
 
@@ -54,24 +55,25 @@ def run_json(capsys, *arguments):
 
 def test_tables_recommendation_and_picture(tmp_path, capsys):
     png = tmp_path / "plan.png"
-    arguments = ["plan", "--deploy-n", "128", "--rollouts", "8,16", "--price", "0.5"]
+    arguments = ["plan", "--deploy-n", "128", "--rollouts", "8,32", "--price", "0.5"]
     estimators = ["--estimator", "max_at_k", "tea", "adaptive_tea"]
     assert main([*arguments, *estimators, "--png", str(png)]) == 0
     out, err = capsys.readouterr()
     for words in (
         "N = 128, normal rewards",
-        "max_at_k(k=15)",
+        "max_at_k(k=6)",
         "<- use",
-        "The best estimator of each M, in a step of 1,024 rollouts",
+        "The choice at each M, in a step of 1,024 rollouts",
+        "share of the best V_N",
         "What N is worth in deployment",
         "tea at M = 8: 8 rollouts with tail fraction 0.25 leave 2 in the tail",
     ):
         assert words in out, words
     last = out.strip().split("\n\n")[-1].replace("\n", " ")
-    assert last.startswith("Use adaptive_tea with M = 16: it optimises best-of-")
+    assert last.startswith("RECOMMENDATION: adaptive_tea with M = 32. No sign against a normal")
     assert png.read_bytes()[:4] == b"\x89PNG"
     assert str(png) in err.replace("\n", "")
-    assert "Use adaptive_tea" not in err
+    assert "RECOMMENDATION" not in err
 
 
 def test_json_is_only_json_and_is_the_plan(capsys):
@@ -82,11 +84,22 @@ def test_json_is_only_json_and_is_the_plan(capsys):
     assert got["settings"]["rollouts"] == "16"
     expected = plan(n=128, m=[16], estimators=["max_at_k", "adaptive_tea"], rng=3, price=0.5)
     for row, own in zip(got["rows"], expected.rows, strict=True):
-        for name in ("estimator", "m", "effective_n", "cosine", "snr", "times", "cost"):
+        for name in (
+            "estimator",
+            "m",
+            "effective_n",
+            "cosine",
+            "snr",
+            "end_share",
+            "times",
+            "cost",
+        ):
             assert row[name] == getattr(own, name), name
         assert row["cost"] == pytest.approx(0.5 * row["rollouts"])
-    assert got["best"] == ["adaptive_tea", 16]
-    assert got["recommendation"] == expected.recommendation
+        assert (row["admitted"], row["candidate"], row["ranked"]) == (True, True, True)
+    assert (got["recommended"], got["m"]) == ("adaptive_tea", 16)
+    assert got["reason"] == expected.recommendation.message
+    assert got["recommendation"] == str(expected.recommendation)
     for entry in got["deployment"]:
         assert entry["value"] == value("normal", entry["n"])
         assert entry["cost"] == 0.5 * entry["n"]
@@ -106,7 +119,9 @@ def test_another_law(capsys):
     got = run_json(capsys, "--deploy-n", "16", "--rollouts", "8", "--law", "bernoulli")
     assert got["law"] == "bernoulli"
     assert {row["effective_n"] for row in got["rows"]} == {None}
-    assert got["best"] == ["grpo", 8]
+    assert {row["end_share"] for row in got["rows"]} == {None}
+    assert got["recommended"].startswith("pass_at_n(prior=(")
+    assert got["m"] == 8
 
 
 def test_continuous_pilot(continuous, capsys):
@@ -138,8 +153,9 @@ def test_continuous_pilot(continuous, capsys):
     # The rewards are normal: so is what they say.
     exact = plan(n=64, m=[16], estimators=["max_at_k", "adaptive_tea"])
     for row, own in zip(got["rows"], exact.rows, strict=True):
-        assert abs(row["snr"] - own.snr) < 5 * math.hypot(row["snr_se"], own.snr_se)
-        assert row["snr_se"] > own.snr_se
+        error = row["snr_standard_error"]
+        assert abs(row["snr"] - own.snr) < 5 * math.hypot(error, own.snr_standard_error)
+        assert error > own.snr_standard_error
 
 
 def test_pilot_text(continuous, capsys):
@@ -161,9 +177,12 @@ def test_binary_pilot(binary, capsys):
     a, b = fit_beta(rewards.sum(1), np.full(60, 16))
     assert got["law"] == f"0/1, success rates Beta({a:.3g}, {b:.3g})"
     names = [row["estimator"] for row in got["rows"]]
-    assert names[:4] == ["grpo", "max_at_k(k=7)", names[2], "inference_aware"]
-    assert names[2] == f"pass_at_n(prior=({float(f'{a:.3g}')}, {float(f'{b:.3g}')}))"
-    assert got["best"] == [names[2], 16]
+    prior = f"pass_at_n(prior=({float(f'{a:.3g}')}, {float(f'{b:.3g}')}))"
+    assert names == [
+        *("grpo", "max_at_k(k=6)", "max_at_k(k=7)", prior, "inference_aware"),
+        *("grpo", "max_at_k(k=6)", "max_at_k(k=15)", prior, "inference_aware"),
+    ]
+    assert (got["recommended"], got["m"], got["verdict"]) == (prior, 16, "binary")
     # Posterior means of the prompts: near the prior's own pass@N, and seen where there are enough.
     at = {entry["n"]: entry for entry in got["deployment"]}
     assert at[16]["source"] == "seen"
@@ -188,14 +207,54 @@ def test_ragged_pilot_with_several_models(folder, capsys):
     assert "model" in capsys.readouterr().err
 
 
-def test_pilot_with_ties_says_what_it_cannot_see(folder, capsys):
+def test_pilot_at_a_ceiling_is_not_extrapolated(folder, capsys):
+    """Grades: tail models are measured on the law with its atoms, shown, and not admitted."""
     rewards = np.random.default_rng(3).integers(0, 5, size=(40, 16))
     path = write(folder / "steps.jsonl", rewards)
     assert main(["plan", "--deploy-n", "64", "--rollouts", "16", "--pilot", path]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "the rewards are discrete, which pooling hides" in out
-    assert "linear_tea" not in out
+    assert "its tail model reaches beyond the ceiling" in out
+    assert out.count("not admitted │") == 5
+    assert "RECOMMENDATION: max_at_k(k=6) with M = 16. Do not extrapolate" in out
     assert "nothing is predicted, the rewards are discrete" in out
+
+
+def test_pilot_with_ties_says_what_it_cannot_see(folder, capsys):
+    """Where prompts differ their ties are lost in the pool, and tail models have no figures."""
+    rewards = np.random.default_rng(3).normal(size=(40, 16)).round()
+    path = write(folder / "apart.jsonl", rewards + 7 * np.arange(40)[:, None])
+    arguments = ("--deploy-n", "64", "--rollouts", "16", "--pilot", path)
+    got = run_json(capsys, *arguments)
+    assert "ties or atoms, and prompts differ: these are lost" in " ".join(got["notes"])
+    assert [row["estimator"] for row in got["rows"] if row["snr"] is not None] == [
+        "grpo",
+        "max_at_k(k=6)",
+        "max_at_k(k=15)",
+    ]
+    refused = [row for row in got["rows"] if not row["admitted"]]
+    assert [row["estimator"] for row in refused] == [
+        "tea",
+        "prefix_tea",
+        "linear_tea",
+        "linear_tea(alpha=0.5)",
+        "adaptive_tea",
+    ]
+    assert all("the best rewards are mostly equal" in row["reason"] for row in refused)
+    assert got["recommended"] == "max_at_k(k=6)"
+
+
+def test_the_command_is_the_function(continuous, capsys):
+    """plan(rollouts), plan(law=rollouts), the array and the command: one result."""
+    path, rewards = continuous
+    got = run_json(capsys, "--deploy-n", "64", *FEW, "--pilot", path, "--seed", "2")
+    rollouts = read_rollouts(path)
+    options = {"n": 64, "m": 16, "estimators": ["max_at_k", "adaptive_tea"], "rng": 2}
+    own = plan(rollouts, **options)
+    own_json = json.loads(json.dumps(own.to_dict()))
+    assert {key: got[key] for key in own_json} == own_json
+    assert plan(law=rollouts, **options).to_dict() == own.to_dict()
+    assert plan(law=rewards, **options).rows == own.rows
+    assert plan([*map(list, rewards)], **options).rows == own.rows
 
 
 @pytest.mark.parametrize(
@@ -213,7 +272,8 @@ def test_pilot_with_ties_says_what_it_cannot_see(folder, capsys):
         (["--seed", "-1"], "--seed -1 must be 0 or more"),
         (["--batch-size", "4"], "batch_size=4 rollouts in a step do not hold one group"),
         (["--estimator", "teaa"], "did you mean 'tea'"),
-        (["--estimator", "tea(0.5)"], "write a name, and parameters in brackets"),
+        (["--estimator", "tea(0.5)"], "write parameters as NAME=VALUE, each once, such as"),
+        (["--estimator", "tea;"], "write a name, and parameters in brackets"),
         (["--law", "gumbell"], "did you mean 'gumbel'"),
         (["--model", "a"], "give --pilot as well"),
         (["--png", "plan.pdf"], "--png plan.pdf must be the name of a .png file"),

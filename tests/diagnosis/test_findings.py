@@ -1,21 +1,22 @@
-"""Findings about kind, signal, length, spread, groups and the pooled law, against stupid routes."""
+"""Findings about kind, signal, length, spread, tail, groups and ranking, against stupid routes."""
 
 import itertools
 
 import numpy as np
 import pytest
-from bontea.diagnosis.direction import DirectionFinding, find_direction
-from bontea.diagnosis.law import pooled_law
 from scipy.stats import spearmanr
 from tests.statistics import assert_mean
 
+from bontea.diagnosis.ceiling import find_ceiling
 from bontea.diagnosis.degenerate import find_signal
 from bontea.diagnosis.groups import groups_of
-from bontea.diagnosis.kind import MOST_TIES, find_ceiling, find_kind
+from bontea.diagnosis.kind import MOST_TIES, find_kind
 from bontea.diagnosis.length import find_length
 from bontea.diagnosis.spread import find_spread
 from bontea.diagnosis.success import find_success
 from bontea.diagnosis.tail import find_tail
+from bontea.planning import diagnose, pilot_law
+from bontea.planning.ranking import RankingFinding
 from bontea.rollouts.groups import Rollouts, as_rollouts
 from bontea.tails import choose_alpha, expected_pass_at_n, reward_kind
 from bontea.theory import get_law, value
@@ -204,7 +205,7 @@ def test_bend_tells_the_side():
     assert set(heavy.checks) == {0.25, 0.5, 0.75}
 
 
-# --- law and direction -------------------------------------------------------------------------
+# --- law and ranking ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("m", [8, 32])
@@ -214,9 +215,8 @@ def test_pooled_law_of_normal_rewards_is_normal(m):
     got = []
     for _ in range(40):
         scale = np.exp(rng.normal(size=(2048 // m, 1)))
-        law = pooled_law(
-            10 * rng.normal(size=scale.shape) + scale * rng.normal(size=(len(scale), m))
-        )
+        rewards = 10 * rng.normal(size=scale.shape) + scale * rng.normal(size=(len(scale), m))
+        law = pilot_law(rewards, resamples=0).law
         got.append([value(law, n) for n in (2, 16, 128)])
     truth = [value("normal", n) for n in (2, 16, 128)]
     assert_mean(got, truth, [0.02, 0.05, 0.15])
@@ -227,50 +227,68 @@ def test_pooled_law_of_skewed_rewards():
     rng = np.random.default_rng(10)
     got = [
         [value(law, n) for n in (8, 64)]
-        for law in (pooled_law(rng.exponential(size=(64, 64))) for _ in range(30))
+        for law in (pilot_law(rng.exponential(size=(64, 64)), resamples=0).law for _ in range(30))
     ]
     truth = np.array([value("exponential", n) for n in (8, 64)]) - 1
     np.testing.assert_allclose(np.mean(got, axis=0), truth, rtol=0.06)
 
 
-def test_direction_of_normal_rewards():
+def ranking(table, n, m=16, groups=4000):
+    found = diagnose(table, n=n, m=m, groups=groups, rng=0)
+    return found["ranking"] or found.skipped["ranking"]
+
+
+def test_ranking_of_normal_rewards():
     rng = np.random.default_rng(11)
     table = 5 * rng.normal(size=(256, 1)) + rng.normal(size=(256, 64))
-    found = find_direction(table, 128, 16, smooth=True, fitted=256, rng=rng)
-    assert isinstance(found, DirectionFinding)
-    by_name = {r.estimator: r for r in found.results}
-    assert by_name["linear_tea(alpha=0.25)"].effective_n == pytest.approx(128, rel=0.2)
+    found = ranking(table, 128)
+    assert isinstance(found, RankingFinding)
+    by_name = {row.estimator: row for row in found.rows}
+    assert by_name["linear_tea"].effective_n == pytest.approx(128, rel=0.2)
     assert by_name["max_at_k(k=15)"].effective_n == pytest.approx(15, rel=0.1)
+    assert by_name["max_at_k(k=6)"].effective_n == pytest.approx(6, rel=0.1)
     assert by_name["grpo"].effective_n == pytest.approx(1, abs=0.05)
     assert found.supported == 256 * 64 // 10
     assert found.mark == "ok"
+    assert ranking(table[:4], 128, groups=640).mark == "look"  # 256 rewards
 
 
 @pytest.mark.parametrize(
-    ("n", "m", "smooth", "words"),
+    ("n", "m", "words"),
     [
-        (1e9, 16, True, "beyond the 1,024 rewards"),
-        (1, 16, True, "the mean reward"),
-        (128, 1, True, "nothing to compare"),
-        (128, 16, False, "no common law"),
+        (1e9, 16, "beyond the 1,024 rewards"),
+        (1025, 16, "beyond the 1,024 rewards"),
+        (1, 16, "the mean reward"),
+        (128, 1, "nothing to compare"),
     ],
 )
-def test_direction_says_why_not(n, m, smooth, words):
+def test_ranking_says_why_not(n, m, words):
     rng = np.random.default_rng(12)
     table = rng.normal(size=(64, 1)) + rng.normal(size=(64, 16))
-    found = find_direction(table, n, m, smooth=smooth, fitted=64, rng=rng)
+    found = ranking(table, n, m)
     assert isinstance(found, str)
     assert words in found
 
 
-def test_direction_with_an_atom_is_that_of_the_law():
+def test_ranking_where_ties_are_lost():
+    """Ties of prompts that differ are lost in the pool: tail models get no figures, and say why."""
+    rng = np.random.default_rng(12)
+    table = 9.0 * np.arange(64)[:, None] + rng.normal(size=(64, 16)).round()
+    found = ranking(table, 128, groups=640)
+    figures = {row.estimator: row for row in found.rows if np.isfinite(row.snr)}
+    assert list(figures) == ["grpo", "max_at_k(k=6)", "max_at_k(k=15)"]
+    for row in found.rows:
+        if row.estimator not in figures:
+            assert row.reason.startswith("not admitted: the best rewards are mostly equal")
+
+
+def test_ranking_with_an_atom_is_that_of_the_law():
     rng = np.random.default_rng(13)
     law = get_law("atom")
     table = law.reward(law.latent.draw(rng, (256, 16)))
-    found = find_direction(table, 128, 16, smooth=False, fitted=256, rng=rng)
-    linear = next(r for r in found.results if r.estimator == "linear_tea(alpha=0.25)")
+    linear = next(row for row in ranking(table, 128).rows if row.estimator == "linear_tea")
     assert linear.effective_n == pytest.approx(114, rel=0.4)  # the law itself: docs
-    assert "with atoms" in found.law
+    assert pilot_law(table, resamples=0).in_reward_units  # with its atom
 
 
 def test_success():

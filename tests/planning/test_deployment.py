@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from bontea.theory.deployment import budgets, deployment, enough, law_spread
 
+from bontea.planning.worth import budgets, deployment, enough
 from bontea.tails.beta_binomial import expected_pass_at_n
-from bontea.theory import LAWS, get_law, value
-from bontea.theory.success import SuccessRates
+from bontea.theory import LAWS, SuccessRates, get_law, law_spread, value
 
 
 def test_uniform_by_formula():

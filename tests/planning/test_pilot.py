@@ -4,15 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from bontea.theory.pilot import normal_scores, pilot_law
 from scipy import stats
 from tests.statistics import assert_mean
 
 from bontea import expected_max, reward_kind
+from bontea.planning.pilot import normal_scores, pilot_law
 from bontea.tails.beta_binomial import fit_beta
-from bontea.theory import LAWS, value
+from bontea.theory import LAWS, SuccessRates, value
 from bontea.theory.laws import empirical
-from bontea.theory.success import SuccessRates
 
 
 def slow(group):
@@ -83,12 +82,43 @@ def test_a_heavier_tail_stays_heavier():
 
 
 def test_a_large_pool_keeps_its_best():
-    z = np.random.default_rng(5).normal(size=(2000, 16))
-    law = pilot_law(z).law
-    assert len(law.jumps) < 6000
-    whole = empirical(normal_scores(z))
+    """Ties of prompts that differ leave one law of steps, of at most 6,000 rewards."""
+    rng = np.random.default_rng(5)
+    rewards = 3 * rng.normal(size=(2000, 1)).round() + rng.normal(size=(2000, 16)).round()
+    differ = np.ptp(rewards, axis=1) > 0
+    pilot = pilot_law(rewards, resamples=0)
+    assert pilot.hides_ties
+    assert len(pilot.law.jumps) < 6000
+    whole = empirical(normal_scores(rewards[differ]))
     for n in (1, 16, 128, 3000):
-        assert value(law, n) == pytest.approx(value(whole, n), abs=1e-4)
+        assert value(pilot.law, n) == pytest.approx(value(whole, n), abs=1e-4)
+
+
+def test_few_ties_make_a_smooth_law():
+    """From 200 rewards on; V_N of it is that of the rewards up to a tenth of their number."""
+    z = np.random.default_rng(5).normal(size=(400, 16))
+    law = pilot_law(z, resamples=0).law
+    assert law.slope is not None
+    assert len(law.jumps) == 0
+    whole = empirical(normal_scores(z))
+    for n, away in ((1, 0.01), (16, 0.01), (128, 0.02), (640, 0.05)):
+        assert value(law, n) == pytest.approx(value(whole, n), abs=away)
+    assert pilot_law(z[:12], resamples=0).law.slope is None  # 192 rewards
+
+
+def test_ties_of_prompts_that_are_alike_stay():
+    """Their law is that of the rewards as they are, atoms and all."""
+    rewards = np.random.default_rng(10).normal(size=(40, 16)).round()
+    pilot = pilot_law(rewards, resamples=0)
+    assert pilot.in_reward_units
+    assert not pilot.hides_ties
+    assert pilot.notes == ()
+    for n in (1, 16, 64):
+        assert value(pilot.law, n) == pytest.approx(value(empirical(rewards), n), rel=1e-9)
+    apart = pilot_law(rewards + 5 * np.arange(40)[:, None], resamples=0)
+    assert not apart.in_reward_units
+    assert apart.hides_ties
+    assert apart.law.slope is None
 
 
 def test_success_rates():
@@ -111,7 +141,7 @@ def test_resamples_draw_prompts():
     rng = np.random.default_rng(7)
     rewards = rng.normal(size=(2, 12))
     pilot = pilot_law(rewards, rng=0)
-    own = [set(z) for z in normal_scores(rewards)]
+    own = [set(normal_scores(group[None] / np.ptp(group))[0]) for group in rewards]
 
     def values(law):
         return set(law.reward(np.append(law.jumps, -50.0)))
@@ -140,9 +170,9 @@ def test_what_is_left_out_and_said():
     assert "the pilot has one prompt" in one.notes[0]
     assert one.resamples == ()
     assert "the pilot has 3 prompts" in pilot_law(rng.normal(size=(3, 16))).notes[0]
-    steps = pilot_law(rng.integers(0, 4, size=(30, 16)))
-    assert steps.kind.name == "discrete"
-    assert "the rewards are discrete, which pooling hides" in steps.notes[-1]
+    for apart in (0.5, 5):  # one pool of few values, and one of many
+        steps = pilot_law(rng.integers(0, 4, size=(30, 16)) + apart * np.arange(30)[:, None])
+        assert "ties or atoms, and prompts differ: these are lost" in steps.notes[-1]
 
 
 def test_how_far_it_reaches():
@@ -161,7 +191,7 @@ def test_how_far_it_reaches():
         (np.ones((5, 8)), "every reward of the pilot is 1: nothing can be planned"),
         (np.arange(40.0)[:, None], r"no prompt of the pilot has 4 rewards that differ .* has 1\)"),
         (np.where(np.eye(4) > 0, 1.0, -1.0), "two values, -1 and 1: write 0 and 1 for them"),
-        (np.zeros((0, 4)), "hold no prompt"),
+        (np.zeros((0, 4)), r"shape \(0, 4\) must be \(P, M\), .* and not empty"),
         (np.arange(4.0), r"shape \(4,\) must be \(P, M\)"),
         ([[0.0, math.inf]], "infinite"),
     ],

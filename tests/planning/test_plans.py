@@ -6,15 +6,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-from bontea.theory.pilot import pilot_law
-from bontea.theory.plan import COSINE_LIMIT, EXACT_SLACK, SLACK, plan
-from bontea.theory.plan_rows import LINEUP, LINEUP_01, LINEUP_TIES, Row
-from bontea.theory.recommend import recommend
 
 import bontea
 from bontea import effective_n
+from bontea.planning import pilot_law, plan
+from bontea.planning.choose import NEAR, SLACK
+from bontea.planning.rows import Row
 from bontea.tails.beta_binomial import expected_pass_at_n
-from bontea.theory.success import SuccessRates, success_alignment
+from bontea.theory import SuccessRates, success_alignment
 
 GROUPS = 4000
 
@@ -42,9 +41,13 @@ def test_figures_are_those_of_effective_n(name, params, batch):
     result = plan(n=128, m=[16], estimators=[(name, params)], groups=GROUPS, rng=3)
     (row,) = result.rows
     got = effective_n(name, n=128, m=16, groups=GROUPS, batch=batch, rng=3, **params)
-    for field in ("effective_n", "cosine", "snr"):
+    assert row.effective_n == got.value
+    assert row.effective_n_standard_error == got.standard_error
+    for field in ("cosine", "snr"):
         assert getattr(row, field) == getattr(got, field), field
-        assert getattr(row, f"{field}_se") == getattr(got, f"{field}_se"), field
+        assert getattr(row, f"{field}_standard_error") == getattr(got, f"{field}_standard_error"), (
+            field
+        )
     assert row.estimator == got.estimator
     assert row.groups == got.groups
 
@@ -55,49 +58,69 @@ def test_what_is_known_of_normal_rewards(normal):
         name: row_of(normal, name, 16)
         for name in (
             "grpo",
+            "max_at_k(k=6)",
             "max_at_k(k=15)",
-            "tea(alpha=0.25)",
-            "prefix_tea(alpha=0.25)",
-            "linear_tea(alpha=0.25)",
+            "tea",
+            "prefix_tea",
+            "linear_tea",
             "linear_tea(alpha=0.5)",
             "adaptive_tea",
         )
     }
     for name, budget in (
+        ("max_at_k(k=6)", 6),
         ("max_at_k(k=15)", 15),
-        ("linear_tea(alpha=0.25)", 128),
+        ("linear_tea", 128),
         ("linear_tea(alpha=0.5)", 128),
     ):
         row = figures[name]
-        assert abs(row.effective_n - budget) < 5 * row.effective_n_se
-        assert row.effective_n_se < 0.02 * budget
-    for name, snr in (("max_at_k(k=15)", 0.626), ("linear_tea(alpha=0.5)", 0.707)):
-        assert abs(figures[name].snr - snr) < 5 * figures[name].snr_se + 0.001
+        assert abs(row.effective_n - budget) < 5 * row.effective_n_standard_error
+        assert row.effective_n_standard_error < 0.02 * budget
+    for name, snr in (
+        ("max_at_k(k=6)", 0.808),
+        ("max_at_k(k=15)", 0.626),
+        ("linear_tea(alpha=0.5)", 0.707),
+    ):
+        assert abs(figures[name].snr - snr) < 5 * figures[name].snr_standard_error + 0.001
     order = sorted(figures, key=lambda name: -figures[name].snr)
     assert order == [
+        "max_at_k(k=6)",
         "adaptive_tea",
         "linear_tea(alpha=0.5)",
         "max_at_k(k=15)",
-        "tea(alpha=0.25)",
-        "linear_tea(alpha=0.25)",
-        "prefix_tea(alpha=0.25)",
+        "tea",
+        "linear_tea",
+        "prefix_tea",
         "grpo",
     ]
     gaps = -np.diff([figures[name].snr for name in order])
-    assert (gaps > 3 * max(row.snr_se for row in figures.values())).all()
+    assert (gaps > 3 * max(row.snr_standard_error for row in figures.values())).all()
+    ends = sorted(figures, key=lambda name: figures[name].end_share)
+    assert ends == [
+        "grpo",
+        "linear_tea(alpha=0.5)",
+        "max_at_k(k=6)",
+        "max_at_k(k=15)",
+        "tea",
+        "adaptive_tea",
+        "prefix_tea",
+        "linear_tea",
+    ]
+    assert all(row.ranked and row.admitted and row.reason == "" for row in figures.values())
     # The mean's direction (1, 0) against (1, c_N), log scale in units of sqrt 2.
     c = bontea.expected_max(128)
     assert figures["grpo"].cosine == pytest.approx(1 / math.sqrt(1 + c * c / 2), abs=0.005)
 
 
 def test_rollouts_prompts_and_cost(normal):
-    assert normal.fewest.rollouts == normal.batch_size == 1024
+    fewest = max(normal.rows, key=lambda row: (row.ranked, row.snr))
+    assert fewest.rollouts == normal.batch_size == 1024
     for row in normal.rows:
         if row.reason:
             assert math.isnan(row.times)
             assert row.cost is None
             continue
-        assert row.times == pytest.approx((normal.fewest.snr / row.snr) ** 2)
+        assert row.times == pytest.approx((fewest.snr / row.snr) ** 2)
         assert row.rollouts == pytest.approx(1024 * row.times)
         assert row.prompts == pytest.approx(row.rollouts / row.m)
         assert row.cost == pytest.approx(0.002 * row.rollouts)
@@ -108,8 +131,9 @@ def test_rollouts_prompts_and_cost(normal):
 
 
 def test_error_of_the_ratio():
-    one = Row("a", 16, snr=0.8, simulation_se=0.01)
-    two = Row("b", 16, snr=0.4, simulation_se=0.02)
+    spec = bontea.EstimatorSpec.of("grpo")
+    one = Row("a", 16, spec, snr=0.8, simulation_error=0.01)
+    two = Row("b", 16, spec, snr=0.4, simulation_error=0.02)
     assert one.needs(one) == (1.0, 0.0)
     times, error = two.needs(one)
     assert times == pytest.approx((0.8 / 0.4) ** 2)
@@ -126,7 +150,7 @@ def test_error_of_the_ratio():
 
 
 def test_rows_that_cannot_run_say_why(normal):
-    for name in ("tea(alpha=0.25)", "prefix_tea(alpha=0.25)", "linear_tea(alpha=0.25)"):
+    for name in ("tea", "prefix_tea", "linear_tea"):
         row = row_of(normal, name, 8)
         assert "use at least 9 rollouts" in row.reason
         assert not row.ranked
@@ -139,150 +163,274 @@ def test_rows_that_cannot_run_say_why(normal):
         groups=GROUPS,
     )
     assert "use k <= 15" in result.rows[1].reason
-    assert "pass_at_n needs 0/1 rewards" in result.rows[2].reason
+    assert result.rows[2].reason == "not admitted: it needs rewards of two values, 0 and 1"
+    assert [row.admitted for row in result.rows] == [True, True, False]
+    assert [row.ranked for row in result.rows] == [True, False, False]
     assert result.best is result.rows[0]
     nothing = plan(n=128, m=[4], estimators=["tea"], groups=GROUPS)
     assert nothing.best is None
-    assert nothing.recommendation.startswith("Nothing to recommend")
+    assert nothing.recommendation.estimator is None
+    assert "too little data to see whether its tail model holds" in nothing.rows[0].reason
+    assert "these rewards admit none of the estimators that were named" in str(nothing)
+    small = plan(n=128, m=[8], estimators=["tea"], groups=GROUPS)  # admitted, but cannot run
+    assert small.recommendation.recommended is None
+    assert "none of the estimators can run at this M" in small.recommendation.message
 
 
 def test_recommendation_on_normal_rewards(normal):
-    best = normal.best
+    """At most 1.6 times the rollouts of max_at_k(k=6), and a policy that ends higher; M = 16."""
+    best, advice = normal.best, normal.recommendation
     assert (best.estimator, best.m) == ("adaptive_tea", 16)
-    assert (normal.fewest.estimator, normal.fewest.m) == ("adaptive_tea", 32)
-    assert best.times <= SLACK
-    assert row_of(normal, "adaptive_tea", 8).times > SLACK
-    text = normal.recommendation
-    assert str(normal).endswith(text)
-    second = row_of(normal, "linear_tea(alpha=0.5)", 16)
-    plain = row_of(normal, "max_at_k(k=15)", 16)
-    times, error = second.needs(best)
+    assert (advice.recommended, advice.m, advice.n) == ("adaptive_tea", 16, 128)
+    assert advice.verdict == "normal"
+    assert advice.estimator.params == {}
+    assert str(normal).endswith(str(advice))
+    assert [(row.estimator, row.m) for row in normal.trade] == [
+        ("adaptive_tea", 8),
+        ("adaptive_tea", 16),
+        ("adaptive_tea", 32),
+    ]
+    fewest = max(normal.trade, key=lambda row: row.snr)
+    assert fewest.m == 32
+    assert best.needs(fewest)[0] <= SLACK < normal.trade[0].needs(fewest)[0]
+    plain = row_of(normal, "max_at_k(k=6)", 16)
+    times, error = best.needs(plain)
+    assert 2 * error < times - 1 < NEAR - 1
+    saved = 100 * (1 - 1 / best.needs(fewest)[0])
     for words in (
-        f"Use adaptive_tea with M = 16: it optimises best-of-{best.effective_n:.3g}",
-        f"SNR {best.snr:.3f} +- {best.snr_se:.3f}",
-        f"{best.rollouts:,.0f} rollouts ({best.prompts:,.0f} prompts x 16)",
-        f"Next best at this M: linear_tea(alpha=0.5), {times:.2f} +- {error:.2f} times",
-        f"max_at_k(k=15), which assumes nothing about the tail, takes {plain.needs(best)[0]:.2f}",
-        "M = 32 takes",
+        f"A rollout of adaptive_tea has a signal-to-noise of {best.snr:.3f}",
+        "its policy ends at 96 % of the best V_N",
+        f"It needs {times:.2f} +- {error:.2f} times the rollouts of max_at_k(k=6), which ends at "
+        "74 %",
+        f"M = 32 takes {saved:.0f} % fewer rollouts, from {fewest.prompts:,.0f} prompts instead of "
+        f"{best.prompts:,.0f}",
+        "the smaller M is named",
     ):
-        assert words in text, words
-    assert [row.m for row in normal.trade] == [8, 16, 32]
-    assert all(row.estimator == "adaptive_tea" for row in normal.trade)
+        assert words in advice.message, words
 
 
-def test_a_wrong_direction_is_not_chosen_for_its_signal():
+def test_a_better_end_is_worth_rollouts_up_to_a_limit(normal):
+    """What is named is the best end within 1.6 times the rollouts; the limit is what decides."""
+    from bontea.planning.choose import choose_estimator, choose_m
+
+    spec = bontea.EstimatorSpec.of("grpo")
+
+    def row(name, snr, end, **more):
+        return Row(name, 16, spec, candidate=True, snr=snr, end_share=end, **more)
+
+    fast, better = row("fast", 0.8, 0.7), row("better", 0.8 / math.sqrt(1.59), 0.9)
+    slow = row("slow", 0.8 / math.sqrt(1.61), 0.99)
+    assert choose_estimator([fast, better, slow]) is better
+    assert choose_estimator([fast, slow]) is fast
+    assert choose_estimator([fast, replace(better, admitted=False)]) is fast
+    assert choose_estimator([replace(fast, candidate=False), slow]) is slow  # only a comparison
+    exact = row("exact", 0.7, math.nan, exact=True)
+    assert choose_estimator([fast, better, exact]) is exact
+    assert choose_estimator([replace(fast, snr=-0.1)]) is None
+    sizes = [replace(fast, m=m, snr=snr) for m, snr in ((8, 0.7), (16, 0.74), (32, 0.8))]
+    assert choose_m(sizes).m == 16  # 1.31 and 1.17 times
+    assert choose_m([]) is None
+    # And on normal rewards no comparison is named, though some end higher.
+    assert row_of(normal, "linear_tea", 16).end_share > normal.best.end_share
+    named = {row.estimator.partition("(")[0] for row in normal.rows if row.candidate}
+    assert named == {"max_at_k", "adaptive_tea"}
+
+
+def test_every_direction_is_ranked_and_a_wrong_one_is_not_named():
     """On Gumbel rewards with M = 64 grpo has the highest SNR of all, and cosine .76."""
-    result = plan(n=128, m=[64], law="gumbel", estimators=["grpo", "adaptive_tea"], groups=GROUPS)
-    grpo, adaptive = result.rows
-    assert grpo.snr > adaptive.snr + 3 * (grpo.snr_se + adaptive.snr_se)
-    assert grpo.cosine < COSINE_LIMIT < adaptive.cosine
-    assert not grpo.ranked
-    assert grpo.times < 1
+    from bontea.planning.lineup import lineup  # grpo is there to compare with
+
+    result = plan(n=128, m=[64], law="gumbel", groups=2000)
+    by_name = {row.estimator: row for row in result.rows}
+    grpo, adaptive = by_name["grpo"], by_name["adaptive_tea"]
+    assert grpo.snr > adaptive.snr + 3 * (grpo.snr_standard_error + adaptive.snr_standard_error)
+    assert grpo.cosine < 0.8 < adaptive.cosine
+    assert grpo.ranked
+    assert not grpo.candidate
+    assert grpo.times < adaptive.times
+    assert grpo.end_share < 0.02
     assert result.best is adaptive
-    assert "It aims at best-of-" in result.recommendation  # far beyond 128: the latent is Gumbel
+    assert result.recommendation.verdict == "heavy"
+    assert all(row.ranked for row in result.rows)
+    assert len(lineup(128, 64, plan_admission(64))) == len(result.rows)
 
 
-def test_when_no_direction_is_right_the_nearest_is_chosen():
-    result = plan(n=128, m=[8], estimators=["grpo", "max_at_k"], groups=GROUPS)
-    assert result.best.estimator == "max_at_k(k=7)"
-    assert result.cosine_limit == pytest.approx(result.best.cosine - 0.01)
-    assert "No direction here reaches cosine 0.98" in result.recommendation
+def plan_admission(m):
+    from bontea.diagnosis import Admission
+
+    return Admission("heavy", "", m=m, n=128, tails="all")
 
 
-def test_a_law_without_a_tail_is_recommended_with_cautions():
+def test_a_law_without_a_tail_is_not_extrapolated():
+    """Uniform rewards: everything with a tail is measured and shown, and none of it is admitted."""
     result = plan(n=128, m=[16], law="uniform", groups=GROUPS)
-    assert result.best.estimator == "linear_tea(alpha=0.5)"
-    assert "adaptive_tea refuses the tail of this law" in result.recommendation
-    assert "watch check_tail. linear_tea(alpha=0.25) is safer" in result.recommendation
+    assert result.recommendation.recommended == "max_at_k(k=6)"
+    assert result.recommendation.verdict == "light"
+    assert "Do not extrapolate" in result.recommendation.message
+    refused = [row for row in result.rows if not row.admitted]
+    assert [row.estimator for row in refused] == [
+        "tea",
+        "prefix_tea",
+        "linear_tea",
+        "linear_tea(alpha=0.5)",
+        "adaptive_tea",
+    ]
+    for row in refused:
+        assert row.reason == "not admitted: the best rewards fall short of its tail model"
+        assert not row.ranked
+        assert row.snr > 0
+    wider = row_of(result, "max_at_k(k=15)", 16)
+    times, error = result.best.needs(wider)
+    assert (
+        f"It needs {times:.2f} +- {error:.2f} times the rollouts of max_at_k(k=15), which ends at "
+        "88 %" in result.recommendation.message
+    )
+
+
+def test_a_wide_tail_that_is_named_comes_with_a_caution():
+    named = plan(n=128, m=[16], estimators=["linear_tea(alpha=0.5)"], groups=GROUPS)
+    assert named.recommendation.recommended == "linear_tea(alpha=0.5)"
+    assert "Caution: with a tail fraction of 0.5" in named.recommendation.message
     normal = plan(n=128, m=[16], estimators=["adaptive_tea", "max_at_k"], groups=GROUPS)
-    assert "Caution" not in normal.recommendation
-    assert "largest compared" not in normal.recommendation
+    assert "Caution" not in normal.recommendation.message
+    assert "largest compared" not in normal.recommendation.message
 
 
 def test_one_success_rate_has_one_direction():
     result = plan(n=16, m=[16], law="bernoulli", groups=GROUPS)
     assert [row.estimator for row in result.rows] == [
         "grpo",
+        "max_at_k(k=6)",
         "max_at_k(k=15)",
-        "pass_at_n",
+        result.best.estimator,
         "inference_aware",
     ]
     for row in result.rows:
         assert row.cosine == pytest.approx(1, abs=0.01)
         assert math.isnan(row.effective_n)
-    assert result.best.estimator == "grpo"
+        assert math.isnan(row.end_share)  # a policy with styles of normal rewards says nothing here
+    best, other = result.best, row_of(result, "max_at_k(k=6)", 16)
+    assert best.spec.name == "pass_at_n"
+    assert best.snr > other.snr + 3 * (best.snr_standard_error + other.snr_standard_error)
+    assert result.recommendation.recommended == best.estimator
     assert "one success rate for all prompts" in result.notes[0]
 
 
 def test_n_below_m_takes_the_exact_estimator():
     result = plan(n=8, m=[16], groups=GROUPS)
-    exact = row_of(result, "max_at_k(k=8)", 16)
+    exact, small = row_of(result, "max_at_k(k=8)", 16), row_of(result, "max_at_k(k=6)", 16)
+    assert [row.estimator for row in result.rows] == ["grpo", "max_at_k(k=6)", "max_at_k(k=8)"]
     assert result.best is exact
-    assert 1 < exact.times < EXACT_SLACK
-    assert "It is exact for k = N; linear_tea(alpha=0.5) takes 0." in result.recommendation
+    assert exact.exact
+    assert 1 < exact.needs(small)[0] < NEAR
+    assert result.recommendation.verdict == "within M"
+    assert "It is exact for k = N" in result.recommendation.message
+    assert "rollouts of max_at_k(k=6), which ends at 97 %" in result.recommendation.message
 
 
 def test_equal_estimators_are_called_level():
     def twin(rewards):  # looks at nothing else, but draws batches of its own size
-        return bontea.max_at_k(rewards, k=15)
+        return bontea.max_at_k(rewards, k=6)
 
     result = plan(n=128, m=[16], estimators=["max_at_k", twin], groups=GROUPS)
-    assert "is level (1.0" in result.recommendation
+    assert "It needs about as many rollouts as" in result.recommendation.message
     same = plan(n=128, m=[16], estimators=["max_at_k", partial(bontea.rloo)], groups=GROUPS)
-    assert "level" not in same.recommendation
+    assert "about as many" not in same.recommendation.message
+
+
+def mine(rewards, *, n, beta=1.0):
+    """An estimator of a user's own: max_at_k with another scale."""
+    return beta * n * bontea.max_at_k(rewards, k=6)
+
+
+def test_estimators_of_the_user_in_every_form(tmp_path, monkeypatch):
+    """A callable, text, a spec, a pair and module:function; the same one gives the same figures."""
+    (tmp_path / "of_the_user.py").write_text(
+        "import bontea\n\ndef six(rewards):\n    return bontea.max_at_k(rewards, k=6)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    result = plan(
+        n=128,
+        m=16,
+        estimators=[
+            bontea.max_at_k,
+            "max_at_k( k = 15 )",
+            bontea.EstimatorSpec.of("tea", alpha=0.5),
+            ("linear_tea", {"alpha": 0.5}),
+            partial(bontea.pkpo_loo, k=8),
+            mine,
+            (mine, {"beta": 2.0}),
+            "of_the_user:six",
+        ],
+        groups=640,
+    )
+    name = f"{mine.__module__}:mine"
+    assert [row.estimator for row in result.rows] == [
+        "max_at_k(k=6)",
+        "max_at_k(k=15)",
+        "tea(alpha=0.5)",
+        "linear_tea(alpha=0.5)",
+        "pkpo_loo(k=8)",
+        name,
+        f"{name}(beta=2)",
+        "of_the_user:six",
+    ]
+    own, scaled, file = result.rows[5:]
+    assert own.snr == pytest.approx(scaled.snr, rel=1e-9)  # only the scale differs
+    assert own.snr == pytest.approx(file.snr, rel=1e-9)
+    assert all(row.candidate and row.admitted and row.ranked for row in result.rows)
+    assert own.end_share == pytest.approx(file.end_share, abs=1e-6)  # trained, in float64
+    spec = bontea.EstimatorSpec.of(result.recommendation.estimator)
+    assert spec.label == result.recommendation.recommended
+    wrong = plan(n=128, m=16, estimators=[lambda r: r[:, :-1], "max_at_k(k=0)"], groups=640)
+    assert "shape" in wrong.rows[0].reason
+    assert "k=0 must be" in wrong.rows[1].reason
+    assert wrong.recommendation.recommended is None
 
 
 def test_success_rates_are_planned_exactly():
     rates = SuccessRates(0.3, 2.0)
     result = plan(n=128, m=[8, 16], law=rates)
-    assert len(result.rows) == 2 * len(LINEUP_01)
+    names = ["grpo", "max_at_k(k=6)", "max_at_k(k={})", "pass_at_n(prior=(0.3, 2))"]
+    names.append("inference_aware")
+    assert [row.estimator for row in result.rows] == [
+        name.format(m - 1) for m in (8, 16) for name in names
+    ]
     for row in result.rows:
-        name, _, params = row.estimator.partition("(")
-        params = eval(f"dict({params.rstrip(')')})") if "prior" not in params else {}
-        if name == "pass_at_n":
-            params = {"prior": (0.3, 2.0)}
-        got = success_alignment(name, n=128, m=row.m, rates=rates, **params)
-        assert (row.cosine, row.snr, row.snr_se) == (got.cosine, got.snr, 0.0)
-    assert result.cosine_limit == 0
+        got = success_alignment(row.estimator, n=128, m=row.m, rates=rates)
+        assert (row.cosine, row.snr, row.snr_standard_error) == (got.cosine, got.snr, 0.0)
+        assert math.isnan(row.end_share)
     assert all(row.ranked for row in result.rows)
-    assert result.best.estimator == "pass_at_n(prior=(0.3, 2.0))"
+    assert result.best.estimator == "pass_at_n(prior=(0.3, 2))"
+    assert result.recommendation.verdict == "binary"
     times, _ = row_of(result, result.best.estimator, 8).needs(result.best)
     assert f"M = 16 is the largest compared, and M = 8 takes {times:.2f} times: try larger" in (
-        result.recommendation
+        result.recommendation.message
     )
     i = result.deployment.ns.tolist().index(128)
     assert result.deployment.value[i] == expected_pass_at_n(128, 0.3, 2.0)
 
 
-def test_a_pilot_brings_its_own_error():
-    """Few rewards: the error of a row is mostly that of the pilot; the same prompts, less so."""
+def test_rewards_bring_their_own_error():
+    """Few rewards: the error of a row is mostly that of the sample; the same prompts, less so."""
     rng = np.random.default_rng(0)
-    small = pilot_law(rng.normal(size=(8, 16)))
-    large = pilot_law(rng.normal(size=(200, 16)))
+    small, large = rng.normal(size=(16, 16)), rng.normal(size=(200, 16))
     rows = []
-    for pilot in (small, large):
-        result = plan(n=64, m=[16], law=pilot, estimators=["adaptive_tea"], groups=GROUPS)
+    for rewards in (small, large):
+        result = plan(rewards, n=64, m=[16], estimators=["adaptive_tea"], groups=GROUPS, rng=0)
         (row,) = result.rows
+        pilot = pilot_law(rewards, rng=0)
         assert len(row.resampled) == len(pilot.resamples)
         spread = np.std(row.resampled, ddof=1)
-        assert row.snr_se == pytest.approx(math.hypot(row.simulation_se, spread))
+        assert row.snr_standard_error == pytest.approx(math.hypot(row.simulation_error, spread))
+        alone = effective_n("adaptive_tea", n=64, m=16, law=pilot.law, groups=GROUPS, batch=64)
+        assert row.snr == pytest.approx(alone.snr, abs=5 * alone.snr_standard_error + 1e-9)
         rows.append(row)
-    assert rows[0].snr_se > 1.5 * rows[1].snr_se
-    assert (
-        "more than a tenth of the 128 rewards"
-        in plan(n=64, m=[8], law=small, estimators=["max_at_k"], groups=GROUPS).notes[0]
-    )
-    with pytest.raises(ValueError, match="n=256 is beyond the 128 rewards of the pilot"):
-        plan(n=256, m=[8], law=small)
-
-
-def test_lineups():
-    assert [*LINEUP[:2], *LINEUP_01[:2]] == ["grpo", "max_at_k"] * 2
-    steps = pilot_law(np.random.default_rng(0).integers(0, 5, size=(40, 16)))
-    result = plan(n=64, m=[8], law=steps, groups=GROUPS)
-    assert [row.estimator for row in result.rows] == ["grpo", "max_at_k(k=7)"]
-    assert len(LINEUP_TIES) == 2
-    assert "the rewards are discrete" in result.notes[-1]
+    assert rows[0].snr_standard_error > 1.5 * rows[1].snr_standard_error
+    tight = plan(small, n=64, m=[8], estimators=["max_at_k"], groups=GROUPS)
+    assert "more than a tenth of the 256 rewards" in tight.notes[0]
+    with pytest.raises(ValueError, match="n=512 is beyond the 256 rewards of the pilot"):
+        plan(small, n=512, m=[8])
 
 
 def test_seed_and_progress():
@@ -308,11 +456,16 @@ def test_seed_and_progress():
 
 
 def test_nothing_moves_towards_best_of_n():
-    text = recommend([Row("away", 8, snr=-0.1)], None, None, n=8, limit=0.98, usual=0.98)
-    assert "every estimator moves the policy away" in text
     result = plan(n=8, m=[8], estimators=[lambda r: -r], groups=640)
     assert result.best is None
-    assert result.recommendation == text
+    assert result.rows[0].snr < 0
+    assert not result.rows[0].ranked
+    assert result.recommendation.recommended is None
+    assert "every estimator moves the policy away" in result.recommendation.message
+    assert "nan" not in str(result)
+    with_rloo = plan(n=8, m=[8], estimators=[lambda r: -r, "rloo"], groups=640)
+    assert with_rloo.rows[0].times == math.inf
+    assert with_rloo.best is with_rloo.rows[1]
 
 
 @pytest.mark.parametrize(
@@ -325,8 +478,10 @@ def test_nothing_moves_towards_best_of_n():
         ({"m": [8.5]}, "m=8.5 must be a whole number"),
         ({"law": "gumbell"}, "did you mean 'gumbel'"),
         ({"law": [1.0, 1.0]}, "never differ: there is nothing to plan"),
+        ({"law": "normal", "rollouts": [[0.0, 1.0]]}, "are two reward laws: give one of them"),
+        ({"law": np.zeros((2, 2, 2))}, "shape"),
         ({"estimators": ["teaa"]}, "did you mean 'tea'"),
-        ({"estimators": [("tea", {"alph": 0.5})]}, "unexpected keyword argument 'alph'"),
+        ({"estimators": [("tea", {"alph": 0.5})]}, "no parameter 'alph'; did you mean 'alpha'"),
         ({"estimators": []}, "estimators is empty"),
         ({"batch_size": 15}, "batch_size=15 rollouts in a step do not hold one group of m=16"),
         ({"price": -1}, "price=-1 must be a number of at least 0"),

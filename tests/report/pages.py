@@ -58,7 +58,7 @@ def results(folder, names, *, hostile=False, diagnosed=True, **shape):
             )
             for name in others
         },
-        "diagnoses": {first: diagnose(sources[first])} if diagnosed else {},
+        "diagnoses": {first: diagnose(sources[first], groups=1000)} if diagnosed else {},
         "settings": {"command": "bontea curve a.jsonl b.jsonl", "seed": 0, "date": "2026-01-01"},
     }
 

@@ -1,6 +1,6 @@
-"""How often `bontea.diagnose` gives each verdict on rewards whose law is known.
+"""How often the diagnosis gives each verdict on rewards whose law is known.
 
-    python benchmarks/experiments/diagnosis_power/run.py --json results.json    # an hour, one core
+    python benchmarks/experiments/diagnosis_power/run.py --json results.json    # 10 minutes
     python benchmarks/experiments/diagnosis_power/run.py --sets 20 --sizes 64x64
 
 16 or 64 prompts with 16 rewards, and 64 with 64; N = 128, everything else at its default (so that
@@ -18,10 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from bontea.diagnosis.judge import judge
 
 import bontea
-from bontea.rollouts import as_rollouts
+from bontea.diagnosis import admit, gather
 from bontea.theory import get_law
 
 SIZES = ((16, 16), (64, 16), (64, 64))
@@ -95,8 +94,7 @@ def verdicts(
     found: Counter[str] = Counter()
     for index in range(sets):
         rng = np.random.default_rng([seed, index])
-        judged = judge(as_rollouts(draw(rng, shape)), n=N, m=None, alpha=0.25, rng=rng)
-        found[judged.recommendation.verdict] += 1
+        found[admit(gather(draw(rng, shape), n=N, rng=rng)).verdict] += 1
     return dict(found.most_common())
 
 

@@ -98,7 +98,7 @@ class Admission(Result):
             return "it needs rewards of two values, 0 and 1"
         if spec.assumes != "tail" or self.tails == "all":
             return ""
-        if self.tails == "fixed" and spec.name != "adaptive_tea":
+        if self.tails == "fixed" and spec.takes("alpha"):  # others look at more, up to all rewards
             alpha = {"alpha": 0.25, **spec.context, **spec.params}["alpha"]
             if alpha <= self.alpha:
                 return ""

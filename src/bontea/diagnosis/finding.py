@@ -8,7 +8,7 @@ A new diagnosis is one file here, with a class made from `Finding` and a functio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from bontea._json import Result
 
@@ -47,6 +47,10 @@ class Finding(Result):
     def table(self) -> Table | None:
         """More numbers, where a sentence cannot hold them."""
         return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The mark and the text, then every number, as what JSON knows."""
+        return {"mark": self.mark, "text": self.text, **super().to_dict()}
 
     def __str__(self) -> str:
         return self.text

@@ -48,8 +48,8 @@ class Diagnosis(Result):
     """Of all findings, made or skipped, in the order of the page."""
 
     def __getitem__(self, key: str) -> Any:
-        if key not in TITLES:
-            raise KeyError(f"{key!r} is no finding; there are {', '.join(TITLES)}")
+        if key not in all_titles():
+            raise KeyError(f"{key!r} is no finding; there are {', '.join(all_titles())}")
         return self.findings.get(key)
 
     @property
@@ -73,7 +73,7 @@ class Diagnosis(Result):
                 "rollouts": self.median,
                 **{
                     key: None if (found := self.findings.get(key)) is None else found.to_dict()
-                    for key in TITLES
+                    for key in all_titles()
                 },
                 "skipped": self.skipped,
                 "recommendation": str(self.recommendation),
@@ -124,7 +124,10 @@ def as_text(table: Table) -> str:
     )
 
 
-TITLES = {cls.key: cls.title for cls, _ in FINDERS} | {RankingFinding.key: RankingFinding.title}
+def all_titles() -> dict[str, str]:
+    """Titles by key of every finding that can be made, in the order of the page."""
+    classes: list[type[Finding]] = [*(cls for cls, _ in FINDERS), RankingFinding]
+    return {cls.key: cls.title for cls in classes}
 
 
 def diagnose(
@@ -202,7 +205,9 @@ def diagnose(
         skipped=skipped,
         admission=admission,
         recommendation=recommend(admission, rows, n=evidence.n),
-        titles={key: title for key, title in TITLES.items() if key in found or key in skipped},
+        titles={
+            key: title for key, title in all_titles().items() if key in found or key in skipped
+        },
     )
 
 

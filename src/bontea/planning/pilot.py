@@ -194,15 +194,13 @@ def _pooled(table: np.ndarray, kind: RewardKind, resamples: int, rng: np.random.
             f"{used - len(scores)} of {used} prompts have fewer than {LEAST_ROLLOUTS} rewards, or "
             "equal ones, and are left out"
         )
-    few_ties = kind.name == "continuous"
-    if kind.name == "discrete":
-        few_ties = share_of_ties(table) <= TIES
+    few_ties = kind.name != "mixed" and share_of_ties(table) <= TIES
     as_they_are = not few_ties and share_between(table) <= ALIKE
     if not few_ties and not as_they_are:
         notes.append(
-            f"the rewards are {kind.name}, and prompts differ: their ties are lost where each "
-            "prompt is measured by itself, so that figures of estimators with a tail model would "
-            "flatter them"
+            "the rewards have ties or atoms, and prompts differ: these are lost where each prompt "
+            "is measured by itself, so that figures of estimators with a tail model would flatter "
+            "them"
         )
     build: Callable[[np.ndarray], Law] = _empirical
     if as_they_are:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from bontea._arrays import check_k, check_n
 from bontea._errors import BonteaError
 from bontea._json import Result, plain
 from bontea.diagnosis import Admission, admit, gather
+from bontea.diagnosis.reading import percent_of
 from bontea.planning.choose import choose_estimator, choose_m
 from bontea.planning.lineup import lineup
 from bontea.planning.pilot import Pilot, pilot_law
@@ -92,15 +93,11 @@ class Plan(Result):
         for row in self.rows:
             figures = ""
             if not math.isnan(row.snr):
-                end = (
-                    ""
-                    if row.end_share != row.end_share
-                    else f"  ends at {100 * row.end_share:.0f} %"
-                )
-                figures = (
-                    f"SNR {row.snr:.3f}  rollouts {row.times:.2f} +- "
-                    f"{row.times_standard_error:.2f}{end}  "
-                )
+                figures = f"SNR {row.snr:.3f}  "
+                if not math.isnan(row.times):
+                    figures += f"rollouts {row.times:.2f} +- {row.times_standard_error:.2f}  "
+                if not math.isnan(row.end_share):
+                    figures += f"ends at {percent_of(row.end_share)}  "
             lines.append(f"  M = {row.m:<4} {row.estimator:24} {figures}{row.reason}".rstrip())
         return "\n".join([*lines, *self.notes, self.deployment.advice, str(self.recommendation)])
 
@@ -117,8 +114,12 @@ class Source:
     notes: tuple[str, ...] = ()
 
     def admission(self, n: float, m: int | None, seed: int) -> Admission:
-        """What it admits for groups of m."""
-        return admit(gather(self.rollouts, n=n, m=m, rng=seed))
+        """What it admits for groups of m. A law knows its success rates; rewards tell theirs."""
+        admission = admit(gather(self.rollouts, n=n, m=m, rng=seed))
+        law = self.laws[0]
+        if self.pilot is None and isinstance(law, SuccessRates) and admission.prior is not None:
+            return replace(admission, prior=(law.a, law.b))
+        return admission
 
     def rows(
         self,

@@ -124,10 +124,11 @@ def _figures(row: Row) -> str:
 
 
 def _compared(best: Row, rows: Sequence[Row]) -> list[str]:
-    """The other candidate, and the noisiest k, beside it."""
+    """The fastest other candidate beside it; without one, what ends higher, or else anything."""
     out = []
     rivals = [row for row in rows if row.ranked and row is not best]
-    shown = [row for row in rivals if row.candidate] or rivals
+    higher = [row for row in rivals if row.end_share > best.end_share]
+    shown = [row for row in rivals if row.candidate] or higher or rivals
     for rival in sorted(shown, key=lambda row: -row.snr)[:1]:
         times, error = best.needs(rival)
         level = abs(times - 1) <= LEVEL * error

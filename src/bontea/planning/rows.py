@@ -137,7 +137,7 @@ def measure_row(
         at_once = step or max(1, few // LEAST_STEPS)
         others = [_on_law(row, entry, law, n, few, at_once, seed) for law in laws[1:]]
         row = _with_resamples(row, others)
-    if not math.isnan(row.snr) and isinstance(laws[0], Law):
+    if not math.isnan(row.snr) and admission.verdict != "binary":
         row = replace(row, end_share=end_share(spec, n=n, m=m))
     return row
 
