@@ -17,13 +17,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from bontea.theory.deployment import law_spread
-from bontea.theory.pilot import normal_scores, pilot_law
-from bontea.theory.plan import plan
 
+from bontea.planning import pilot_law, plan
 from bontea.report.plan import plot_plan
-from bontea.theory import effective_n, get_law, value
-from bontea.theory.laws import empirical
+from bontea.theory import effective_n, empirical, get_law, law_spread, value
 
 PICTURE = Path(__file__).parents[2] / "docs" / "figures" / "guide" / "planning.png"
 ORDERS = (1, 2, 4, 8, 16, 64)
@@ -48,10 +45,9 @@ def orders() -> None:
     for m in (16, 32, 64):
         traces, errors = [], []
         for count in ORDERS:
-            got = effective_n("prefix_tea", n=N, m=m, groups=40_000, rng=0, permutations=count)
+            got = effective_n(f"prefix_tea(permutations={count})", n=N, m=m, groups=40_000, rng=0)
             traces.append(got.variance @ [1, 0.5])
-            error = got.variance_standard_error
-            errors.append(math.hypot(error[0], error[1] / 2) / traces[-1])
+            errors.append(math.hypot(got.variance_standard_error[0], got.variance_standard_error[1] / 2) / traces[-1])
         cells = [f"{trace / traces[-1]:.3f}" for trace in traces]
         print(f"| {m} | " + " | ".join(cells) + f" | {max(errors):.1%} |", flush=True)
 
@@ -61,19 +57,16 @@ def scores() -> None:
     print("| law | exact | prompts x rollouts | own sd | the others' sd | as in bontea |")
     print("|---" * 6 + "|")
     for name in ("normal", "gumbel", "logistic", "beta", "uniform"):
-        law = get_law(name)
-        exact = (value(law, N) - value(law, 1)) / law_spread(law)
+        drawn = get_law(name)
+        exact = (value(drawn, N) - value(drawn, 1)) / law_spread(drawn)
         for prompts, m in ((400, 16), (100, 64)):
             found: list[list[float]] = []
             for seed in range(20):
                 rng = np.random.default_rng(seed)
-                rewards = law.reward(law.latent.draw(rng, (prompts, m)))
-                found.append(
-                    [
-                        value(empirical(z), N) - value(empirical(z), 1)
-                        for z in (own_sd(rewards), others_sd(rewards), normal_scores(rewards))
-                    ]
-                )
+                rewards = drawn.reward(drawn.latent.draw(rng, (prompts, m)))
+                laws = [empirical(own_sd(rewards)), empirical(others_sd(rewards))]
+                laws.append(pilot_law(rewards, resamples=0).law)
+                found.append([value(law, N) - value(law, 1) for law in laws])
             cells = [f"{mean:.2f}" for mean in np.mean(found, axis=0)]
             print(f"| `{name}` | {exact:.2f} | {prompts} x {m} | " + " | ".join(cells) + " |")
 
@@ -95,8 +88,8 @@ def others_sd(rewards: np.ndarray) -> np.ndarray:
 
 def pilots() -> None:
     """Mean over 20 pilots of normal rewards, and standard deviation from pilot to pilot."""
-    settings = (("max_at_k", {"k": 15}), ("linear_tea", {"alpha": 0.5}), ("adaptive_tea", {}))
-    print("| pilot | SNR of " + " | SNR of ".join(f"`{name}`" for name, _ in settings), end=" | ")
+    settings = ("max_at_k(k=6)", "linear_tea(alpha=0.5)", "adaptive_tea")
+    print("| pilot | SNR of " + " | SNR of ".join(f"`{name}`" for name in settings), end=" | ")
     print("effective N of `adaptive_tea` |")
     print("|---" * 5 + "|")
     for prompts, m in ((8, 64), (64, 16), (512, 16)):
@@ -105,8 +98,8 @@ def pilots() -> None:
             rewards = np.random.default_rng(seed).normal(size=(prompts, m))
             law = pilot_law(rewards, resamples=0).law
             got = [
-                effective_n(name, n=N, m=16, law=law, groups=4000, batch=64, rng=0, **params)
-                for name, params in settings
+                effective_n(name, n=N, m=16, law=law, groups=4000, batch=64, rng=0)
+                for name in settings
             ]
             figures.append([*(row.snr for row in got), got[-1].value])
         mean, spread = np.mean(figures, axis=0), np.std(figures, axis=0, ddof=1)

@@ -78,9 +78,8 @@ def qqs() -> Figure:
     }
     for ax, (name, title) in zip(fig.subplots(2, 2).flat, titles.items(), strict=True):
         found = diagnose(draw(name, (PROMPTS, M), 0), n=N)
-        assert found.qq is not None
-        plot_qq(found.qq, ax)
-        ax.set_title(f"{title}: {found.recommendation.call}", fontsize=10)
+        plot_qq(found["qq"], ax)
+        ax.set_title(f"{title}: {found.recommendation.recommended}", fontsize=10)
         print(f"{title}: {found.recommendation}")
     return fig
 

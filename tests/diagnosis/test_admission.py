@@ -114,7 +114,7 @@ def test_false_alarms_on_normal_rewards(m):
 
     In 400 others (benchmarks/experiments/diagnosis_power) it was 1.75 % with 16 rewards a prompt,
     3.25 % with 64. At the second rate more than 17 come with a probability of 1.1e-4, and more
-    than 20 that are not normal (3.5 %) with one of 1.2e-5. Heavy admits everything: a false alarm
+    than 20 that are not normal (3.5 %) with one of 8.8e-6. Heavy admits everything: a false alarm
     in words only.
     """
     rng = np.random.default_rng(1)
@@ -180,7 +180,7 @@ def test_too_little(rewards, verdict, words):
 def test_a_little_light_is_light():
     """Falls short at alpha, though adaptive_tea accepts it in most steps: nothing is extrapolated.
 
-    It used to be called normal, and adaptive_tea was named: with twice the rollouts it needs.
+    It used to be called normal, and adaptive_tea was named, which needs 1.7 times the rollouts here.
     """
     rng = np.random.default_rng(3)
     evidence = gather(np.expm1(-0.1 * rng.normal(size=(512, 64))) / -0.1, n=N, rng=0)

@@ -8,6 +8,7 @@ from typing import Any
 from bontea.diagnosis.reading import percent_of
 from bontea.planning import Plan, Row
 from bontea.planning.ranking import with_error
+from bontea.planning.rows import fastest_of
 from bontea.report.bench import COLOURS, MARKERS
 
 
@@ -98,17 +99,19 @@ def _share(share: float) -> str:
 def _trade(plan: Plan) -> Any:
     table = _table(
         f"The choice at each M, in a step of {plan.batch_size:,} rollouts",
-        "efficiency: what a rollout is worth, relative to the best M: SNR^2. That prompts differ "
-        "is left out: it favours many prompts.",
+        "rollouts: relative to the fewest of these choices. efficiency: what a rollout is worth, "
+        "relative to the best M: SNR^2. That prompts differ is left out: it favours many prompts.",
         ["M", "prompts", "estimator", "rollouts for the same progress", "efficiency"],
     )
+    best = fastest_of(plan.trade)
     for row in plan.trade:
+        times, error = (1.0, 0.0) if best is None else row.needs(best)
         table.add_row(
             str(row.m),
             f"{plan.batch_size / row.m:,.0f}",
             row.estimator,
-            _times(row),
-            f"{1 / row.times:.0%}",
+            with_error(times, error, 2),
+            percent_of(1 / times),
         )
     return table
 
