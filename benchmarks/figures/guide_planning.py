@@ -47,7 +47,10 @@ def orders() -> None:
         for count in ORDERS:
             got = effective_n(f"prefix_tea(permutations={count})", n=N, m=m, groups=40_000, rng=0)
             traces.append(got.variance @ [1, 0.5])
-            errors.append(math.hypot(got.variance_standard_error[0], got.variance_standard_error[1] / 2) / traces[-1])
+            errors.append(
+                math.hypot(got.variance_standard_error[0], got.variance_standard_error[1] / 2)
+                / traces[-1]
+            )
         cells = [f"{trace / traces[-1]:.3f}" for trace in traces]
         print(f"| {m} | " + " | ".join(cells) + f" | {max(errors):.1%} |", flush=True)
 
