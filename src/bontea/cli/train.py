@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if "trl" in given:
         given["trl"] = _pairs(given["trl"])
     settings = _resumed(args, given) if args.resume else _fresh(args, given)
+    settings.arms  # noqa: B018  (a misspelt estimator is found before PyTorch is loaded)
 
     import torch
 
