@@ -1,7 +1,8 @@
-"""What each adapter was last tested with: a JSON file per framework, and the table made from them.
+"""The two tables of docs/integrations/README.md: where each framework is switched on, and what its
+adapter was last tested with, which is in a JSON file per framework.
 
 python scripts/compatibility.py record verl build/verl.xml    # .ci/adapters does it
-python scripts/compatibility.py table                         # rewrite the table of the docs
+python scripts/compatibility.py table                         # rewrite the tables of the docs
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import xml.etree.ElementTree as ET
 from importlib import metadata
 from pathlib import Path
 
+from bontea.integrations.frameworks import FRAMEWORKS
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "integrations"
-START, END = "<!-- table: scripts/compatibility.py -->", "<!-- end of table -->"
-CLONES = {"slime": "SLIME", "prime_rl": "PRIME_RL", "nemo_rl": "NEMO_RL"}
-"""Frameworks that are on no package registry, and the variable that names a clone."""
+START, END = "<!-- {}: scripts/compatibility.py -->", "<!-- end of {} -->"
 ALSO = ("torch", "ray", "transformers", "tensordict")
 
 
@@ -34,11 +35,11 @@ def what_ran(name: str) -> str:
 
 def version_of(name: str) -> str:
     """Of the framework: its package, or the commit of the clone that a variable names."""
-    from bontea.integrations.frameworks import FRAMEWORKS
-
-    if name not in CLONES:
-        return metadata.version(FRAMEWORKS[name].distribution)
-    command = ["git", "-C", os.environ[CLONES[name]], "describe", "--tags", "--always", "--long"]
+    framework = FRAMEWORKS[name]
+    if not framework.clone:
+        return metadata.version(framework.distribution)
+    variable = framework.clone[0].partition("/")[0]
+    command = ["git", "-C", os.environ[variable], "describe", "--tags", "--always", "--long"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -70,7 +71,13 @@ def record(name: str, junit: Path) -> None:
     print(f"recorded in {path.relative_to(ROOT)}")
 
 
-def table() -> str:
+def where() -> str:
+    """The table of all frameworks, in markdown."""
+    rows = [f"| {f.title} | [{f.name}]({f.name}.md) | {f.hook} |" for f in FRAMEWORKS.values()]
+    return "\n".join(["| framework | where the lines are | hook |", "|---|---|---|", *rows])
+
+
+def tested() -> str:
     """The table of all entries, in markdown."""
     lines = [
         "| framework | version | what ran, on a CPU | tests | Python | with | date |",
@@ -87,14 +94,24 @@ def table() -> str:
     return "\n".join(lines)
 
 
+TABLES = {"where": where, "tested": tested}
+
+
+def block(name: str, table: str) -> str:
+    """A table between its marks."""
+    return f"{START.format(name)}\n{table}\n{END.format(name)}"
+
+
 def main() -> None:
     if sys.argv[1:2] == ["record"]:
         record(sys.argv[2], Path(sys.argv[3]))
     page = DOCS / "README.md"
     text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
-    after = rest.partition(END)[2]
-    page.write_text(f"{before}{START}\n{table()}\n{END}{after}", encoding="utf-8")
+    for name, table in TABLES.items():
+        before, _, rest = text.partition(START.format(name))
+        after = rest.partition(END.format(name))[2]
+        text = before + block(name, table()) + after
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -32,14 +32,14 @@ CASES = {
     "best_of_n_max_second": ("best_of_n_max_second", {}, 1),
     "pkpo k=4": ("pkpo", {"k": 4}, 4),
     "pkpo_loo k=4": ("pkpo_loo", {"k": 4}, 4),
-    "pkpo_loo k=M": ("pkpo_loo", {"k": M}, M),
+    "pkpo_loo(k=M)": ("pkpo_loo", {"k": M}, M),
     "best_of_n_max_mean": ("best_of_n_max_mean", {}, 1),
     "tail_rl": ("tail_rl", {}, 1),
     "cat_bon": ("cat_bon", {"n": 128}, 2),
     "softmax_tilt": ("softmax_tilt", {"n": 128}, 1),
     "gaussian_plug_in": ("gaussian_plug_in", {"n": 128}, 1),
     "tea": ("tea", {"n": 128}, 9),
-    "tea alpha=.5": ("tea", {"n": 300.5, "alpha": 0.5}, 5),
+    "tea(alpha=0.5)": ("tea", {"n": 300.5, "alpha": 0.5}, 5),
     "tea raw": ("tea", {"n": 128, "center": False}, 9),
     "prefix_tea": ("prefix_tea", {"n": 128, "rng": 0}, 10),
     "prefix_tea raw": ("prefix_tea", {"n": 128, "rng": 1, "center": False}, 10),
@@ -72,7 +72,7 @@ LAWS = {
     "PERMUTATION_EQUIVARIANT": ALL,
     "ZERO_SUM": ALL
     - {"best_of_n_max_second", "best_of_n_max_mean", "tea raw", "prefix_tea raw"}
-    - {"pkpo k=4", "pkpo_loo k=4", "pkpo_loo k=M", "cat_bon", "linear_tea all raw"}
+    - {"pkpo k=4", "pkpo_loo k=4", "pkpo_loo(k=M)", "cat_bon", "linear_tea all raw"}
     - {"calibrated_tea raw"},
     "ZERO_ON_CONSTANT": ALL - {"pkpo k=4"},
     "ZERO_ON_EQUAL_TAIL": TAIL - {"prefix_tea cross"},

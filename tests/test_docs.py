@@ -85,9 +85,11 @@ def test_table_of_effective_n(row):
     got = effective_n(name, n=128, m=16, law=law, groups=GROUPS, batch=batch, rng=1, **params)
     value, se, *rest = (float(text.replace(",", "")) for text in figures)
     # Effective N is far from normal when large; its logarithm is not.
-    error = math.hypot(se / value, got.effective_n_se / got.effective_n, 0.005)
-    assert abs(math.log(got.effective_n / value)) < 5 * error
+    error = math.hypot(se / value, got.standard_error / got.value, 0.005)
+    assert abs(math.log(got.value / value)) < 5 * error
     for (value, se), own in zip(
-        [rest[:2], rest[2:]], [(got.cosine, got.cosine_se), (got.snr, got.snr_se)], strict=True
+        [rest[:2], rest[2:]],
+        [(got.cosine, got.cosine_standard_error), (got.snr, got.snr_standard_error)],
+        strict=True,
     ):
         assert abs(own[0] - value) < 5 * math.hypot(se, own[1]) + 1e-4

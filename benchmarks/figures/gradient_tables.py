@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 EXPERIMENTS = Path(__file__).parents[2] / "benchmarks" / "experiments"
-BASE = "max_at_k k=M-1"
+BASE = "max_at_k(k=M-1)"
 SETTINGS = ((8, 128), (16, 64), (16, 128), (16, 512), (32, 128), (64, 512))
 REWARDS = ("neural", "sharp", "bounded", "rounded", "verifier", "distilled", "contrast")
 Results = dict[str, list[list[float]]]

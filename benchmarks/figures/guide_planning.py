@@ -47,7 +47,10 @@ def orders() -> None:
         for count in ORDERS:
             got = effective_n(f"prefix_tea(permutations={count})", n=N, m=m, groups=40_000, rng=0)
             traces.append(got.variance @ [1, 0.5])
-            errors.append(math.hypot(got.variance_se[0], got.variance_se[1] / 2) / traces[-1])
+            errors.append(
+                math.hypot(got.variance_standard_error[0], got.variance_standard_error[1] / 2)
+                / traces[-1]
+            )
         cells = [f"{trace / traces[-1]:.3f}" for trace in traces]
         print(f"| {m} | " + " | ".join(cells) + f" | {max(errors):.1%} |", flush=True)
 
@@ -101,7 +104,7 @@ def pilots() -> None:
                 effective_n(name, n=N, m=16, law=law, groups=4000, batch=64, rng=0)
                 for name in settings
             ]
-            figures.append([*(row.snr for row in got), got[-1].effective_n])
+            figures.append([*(row.snr for row in got), got[-1].value])
         mean, spread = np.mean(figures, axis=0), np.std(figures, axis=0, ddof=1)
         cells = [f"{a:.3f} +- {s:.3f}" for a, s in zip(mean[:3], spread[:3], strict=True)]
         cells.append(f"{mean[3]:.0f} +- {spread[3]:.0f}")

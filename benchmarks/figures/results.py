@@ -149,12 +149,12 @@ def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
 
     labels = {
         "rloo": "reinforce",  # in direction and noise
-        "max_at_k": "max_at_k k=M-1",
-        "max_at_k(k=8)": "max_at_k k=8",
-        "max_at_k(k=4)": "max_at_k k=4",
-        "pkpo_loo(k=16)": "pkpo_loo k=M",
-        "tea(alpha=0.5)": "tea alpha=.5",
-        "linear_tea(alpha=0.5)": "linear_tea alpha=0.5",
+        "max_at_k": "max_at_k(k=M-1)",
+        "max_at_k(k=8)": "max_at_k(k=8)",
+        "max_at_k(k=4)": "max_at_k(k=4)",
+        "pkpo_loo(k=16)": "pkpo_loo(k=M)",
+        "tea(alpha=0.5)": "tea(alpha=0.5)",
+        "linear_tea(alpha=0.5)": "linear_tea(alpha=0.5)",
     }
     every = [name for name, scale in arms_of(rows) if scale == "batch"]
     columns: list[str] = []

@@ -151,6 +151,7 @@ def main() -> None:
             args.device,
             flat_rows(),
             lambda line: progress.update(task, description=line),
+            rng=0,
         )
     console.print(show(rows))
     console.print(", ".join(f"{name} {value}" for name, value in before.items()))

@@ -40,9 +40,7 @@ from array_api_compat import (
 )
 
 from bontea._errors import BonteaError, GroupTooSmallError, WrongTypeError
-
-Array: TypeAlias = Any
-"""An array of any library that `array_api_compat` knows."""
+from bontea._types import Array
 
 Kernel: TypeAlias = Callable[[Array, ModuleType], Array]
 """`kernel(rewards (P, m), xp) -> (P, m)` or `(P, *rest)`: the mathematics of one function."""

@@ -6,6 +6,9 @@ a bug and shows its traceback.
 
 from __future__ import annotations
 
+import errno
+from typing import Literal
+
 
 class BonteaError(ValueError):
     """Input that cannot be used; the message names the value, what is allowed, and what to do."""
@@ -28,3 +31,27 @@ class FailedError(BonteaError, RuntimeError):
 
     The disk is full, a server gave up, the memory was too small, a reward function raised.
     """
+
+
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""A full disk, the largest file there may be, a used-up quota."""
+_MEMORY = ("out of memory", "allocate memory", "not enough memory")
+_DEVICE = ("CUDA error", "HIP error")
+
+
+def what_gave_up(error: BaseException) -> Literal["disk", "memory", "device", ""]:
+    """What around a job ended it: a full disk, too little memory, an accelerator; "" for none.
+
+    Such an error is no bug of ours, but libraries raise it as types of their own, and torch mostly
+    as a plain RuntimeError: the message tells.
+    """
+    text = str(error)
+    if getattr(error, "errno", None) in _FULL or "No space left" in text:
+        return "disk"
+    if isinstance(error, MemoryError):
+        return "memory"
+    if isinstance(error, RuntimeError):
+        for what, words in (("memory", _MEMORY), ("device", _DEVICE)):
+            if any(word in text for word in words):
+                return what  # type: ignore[return-value]
+    return ""

@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 
 class Result:
-    """What the frozen dataclasses of results share."""
+    """What a function of this library returns: a frozen dataclass with `to_dict`.
+
+    In every result `verdict` is a category, one of a few fixed words; `message` is the sentence
+    that explains it and says what to do; and `..._standard_error` is a standard error.
+    """
+
+    DERIVED: ClassVar[tuple[str, ...]] = ("verdict", "message")
+    """Properties that `to_dict` holds beside the fields, where the class has them."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, as what JSON knows; NaN and infinities become None."""
-        return plain(self)
+        """Everything, as what JSON knows; NaN and infinities become None."""
+        return with_derived(self, self.DERIVED)
+
+
+def with_derived(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of a dataclass or a named tuple, and the properties `names`, as JSON knows them.
+
+    >>> from collections import namedtuple
+    >>> with_derived(namedtuple("Point", "x y")(1.0, math.nan), ())
+    {'x': 1.0, 'y': None}
+    """
+    out = plain(value._asdict() if hasattr(value, "_asdict") else value)
+    return out | {
+        name: plain(getattr(value, name))
+        for name in names
+        if isinstance(getattr(type(value), name, None), property)
+    }
 
 
 def plain(value: Any) -> Any:

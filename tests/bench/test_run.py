@@ -1,13 +1,11 @@
 """Benchmark tasks: done once, kept when killed, and true to what they measure."""
 
-import inspect
 import json
 import math
 
 import numpy as np
 import pytest
 
-import bontea
 from bontea.bench import frontier, gradients
 from bontea.bench.lineup import lineup
 from bontea.bench.run import Task, run
@@ -73,7 +71,7 @@ def test_rows_are_what_the_theory_says():
     [task] = [t for t in gradients.tasks(full=False) if t.key.startswith("N=128 M=16 tail_rl")]
     [row] = task.measure()
     direct = effective_n("tail_rl", n=128, m=16, groups=80_000, rng=0)
-    assert row["effective N"] == direct.effective_n
+    assert row["effective N"] == direct.value
     assert row["SNR"] == direct.snr
     [task] = [t for t in frontier.tasks(full=False) if t.key.startswith("N=128 M=16 tail_rl")][:1]
     [row] = task.measure()
@@ -83,11 +81,10 @@ def test_rows_are_what_the_theory_says():
 
 def test_the_lineup_runs_and_misses_nothing_that_ships():
     other_rewards = {"max_rl", "pass_at_k", "pass_at_n", "inference_aware"}
-    shown = {entry.estimator for entry in lineup(16)}
+    shown = {spec.name for spec in lineup(16).values()}
     assert shown >= {"grpo", "max_at_k", "tea", "prefix_tea", "linear_tea", "adaptive_tea"}
     assert not shown & other_rewards
     rewards = np.random.default_rng(0).normal(size=(64, 16))
-    for entry in lineup(16):
-        function = bontea.ADVANTAGES[entry.estimator]
-        n = {"n": 128} if "n" in inspect.signature(function).parameters else {}
-        assert np.isfinite(function(rewards, **n, **entry.params)).all()
+    for name, spec in lineup(16).items():
+        assert np.isfinite(spec.bind(n=128, m=16)(rewards)).all(), name
+    assert {"max_at_k(k=6)", "max_at_k(k=M-1)"} <= set(lineup(16)), "the rivals that matter"

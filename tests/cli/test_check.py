@@ -6,7 +6,6 @@ import re
 import pytest
 
 from bontea.cli import main
-from bontea.cli.probes import PROBES
 from bontea.integrations.frameworks import FRAMEWORKS
 
 
@@ -49,7 +48,7 @@ def test_a_framework_that_is_missing(name, capsys):
     ],
 )
 def test_settings_that_cannot_work(settings, message):
-    from bontea.cli.probes._common import python_settings
+    from bontea.integrations.frameworks.probing import python_settings
 
     with pytest.raises(ValueError, match=re.escape(message)):
         python_settings(settings)
@@ -60,6 +59,9 @@ def test_ls_names_them_all(capsys):
     assert set(json.loads(capsys.readouterr().out)["integrations"]) == set(FRAMEWORKS)
 
 
-def test_every_framework_has_a_probe():
-    assert list(PROBES) == list(FRAMEWORKS)
-    assert all(callable(p.probe) and callable(p.settings) for p in PROBES.values())
+def test_an_estimator_with_parameters(capsys):
+    pytest.importorskip("trl")
+    assert main(["check", "--json", "trl", "--estimator", "max_at_k(k=8)"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["estimator"] == "max_at_k(k=8)"
+    assert report["works"]

@@ -77,13 +77,15 @@ def test_json_is_only_json_and_all_of_it(run, a, b):
     assert first["method"] == "studentised"
     for name in ("ns", "value", "low", "high"):
         assert first["extrapolation"][name] == getattr(beyond, name).tolist()
-    assert first["extrapolation"]["verdict"] == beyond.verdict
+    for name in ("verdict", "message", "refused"):
+        assert first["extrapolation"][name] == getattr(beyond, name)
     pair = compare(REWARDS, OTHER, names=("a", "b"), confidence_level=0.8)
     (second,) = got["comparisons"]
     for name in ("difference", "low", "high", "superiority", "superiority_high", "decided"):
         assert second[name] == getattr(pair, name).tolist()
     assert second["flips"] == [list(flip) for flip in pair.flips]
     assert (second["verdict"], second["method"]) == (pair.verdict, "jackknife")
+    assert second["message"] == pair.message
 
 
 def test_beyond_the_sample_is_marked(run, a):
@@ -95,7 +97,7 @@ def test_beyond_the_sample_is_marked(run, a):
     assert "~" in rows["128"]
     prediction = extrapolate(REWARDS, [128])
     assert f"~ {prediction.value[0]:.2f} [" in rows["128"]
-    assert f"{prediction.verdict}: {prediction.reason}" in out
+    assert f"{prediction.verdict}: {prediction.message}" in out
     assert "~ extrapolated: more responses than a prompt has rollouts" in out
 
 

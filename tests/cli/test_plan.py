@@ -128,6 +128,8 @@ def test_continuous_pilot(continuous, capsys):
     path, rewards = continuous
     got = run_json(capsys, "--deploy-n", "64", *FEW, "--pilot", path)
     assert got["pilot"] == {
+        "law": "pilot",
+        "notes": [],
         "kind": "continuous",
         "prompts": 40,
         "rewards": 1280,

@@ -168,6 +168,11 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
         (["--reward", "nomodule:f"], "no module 'nomodule'"),
         (["--output", "file/sub"], "cannot be written"),
         (["--resume"], "nothing to resume"),
+        (["--trl", "max_grad_nrm=1"], "no such field; did you mean 'max_grad_norm'"),
+        (["--trl", "loss_type=[", "a=1"], "the value is not YAML"),
+        (["--trl", "importance_sampling_level=word", "eval_strategy=yes"], "TRL refuses these"),
+        (["--trl", "max_grad_norm"], "write NAME=VALUE"),
+        (["--estimator", "tea(beta=1)"], "Tea takes n, alpha"),
         (["--reward", "mine:words"], "returned 'good'"),
         (["--reward", "mine:short"], "returned 1 values"),
         (["--reward", "mine:nothing"], "scored no held-out completion"),
@@ -197,6 +202,70 @@ def test_bad_input_gets_one_clear_message(tmp_path, monkeypatch, capsys, argumen
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("KeyError('answer')", "reward 'late' raised KeyError: 'answer'"),
+        ("OSError(28, 'No space left on device')", "nothing finished is lost. Free some space and"),
+        ("MemoryError()", "MemoryError"),
+        (
+            "RuntimeError('CUDA out of memory')",
+            "new job with less than --micro-batch 24; nothing",
+        ),
+    ],
+)
+def test_what_fails_in_training_is_one_message(tmp_path, monkeypatch, capsys, error, said):
+    """The reward works on the start's rollouts and fails in the second step."""
+    from bontea.cli import main
+
+    write_prompts(tmp_path)
+    (tmp_path / "late.py").write_text(
+        "calls = []\n"
+        "def late(completions, trainer_state=None, **_):\n"
+        "    if trainer_state is not None and trainer_state.global_step == 1:\n"
+        f"        raise {error}\n"
+        "    return [float(len(c)) for c in completions]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "late", raising=False)
+    options = [*SMALL, "--reward", "late:late", "--output", "out"]
+    assert main(["train", *options]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("bontea train: ") == 1
+    assert "Traceback" not in error
+    assert (tmp_path / "out" / "tea" / "checkpoints" / "checkpoint-1" / "bontea.json").exists()
+
+
+def test_a_bug_shows_its_traceback(tmp_path, monkeypatch):
+    from bontea.cli import main
+    from bontea.training.job import Job
+
+    bug = RuntimeError("shapes differ")
+    monkeypatch.setattr(Job, "draw_held_out", lambda *_: (_ for _ in ()).throw(bug))
+    with pytest.raises(RuntimeError, match="shapes differ") as caught:
+        main(["train", "--output", str(tmp_path / "out")])
+    assert caught.value is bug
+
+
+def test_a_k_that_was_filled_in_is_named(tmp_path, monkeypatch):
+    """In results and beside the model; the folder is that of the name as it was written."""
+    from bontea._progress import JobProgress
+    from bontea.training.arm import Arm
+    from bontea.training.inputs import Inputs
+    from bontea.training.results import Spent
+    from bontea.training.settings import Settings
+
+    settings = Settings(estimator=["max_at_k"], rollouts=12, output=str(tmp_path))
+    ((name, spec),) = settings.arms.items()
+    arm = Arm(settings, Inputs("", None, len, [], []), spec, tmp_path / name, JobProgress())
+    assert (name, arm.label) == ("max_at_k", "max_at_k(k=6)")
+    arm.model.mkdir(parents=True)
+    record = {"estimator": "max_at_k", "spent": {"rollouts": 3, "seconds": 1.5}}
+    (arm.model / "bontea.json").write_text(json.dumps(record))
+    assert arm.train() == Spent("max_at_k", 3, 1.5)  # it was trained before k was named
+
+
 def test_a_full_disk_is_found_before_training(tmp_path, capsys, monkeypatch):
     import shutil
 
@@ -213,11 +282,14 @@ def test_resume_refuses_other_settings(tmp_path, capsys):
     from bontea.training.settings import Settings
 
     settings = Settings(output=str(tmp_path))
-    (tmp_path / "settings.json").write_text(json.dumps({"settings": settings.to_mapping()}))
+    (tmp_path / "settings.json").write_text(json.dumps({"settings": settings.to_dict()}))
     assert main(["train", "--resume", "--output", str(tmp_path), "--seed", "3"]) == 2
     assert "seed=0, not 3" in capsys.readouterr().err
     assert main(["train", "--output", str(tmp_path)]) == 2
     assert "--resume" in capsys.readouterr().err
+    (tmp_path / "settings.json").write_text('{"settings"')
+    assert main(["train", "--resume", "--output", str(tmp_path)]) == 2
+    assert "settings.json cannot be read" in capsys.readouterr().err
 
 
 def test_yaml_is_read_safely_and_flags_win(tmp_path, capsys):

@@ -267,7 +267,7 @@ def comparison(difference, half, ks=None):
         names=("new", "old"),
         method="jackknife",
         pass_at_k=False,
-        note="",
+        interval_message="",
     )
 
 
@@ -287,29 +287,33 @@ def test_flips(difference, flips):
 
 
 @pytest.mark.parametrize(
-    ("difference", "half", "verdict"),
+    ("difference", "half", "verdict", "message"),
     [
         (
             [1, 2, 3],
             0.5,
+            "first",
             "new is better at every k from 1 to 4; at k = 4 new leads by 3.0 [2.5, 3.5]",
         ),
         (
             [0.1, 2, -2, -2],
             0.5,
+            "depends on k",
             "neither at k = 1, new is better at k = 2, old from k = 4 on (choose by the k you "
             "deploy); at k = 8 old leads by 2.0 [1.5, 2.5]",
         ),
-        ([-3], 0.5, "old is better at k = 1; at k = 1 old leads by 3.0 [2.5, 3.5]"),
+        ([-3], 0.5, "second", "old is better at k = 1; at k = 1 old leads by 3.0 [2.5, 3.5]"),
         (
             [-1, -0.4, 0.2, 1, 2],
             0.5,
+            "depends on k",
             "old is better at k = 1, neither at k = 2 to 4, new from k = 8 on (choose by the k you "
             "deploy); at k = 16 new leads by 2.0 [1.5, 2.5]",
         ),
         (
             [1, 0.8, 0.2],
             0.4,
+            "first",
             "new is better at k = 1 to 2, neither at k = 4; at k = 4 new leads by 0.20 "
             "[-0.20, 0.60], which may be chance: if the difference is real, about 80 prompts would "
             "show it",
@@ -317,25 +321,30 @@ def test_flips(difference, flips):
         (
             [0.1, -0.1, 0],
             0.4,
+            "undecided",
             "no k tells new and old apart; at k = 4 the two are equal (0.00 [-0.40, 0.40])",
         ),
         (
             [0.1, -1e-9],
             0.4,
+            "undecided",
             "no k tells new and old apart; at k = 2 old leads by 0.00 [-0.40, 0.40], which may be "
             "chance: if the difference is real, more than a million prompts would show it",
         ),
         (
             [1, 2],
             np.nan,
+            "undecided",
             "no k tells new and old apart; at k = 2 new leads by 2.0, without an interval",
         ),
     ],
 )
-def test_verdict(difference, half, verdict):
+def test_verdict_and_message(difference, half, verdict, message):
     got = comparison(difference, half)
     assert got.verdict == verdict
-    assert str(got).endswith(verdict)
+    assert got.message == message
+    assert str(got).endswith(message)
+    assert got.to_dict().items() >= {"verdict": verdict, "message": message}.items()
     assert got.at(1) == (got.difference[0], got.low[0], got.high[0]) or np.isnan(half)
 
 
@@ -360,6 +369,6 @@ def test_the_number_of_prompts_it_asks_for_is_enough():
     a, b = rng.normal(size=(2000, 8)) + 0.15, rng.normal(size=(2000, 8))
     few = compare(a[:20], b[:20], [1])
     assert not few.decided[0]
-    needed = int(few.verdict.split("about ")[1].split(" prompts")[0].replace(",", ""))
+    needed = int(few.message.split("about ")[1].split(" prompts")[0].replace(",", ""))
     half = (few.high - few.low)[0] / 2
     assert needed == pytest.approx(20 * (half / abs(few.difference[0])) ** 2, rel=0.05)

@@ -112,8 +112,8 @@ def test_too_few_prompts_for_an_interval(prompts):
     assert np.isfinite(got.value).all()
     assert np.isnan(got.low).all()
     assert np.isnan(got.high).all()
-    assert "use more" in got.note
-    assert str(got).endswith(got.note)
+    assert "use more" in got.message
+    assert str(got).endswith(got.message)
 
 
 @pytest.mark.filterwarnings("error")
@@ -128,7 +128,7 @@ def test_prompts_that_agree(method):
     got = curve(mixed, [1, 16], method=method, rng=0)
     assert np.isnan([got.low[1], got.high[1]]).all()
     assert got.low[0] < got.value[0] < got.high[0]
-    assert "the same value at k = 16," in got.note
+    assert "the same value at k = 16," in got.message
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -71,7 +71,8 @@ REFUSED = {
 def test_refusals(name):
     rewards, word = REFUSED[name]
     out = extrapolate(rewards, [128])
-    assert word in out.refused
+    assert out.refused
+    assert word in out.message
     assert np.isnan(out.value).all()
     assert np.isnan(out.per_prompt).all()
     assert str(out).startswith("nothing is predicted")
@@ -79,7 +80,7 @@ def test_refusals(name):
 
 def test_beyond_all_rewards():
     rewards = RNG.normal(size=(10, 16))
-    assert extrapolate(rewards, 10**9).refused.startswith(
+    assert extrapolate(rewards, 10**9).message.startswith(
         "N = 1e+09 is more than 100 times the 160"
     )
     doubtful = extrapolate(rewards, 1000)

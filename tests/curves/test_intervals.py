@@ -178,7 +178,7 @@ def test_strata_of_one_prompt_are_treated_as_one():
     merged = np.array(["a"] * 10 + ["b"] * 6 + ["rest"] * 4)
     got = mean_interval(VALUES, labels, rng=0)
     np.testing.assert_array_equal(got.low, mean_interval(VALUES, merged, rng=0).low)
-    assert got.note == "4 strata of a single prompt are treated as one"
+    assert got.message == "4 strata of a single prompt are treated as one"
 
 
 def test_a_lone_prompt_joins_the_smallest_stratum():
@@ -186,7 +186,7 @@ def test_a_lone_prompt_joins_the_smallest_stratum():
     got = mean_interval(VALUES, labels, method="jackknife")
     merged = mean_interval(VALUES, ["a"] * 10 + ["b"] * 10, method="jackknife")
     np.testing.assert_array_equal(got.low, merged.low)
-    assert got.note == "stratum 'z' has a single prompt and joins 'b'"
+    assert got.message == "stratum 'z' has a single prompt and joins 'b'"
 
 
 def test_each_prompt_its_own_stratum():
@@ -203,7 +203,7 @@ class TestNothingToTakeAnIntervalFrom:
         nothing = [got.low[1], got.high[1], got.standard_error[1]]
         assert np.isnan(nothing).all()
         assert np.isfinite([got.low[[0, 2]], got.high[[0, 2]]]).all()
-        assert "all prompts have the same value at two, which" in got.note
+        assert "all prompts have the same value at two, which" in got.message
 
     def test_rounding_is_no_spread(self, method):
         values = np.full((9, 1), 0.1 + 0.2)
@@ -214,12 +214,12 @@ class TestNothingToTakeAnIntervalFrom:
         values = np.repeat([[1.0], [2.0]], 5, axis=0)
         got = mean_interval(values, [0] * 5 + [1] * 5, method=method)
         assert np.isnan(got.low).all()
-        assert "all prompts of a stratum have the same value" in got.note
+        assert "all prompts of a stratum have the same value" in got.message
 
     def test_one_prompt(self, method):
         got = mean_interval(VALUES[:1], method=method)
         assert np.isnan([got.low, got.high, got.standard_error]).all()
-        assert got.note == "one prompt has no interval: use more prompts"
+        assert got.message == "one prompt has no interval: use more prompts"
 
     @pytest.mark.parametrize("prompts", [2, 4])
     def test_few_prompts(self, method, prompts):
@@ -228,7 +228,9 @@ class TestNothingToTakeAnIntervalFrom:
             got.standard_error, VALUES[:prompts].std(0, ddof=1) / np.sqrt(prompts)
         )
         assert np.isfinite(got.low).all() == (method == "jackknife")
-        assert (f"{prompts} prompts are too few to resample" in got.note) == (method in BOOTSTRAPS)
+        assert (f"{prompts} prompts are too few to resample" in got.message) == (
+            method in BOOTSTRAPS
+        )
 
     def test_five_prompts(self, method):
         assert np.isfinite(limits(VALUES[:5], method=method)).all()

@@ -180,7 +180,7 @@ def test_too_little(rewards, verdict, words):
 def test_a_little_light_is_light():
     """Falls short at alpha, though adaptive_tea accepts it in most steps: nothing is extrapolated.
 
-    It used to be called normal, and adaptive_tea was named: here it needs 1.7 times the rollouts.
+    It used to be called normal, and adaptive_tea was named, which needs 1.7 times the rollouts.
     """
     rng = np.random.default_rng(3)
     evidence = gather(np.expm1(-0.1 * rng.normal(size=(512, 64))) / -0.1, n=N, rng=0)

@@ -120,13 +120,18 @@ def test_what_no_config_has_is_refused(driver, monkeypatch, capsys, arguments, s
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_configs_are_accepted_by_the_trainer(driver, path, tmp_path):
-    from bontea.training import arm
+    from bontea._progress import JobProgress
+    from bontea.training.arm import Arm
+    from bontea.training.inputs import Inputs
 
     config = yaml.safe_load(path.read_text())
     for run in driver.runs_of(config):
         settings = driver.settings_of(config, run, tmp_path)
         if run.estimator != "start":
-            arm.check(settings, settings.arms[0], prompts=31 if settings.lora else 56)
+            (spec,) = settings.arms.values()
+            rows = [{"prompt": "a"}] * (31 if settings.lora else 56)
+            inputs = Inputs("demo", None, len, rows, rows)
+            Arm(settings, inputs, spec, tmp_path, JobProgress(quiet=True)).check()
     finished = driver.done(path.parent / driver.named_after(path, "results", ".jsonl"))
     assert finished <= set(driver.runs_of(config)), "a result that no config asks for"
 

@@ -12,6 +12,7 @@ import pytest
 
 import bontea
 import bontea.integrations
+from bontea.advantages import EstimatorSpec
 from bontea.integrations.frameworks import FRAMEWORKS, OVERRIDE, UntestedVersionError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -31,7 +32,9 @@ def batch(prompts=6, m=16, missing=5, seed=0):
 
 
 def core(rewards, ids, name, *, scale="none", **params):
-    """From the core functions, in float64."""
+    """From the core functions, in float64; of the first batch of a run, without a history."""
+    if EstimatorSpec.of(name).takes("history"):
+        params = {"history": np.zeros((0, 1)), **params}
     raw = bontea.advantages_for(np.asarray(rewards, dtype=float), ids, name, **params)
     return bontea.scale_advantages(raw, ids, by=scale)
 

@@ -9,8 +9,8 @@ from swift.pipelines.train.rlhf import SwiftRLHF
 from swift.rewards import ORM, orms
 from tests.integrations.batches import core
 
-from bontea.cli.probes.swift import toy_job
 from bontea.demo import training_prompts
+from bontea.integrations.frameworks.swift import toy_job
 
 M, OWN = 8, 12
 RANK = int(os.environ["RANK"])

@@ -121,8 +121,8 @@ def test_groups_of_one_and_rewards_that_are_no_numbers():
     run = actor("tea", scale="none")
     got = per_rollout(run.compute_advantages(groups_of(ids, rewards)))
     np.testing.assert_allclose(got, in_order(ids, core(rewards, ids, "tea", n=128)), atol=1e-6)
-    assert run.flat.metrics["zeroed_alone"] == 2
-    assert run.flat.metrics["zeroed_unscorable"] == 1
+    assert run._best_of_n.metrics["zeroed_alone"] == 2
+    assert run._best_of_n.metrics["zeroed_unscorable"] == 1
     logged = stats_tracker.export_all()
     assert logged["best_of_n/zeroed_alone"] == 2
 

@@ -16,22 +16,24 @@ def script():
     return load_script(ROOT / "scripts" / "compatibility.py")
 
 
-def test_table(script):
+def test_tables(script):
     page = (script.DOCS / "README.md").read_text(encoding="utf-8")
-    assert f"{script.START}\n{script.table()}\n{script.END}" in page
+    for name, table in script.TABLES.items():
+        assert script.block(name, table()) in page, "run: python scripts/compatibility.py table"
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_record(path, script):
     record = json.loads(path.read_text(encoding="utf-8"))
-    tested = FRAMEWORKS[path.stem].tested
-    if path.stem in script.CLONES:  # a commit, as `git describe` names it
+    framework = FRAMEWORKS[path.stem]
+    tested = framework.tested
+    if framework.clone:  # a commit, as `git describe` names it
         tested = tested.partition("(")[2].rstrip(")")
         assert tested in record["version"]
     else:
         assert record["version"] == tested
-        pins = (ROOT / ".ci" / "adapters").read_text(encoding="utf-8")
-        assert path.stem == "trl" or f"{FRAMEWORKS[path.stem].distribution}=={tested}" in pins
+        pins = " ".join(framework.environment).split()
+        assert path.stem == "trl" or f"{framework.distribution}=={tested}" in pins
     assert record["passed"] > 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import logging
 import warnings
 
@@ -10,8 +11,8 @@ import pytest
 
 import bontea
 from bontea import ADVANTAGES, GroupTooSmallError
-from bontea.integrations._flat import FlatAdvantages, codes
 from bontea.integrations._settings import Settings, read_settings
+from bontea.integrations._step import AdvantageStep, codes
 
 RNG = np.random.default_rng
 
@@ -23,12 +24,16 @@ def batch(sizes=(16, 16, 9, 16), seed=0):
 
 
 def step(settings, rewards, ids, **kwargs):
-    flat = FlatAdvantages(settings)
+    flat = AdvantageStep(settings)
     return flat(rewards, ids, **kwargs), flat.metrics
 
 
 def raw(name="tea", **kwargs):
     return Settings(estimator=name, scale="none", **kwargs)
+
+
+def tea(**kwargs):
+    return Settings("tea", **kwargs)
 
 
 @pytest.mark.parametrize("name", sorted(set(ADVANTAGES) - {"prefix_tea"}))
@@ -38,7 +43,7 @@ def test_is_the_core_function(name):
         rewards = (rewards > 0).astype(float)
     params = {"k": 4} if name in ("max_at_k", "pkpo", "pkpo_loo", "pass_at_k") else {}
     got, metrics = step(raw(name, params=params), rewards, ids)
-    offered = {"n": 128, "alpha": 0.25}
+    offered = {"n": 128, "alpha": 0.25, "history": np.zeros((0, 16))}
     code = ADVANTAGES[name].__code__
     accepted = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     params |= {key: value for key, value in offered.items() if key in accepted}
@@ -49,9 +54,9 @@ def test_is_the_core_function(name):
 def test_scale_by_batch_and_group():
     rewards, ids = batch()
     plain, _ = step(raw(), rewards, ids)
-    got, _ = step(Settings(), rewards, ids)
+    got, _ = step(tea(), rewards, ids)
     np.testing.assert_allclose(got, bontea.scale_advantages(plain))
-    got, _ = step(Settings(scale="group"), rewards, ids)
+    got, _ = step(tea(scale="group"), rewards, ids)
     np.testing.assert_allclose(got, bontea.scale_advantages(plain, ids, by="group"))
 
 
@@ -90,14 +95,16 @@ def test_k_that_is_not_given_fits_every_group():
     got, metrics = step(raw("max_at_k"), rewards, ids)
     for group, m in (("p0", 16), ("p1", 15), ("p2", 2)):
         mine = rewards[ids == group]
-        np.testing.assert_allclose(got[ids == group], bontea.max_at_k(mine, k=m - 1), atol=1e-12)
+        np.testing.assert_allclose(
+            got[ids == group], bontea.max_at_k(mine, k=min(6, m - 1)), atol=1e-12
+        )
     assert metrics["zeroed_small"] == 0
 
 
 def test_a_rollout_counts_once():
     """With its last row by `order`, and all its rows get its advantage; rows come in any order."""
     rewards, ids = batch()
-    once, _ = step(Settings(), rewards, ids)
+    once, _ = step(tea(), rewards, ids)
     parts = RNG(2).integers(1, 4, len(ids))
     owner = np.repeat(np.arange(len(ids)), parts)
     turn = np.concatenate([np.arange(p) for p in parts])
@@ -105,12 +112,12 @@ def test_a_rollout_counts_once():
     values[np.cumsum(parts) - 1] = rewards
     mixed = RNG(4).permutation(len(owner))
     got, metrics = step(
-        Settings(), values[mixed], ids[owner][mixed], rollouts=owner[mixed], order=turn[mixed]
+        tea(), values[mixed], ids[owner][mixed], rollouts=owner[mixed], order=turn[mixed]
     )
     np.testing.assert_allclose(got, once[owner][mixed], atol=1e-12)
     assert metrics["rollouts"] == 57
     # Without an order the last in the batch.
-    got, _ = step(Settings(), values, ids[owner], rollouts=owner)
+    got, _ = step(tea(), values, ids[owner], rollouts=owner)
     np.testing.assert_allclose(got, once[owner], atol=1e-12)
 
 
@@ -129,13 +136,13 @@ def test_a_rollout_counts_once():
 def test_nothing_to_learn(rewards, ids, scale):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        got, metrics = step(Settings(scale=scale), rewards, ids)
+        got, metrics = step(tea(scale=scale), rewards, ids)
     assert got.tolist() == [0.0] * len(ids)
     assert all(np.isfinite(list(metrics.values())))
 
 
 def test_all_padding():
-    got, metrics = step(Settings(), [1.0, 2.0], ["a", "a"], padding=[True, True])
+    got, metrics = step(tea(), [1.0, 2.0], ["a", "a"], padding=[True, True])
     assert got.tolist() == [0, 0]
     assert metrics["zeroed_padding"] == 2
 
@@ -145,37 +152,118 @@ def test_later_batches_do_not_raise():
     small = ([1.0, 2.0], ["a", "a"])
     with pytest.raises(ValueError, match="largest group of the first batch"):
         step(raw("tea"), *small)
-    flat = FlatAdvantages(raw("tea"))
+    flat = AdvantageStep(raw("tea"))
     flat(*batch())
     assert flat(*small).tolist() == [0, 0]
     assert flat.metrics["zeroed_small"] == 2
 
     with pytest.raises(ValueError, match="0/1 rewards"):
         step(raw("pass_at_n"), [0.5, 1.0], ["a", "a"])
-    flat = FlatAdvantages(raw("pass_at_n"))
+    flat = AdvantageStep(raw("pass_at_n"))
     flat([0, 1, 1, 1], ["a", "a", "b", "b"])
     assert flat([0.5, 1.0], ["a", "a"]).tolist() == [0, 0]
 
 
 def test_settings_are_tried_before_the_first_batch():
     with pytest.raises(ValueError, match="did you mean 'tea'"):
-        FlatAdvantages(raw("tee"))
+        AdvantageStep(raw("tee"))
     with pytest.raises(ValueError, match="did you mean 'alpha'"):
-        FlatAdvantages(raw("tea", params={"alhpa": 1}))
+        AdvantageStep(raw("tea", params={"alhpa": 1}))
     with pytest.raises(GroupTooSmallError, match="k <= 7"):
-        FlatAdvantages(raw("max_at_k", params={"k": 8}), m=8)
-    FlatAdvantages(raw("max_at_k", params={"k": 200}))  # groups may be large
+        AdvantageStep(raw("max_at_k", params={"k": 8}), m=8)
+    AdvantageStep(raw("max_at_k", params={"k": 200}))  # groups may be large
 
 
 def test_random_estimators_repeat_by_seed_and_differ_by_batch():
     def two(seed):
-        flat = FlatAdvantages(raw("prefix_tea", seed=seed))
+        flat = AdvantageStep(raw("prefix_tea", seed=seed))
         return [flat(*batch()) for _ in range(2)]
 
     (first, second), (again, _), (other, _) = two(0), two(0), two(1)
     assert np.array_equal(first, again)
     assert not np.allclose(first, second)
     assert not np.allclose(first, other)
+
+
+# Memory
+
+
+def remembering(rewards, *, history=None):
+    """The advantage is how many groups came before, -1 where that is not said."""
+    return np.zeros_like(rewards) + (-1 if history is None else len(history))
+
+
+def test_estimators_with_a_history_get_the_groups_before():
+    run = AdvantageStep(raw(remembering))
+    seen = [run(*batch(sizes=(4, 4, 2)))[0] for _ in range(4)]
+    assert seen == [0, 3, 6, 9]
+    assert run(*batch(sizes=(4, 4)), training=False)[0] == -1
+    assert run(*batch(sizes=(4, 4)))[0] == 12  # evaluation neither uses nor fills it
+    for _ in range(200):
+        last = run(*batch(sizes=(4, 4)))[0]
+    assert last == 256  # and it forgets
+    for _ in range(4):
+        last = run(*batch(sizes=(4,) * 100))[0]
+    assert last == 200  # in whole batches
+    run(*batch(sizes=(4,) * 300))
+    assert run(*batch(sizes=(4,) * 300))[0] == 0
+
+
+def test_adaptive_tea_decides_on_the_groups_before_as_well():
+    """Two prompts say nothing; after a hundred it is known that there is a tail."""
+    run = AdvantageStep(raw("adaptive_tea"))
+    history = np.zeros((0, 16))
+    for seed in range(60):
+        rewards, ids = batch(sizes=(16, 16), seed=seed)
+        got = run(rewards, ids)
+        expected = bontea.advantages_for(rewards, ids, "adaptive_tea", n=128, history=history)
+        np.testing.assert_array_equal(got, expected)
+        assert run.metrics["supported_tail"] <= (0.25 if len(history) < 62 else 0.75)
+        history = np.concatenate([history, [rewards[ids == "p0"], rewards[ids == "p1"]]])
+    assert run.metrics["supported_tail"] == 0.75
+    np.testing.assert_array_equal(
+        got, bontea.advantages_for(rewards, ids, "linear_tea", n=128, alpha=0.75)
+    )
+
+
+def test_a_step_goes_on_from_its_state():
+    """Through JSON, as a checkpoint has it: the memory, the random orders, what was said."""
+
+    def steps(run, numbers):
+        out = []
+        for seed in numbers:
+            rewards, ids = batch(sizes=(16, 12, 16), seed=seed)
+            out += [run(np.where(rewards < -1.5, np.nan, rewards), ids), run.metrics]
+        return out
+
+    for name in ("adaptive_tea", "prefix_tea"):
+        unbroken = AdvantageStep(raw(name))
+        expected = steps(unbroken, range(8))
+        first, second = AdvantageStep(raw(name)), AdvantageStep(raw(name))
+        steps(first, range(5))
+        second.load_state(json.loads(json.dumps(first.state())))
+        for got, want in zip(steps(second, range(5, 8)), expected[10:], strict=True):
+            np.testing.assert_equal(got, want)
+        assert second.state() == unbroken.state()
+
+
+def test_every_adapter_logs_the_same_names():
+    rewards, ids = batch(sizes=(16, 16, 16))
+    of_flat = step(tea(), rewards, ids)[1]
+    whole = AdvantageStep(tea(), 16, whole_groups=True)
+    whole(rewards, ids)
+    assert set(whole.metrics) == set(of_flat) >= {"max_seen", "max_predicted", "tail_z"}
+    assert of_flat["tail_z"] == pytest.approx(
+        bontea.check_tail(rewards[np.argsort(ids, kind="stable")].reshape(3, 16)).z
+    )
+
+
+def test_a_tail_that_fails_is_said_once(caplog):
+    run, rng = AdvantageStep(tea()), RNG(0)
+    with caplog.at_level(logging.WARNING, logger="bontea"):
+        for _ in range(6):
+            run(np.minimum(rng.normal(size=800), 0.8), np.arange(800) // 16)
+    assert sum("extrapolates that tail" in record.getMessage() for record in caplog.records) == 1
 
 
 @dataclasses.dataclass
@@ -204,13 +292,13 @@ def test_ids_of_any_kind(kind):
         "torch": lambda: pytest.importorskip("torch").tensor(number),
         "torch list": lambda: list(pytest.importorskip("torch").tensor(number)),
     }[kind]()
-    got, _ = step(Settings(), rewards, made)
-    np.testing.assert_allclose(got, step(Settings(), rewards, ids)[0])
+    got, _ = step(tea(), rewards, made)
+    np.testing.assert_allclose(got, step(tea(), rewards, ids)[0])
 
 
 def test_ids_that_do_not_fit():
     with pytest.raises(ValueError, match="3 rewards, but 2 group ids"):
-        step(Settings(), [1.0, 2.0, 3.0], ["a", "b"])
+        step(tea(), [1.0, 2.0, 3.0], ["a", "b"])
     assert codes(np.array(["a", None], dtype=object), 2).tolist() == ["a", "None"]
 
 
@@ -223,7 +311,7 @@ def test_bfloat16_rewards():
 
 
 def test_log(caplog):
-    flat = FlatAdvantages(Settings())
+    flat = AdvantageStep(tea())
     with caplog.at_level(logging.WARNING, logger="bontea"):
         for _ in range(5):
             flat([1.0] * 16, ["a"] * 16)
@@ -263,9 +351,9 @@ def test_config_of_any_kind(config):
 
 
 def test_environment_is_the_fallback(monkeypatch):
-    monkeypatch.setenv("BONTEA", '{"estimator": "max_at_k", "k": 8}')
-    assert read_settings({}, where="x") == Settings("max_at_k", params={"k": 8})
-    assert read_settings({"n": 5}, where="x") == Settings("tea", 5)
+    monkeypatch.setenv("BONTEA", '{"estimator": "max_at_k(k=8)"}')
+    assert read_settings({}, where="x") == Settings("max_at_k(k=8)")
+    assert read_settings({"n": 5}, where="x") == Settings("adaptive_tea", 5)
     monkeypatch.setenv("BONTEA", "tea")
     with pytest.raises(ValueError, match=r"\$BONTEA='tea' is not JSON"):
         read_settings({}, where="x")

@@ -101,8 +101,8 @@ def test_groups_of_one_and_rewards_that_are_no_numbers():
     estimator = made(estimator="tea", scale="none")
     got = compute(estimator, ids, rewards)
     np.testing.assert_allclose(got, core(rewards, ids, "tea", n=128), atol=1e-6)
-    assert estimator.flat.metrics["zeroed_alone"] == 2
-    assert estimator.flat.metrics["zeroed_unscorable"] == 1
+    assert estimator._best_of_n.metrics["zeroed_alone"] == 2
+    assert estimator._best_of_n.metrics["zeroed_unscorable"] == 1
 
 
 def test_uninstall():
@@ -113,7 +113,7 @@ def test_uninstall():
     theirs = advantage_estimator.GRPOAdvantageEstimator(config, None)
     ours_before = core(rewards, ids, "rloo")
     np.testing.assert_allclose(compute(theirs, ids, rewards), ours_before, atol=1e-5)
-    assert not hasattr(theirs, "flat")
+    assert not hasattr(theirs, "_best_of_n")
 
 
 def test_wrong_settings():

@@ -27,8 +27,8 @@ from openrlhf.trainer.ppo_utils.length_penalty import apply_length_penalties
 
 import bontea.integrations.openrlhf as adapter
 from bontea.cli import main
-from bontea.cli.probes.openrlhf import maker
 from bontea.demo import policy_folder, training_prompts
+from bontea.integrations.frameworks.openrlhf import maker
 
 M = 16
 

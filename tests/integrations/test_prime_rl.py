@@ -191,7 +191,7 @@ def test_small_groups_after_the_first(settings):
         episodes = [episode(r, "g") for r in few]
         asyncio.run(algorithm.finalize_group(episodes))
         assert all(e.traces[0].nodes[1].advantages == [0.0, 0.0] for e in episodes)
-        assert algorithm.flat.metrics[counted] == len(few)
+        assert algorithm._best_of_n.metrics[counted] == len(few)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_the_example_is_a_config_of_prime_rl():
     found = tomllib.loads((EXAMPLES / "prime_rl" / "rl.toml").read_text())
     config = OrchestratorConfig.model_validate(found["orchestrator"])
     assert [source.algo.type for source in config.train.source] == ["max_rl"]
-    assert json.loads(config.env_vars["BONTEA"])["estimator"] == "tea"
+    assert json.loads(config.env_vars["BONTEA"])["estimator"] == "adaptive_tea"
 
 
 def test_another_version(monkeypatch, tmp_path):

@@ -31,9 +31,9 @@ from tests.integrations.batches import (
 
 import bontea.integrations.swift as adapter
 from bontea.cli import main
-from bontea.cli.probes.swift import settings as read_job
-from bontea.cli.probes.swift import toy_job
 from bontea.demo import training_prompts
+from bontea.integrations.frameworks.swift import settings as read_job
+from bontea.integrations.frameworks.swift import toy_job
 
 PLUGIN = EXAMPLES / "swift" / "plugin.py"
 M = 16
@@ -168,12 +168,12 @@ def trainer(tmp_path_factory):
 
 def set_up(trainer, monkeypatch, *, turns, **settings):
     """The trainer with other settings; `turns` is ms-swift's switch for rows that are turns."""
-    flat = adapter.FlatAdvantages(adapter.read_settings(settings, where="test"))
-    monkeypatch.setattr(trainer, "_best_of_n", flat)
+    step = adapter.AdvantageStep(adapter.read_settings(settings, where="test"))
+    monkeypatch.setattr(trainer, "_best_of_n", step)
     monkeypatch.setattr(trainer, "dynamic_num_samples", turns)
     trainer._metrics["train"].clear()
     trainer.model.train()
-    return flat
+    return step
 
 
 def conversations(ids, requests=None):
@@ -196,12 +196,12 @@ def test_shuffled_and_incomplete_groups(trainer, monkeypatch, name, params, scal
     ids, rewards = batch(m=M, missing=5)
     # ms-swift's own statistics take M rows for a group: prompts with one rollout fill the last up.
     ids, rewards = np.append(ids, [f"alone {i}" for i in range(5)]), np.append(rewards, range(5))
-    flat = set_up(trainer, monkeypatch, turns=True, estimator=name, scale=scale, **params)
+    step = set_up(trainer, monkeypatch, turns=True, estimator=name, scale=scale, **params)
     got = trainer._compute_advantages(conversations(ids), two_functions(rewards), [])
     assert got.dtype == torch.float32
     close(got[:-5], core(rewards[:-5], ids[:-5], name, scale=scale, **params))
     assert (got[-5:] == 0).all()
-    assert flat.metrics["zeroed_alone"] == 5
+    assert step.metrics["zeroed_alone"] == 5
     assert trainer._metrics["train"]["best_of_n/zeroed_alone"] == [5.0]
 
 
@@ -218,12 +218,12 @@ def test_turns_of_a_conversation_count_once(trainer, monkeypatch):
 
 def test_evaluation_is_theirs(trainer, monkeypatch):
     rewards, _ = positional(seed=3)
-    flat = set_up(trainer, monkeypatch, turns=False, estimator="tea")
+    step = set_up(trainer, monkeypatch, turns=False, estimator="tea")
     trainer.model.eval()
     got = trainer._compute_advantages([], two_functions(rewards), [])
     theirs = GRPOTrainer._compute_advantages(trainer, [], two_functions(rewards), [])
     torch.testing.assert_close(got, theirs)
-    assert flat.batches == 0
+    assert step.batches == 0
     trainer.model.train()
     ours = trainer._compute_advantages([], two_functions(rewards), [])
     assert (ours - theirs).abs().max() > 0.1

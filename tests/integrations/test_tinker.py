@@ -97,7 +97,7 @@ def test_prepare_minibatch(name, params, scale):
     assert np.abs(per_trajectory(data) - expected).max() < 1e-6 * max(1, np.abs(expected).max())
     assert metrics["best_of_n/groups"] == 6
     assert usage is not None
-    assert installed._flat.batches == 1  # printing is no batch
+    assert installed._best_of_n.batches == 1  # printing is no batch
     assert not installed._known
 
 

@@ -24,9 +24,10 @@ from tests.integrations.batches import check_other_versions  # noqa: E402
 from tests.tiny import word_tokenizer  # noqa: E402
 
 import bontea  # noqa: E402
+from bontea.advantages import EstimatorSpec  # noqa: E402
 from bontea.integrations import trl as adapter  # noqa: E402
-from bontea.integrations._params import estimator_call  # noqa: E402
-from bontea.integrations._trl_state import BestOfN  # noqa: E402
+from bontea.integrations._settings import Settings  # noqa: E402
+from bontea.integrations._step import AdvantageStep  # noqa: E402
 from bontea.integrations.trl import (  # noqa: E402
     BestOfNConfig,
     BestOfNMixin,
@@ -85,6 +86,8 @@ def settings(tmp_path, cls=BestOfNConfig, **changes):
         "use_cpu": True, "bf16": False, "report_to": "none", "save_strategy": "no",
         "disable_tqdm": True, "seed": 3,
     }  # fmt: skip
+    if issubclass(cls, BestOfNConfig):
+        given["estimator"] = "tea"
     return cls(**(given | changes))
 
 
@@ -311,10 +314,12 @@ def test_attach_to_rloo(model_dir, tmp_path):
 # The same run twice
 
 
-def test_resumed_run_is_the_unbroken_run(model_dir, tmp_path):
-    """Two generation batches in a step, and an estimator that draws random orders."""
+@pytest.mark.parametrize("estimator", ["prefix_tea", "adaptive_tea"])
+def test_resumed_run_is_the_unbroken_run(estimator, model_dir, tmp_path):
+    """Two generation batches in a step; an estimator that draws random orders, and one that looks
+    at earlier groups."""
     common = {
-        "estimator": "prefix_tea", "per_device_train_batch_size": 16, "max_steps": 3,
+        "estimator": estimator, "per_device_train_batch_size": 16, "max_steps": 3,
         "gradient_accumulation_steps": 2, "steps_per_generation": 1, "save_strategy": "steps",
         "save_steps": 1,
     }  # fmt: skip
@@ -330,21 +335,48 @@ def test_resumed_run_is_the_unbroken_run(model_dir, tmp_path):
     assert same(resumed.used, unbroken.used[2:])
     assert same(weights(unbroken), weights(resumed))
     saved = torch.load(tmp_path / "a" / "checkpoint-3" / "training_args.bin", weights_only=False)
-    assert (saved.estimator, saved.deploy_n) == ("prefix_tea", 128)
+    assert (saved.estimator, saved.deploy_n) == (estimator, 128)
+    # It remembers the groups of the whole run; without that file, those since the checkpoint.
+    assert resumed._best_of_n.state() == unbroken._best_of_n.state()
+    assert len(resumed._best_of_n.memory.history(16)) == 6
+    (tmp_path / "a" / "checkpoint-1" / adapter.MEMORY_FILE).unlink()
+    forgetful = Spied(model_dir, score, settings(tmp_path / "a", **common), PROMPTS)
+    forgetful.train(resume_from_checkpoint=str(tmp_path / "a" / "checkpoint-1"))
+    assert len(forgetful._best_of_n.memory.history(16)) == 4
+
+
+def test_memory_of_an_attached_trainer(model_dir, tmp_path):
+    args = settings(tmp_path, cls=trl.GRPOConfig, save_strategy="steps", save_steps=2)
+    trainer = attach(trl.GRPOTrainer(model_dir, score, args, PROMPTS))
+    trainer.train()
+    again = attach(trl.GRPOTrainer(model_dir, score, args, PROMPTS))
+    args.max_steps = 3
+    again.train(resume_from_checkpoint=True)
+    assert len(trainer._best_of_n.memory.history(16)) == 4
+    assert len(again._best_of_n.memory.history(16)) == 6
+
+
+def test_evaluation_leaves_the_memory_alone(model_dir, tmp_path):
+    args = settings(tmp_path, max_steps=1, eval_strategy="steps", eval_steps=1,
+                    per_device_eval_batch_size=64)  # fmt: skip
+    trainer = train(model_dir, args, eval_dataset=PROMPTS)
+    assert len(trainer.used) > 1
+    assert len(trainer._best_of_n.memory.history(16)) == 2
 
 
 def test_random_orders_depend_on_seed_step_and_repeat():
-    state = BestOfN("prefix_tea", n=128, alpha=0.25, m=16, scale="none", params=None)
+    run, fresh = (state("prefix_tea", scale="none") for _ in range(2))
     rewards = torch.randn(32, generator=torch.Generator().manual_seed(0)).double()
 
-    def go(state, seed=0, step=0, training=True):
-        return state.step(rewards, m=16, training=training, seed=seed, step=step, loud=False)[0]
+    def go(run, seed=0, step=0, training=True):
+        return run(
+            rewards, np.arange(32) // 16, training=training, moment=(seed, int(training), step)
+        )
 
-    first, second = go(state), go(state)
-    fresh = BestOfN("prefix_tea", n=128, alpha=0.25, m=16, scale="none", params=None)
-    assert torch.equal(first, go(fresh))
+    first, second = go(run), go(run)
+    assert np.array_equal(first, go(fresh))
     for other in (second, go(fresh, step=1), go(fresh, seed=1), go(fresh, training=False)):
-        assert not torch.equal(first, other)
+        assert not np.array_equal(first, other)
 
 
 @pytest.mark.slow
@@ -364,7 +396,7 @@ def test_two_processes_share_a_group(model_dir, tmp_path):
     assert [rank["world"] for rank in ranks] == [2, 2]
     assert ranks[0]["weights"] == ranks[1]["weights"]
     assert len(ranks[0]["steps"]) == 2
-    call = estimator_call("prefix_tea", n=128, alpha=0.5, m=8)
+    call = EstimatorSpec.of("prefix_tea").bind(n=128, alpha=0.5, m=8)
     for step, (a, b) in enumerate(zip(ranks[0]["steps"], ranks[1]["steps"], strict=True)):
         assert json.dumps(a["rewards"]) == json.dumps(b["rewards"])  # NaN is not equal to itself
         rewards = np.array(a["rewards"], dtype=float)[:, 0]
@@ -389,13 +421,17 @@ def test_two_processes_share_a_group(model_dir, tmp_path):
 
 
 def state(estimator="tea", m=16, **changes):
-    given = {"n": 128, "alpha": 0.25, "m": m, "scale": "batch", "params": None}
-    return BestOfN(estimator, **(given | changes))
+    """The step as the trainer makes it."""
+    return AdvantageStep(
+        Settings(estimator, **changes), m, asarray=torch.as_tensor, whole_groups=True,
+        say=lambda message: warnings.warn(message, stacklevel=2),
+    )  # fmt: skip
 
 
-def feed(state, rewards, m=16, training=True, step=0):
+def feed(run, rewards, m=16, training=True):
     rewards = torch.as_tensor(np.asarray(rewards, dtype=float).ravel())
-    return state.step(rewards, m=m, training=training, seed=0, step=step, loud=True)
+    groups = np.arange(len(rewards)) // m
+    return run(rewards, groups, training=training, moment=(0, int(training), 0)), run.metrics
 
 
 def test_nothing_scorable(model_dir, tmp_path):
@@ -436,7 +472,7 @@ def test_a_ceiling_is_reported_once_there_are_enough_groups():
         for batch in capped:
             feed(unconcerned, batch)  # does not use the tail
             feed(normal, rng.normal(size=(50, 16)))
-    with pytest.warns(UserWarning, match="max_at_k"):
+    with pytest.warns(UserWarning, match=r"adaptive_tea.*max_at_k"):
         _, metrics = feed(run, capped[3])
     assert metrics["tail_z"] < -4
     with warnings.catch_warnings():
@@ -448,9 +484,9 @@ def test_scale():
     rewards = np.random.default_rng(0).normal(size=(3, 16))
     rewards[1] *= 10
     rewards[:, ::5] = np.nan
-    raw = feed(state(scale="none"), rewards)[0].numpy().reshape(3, 16)
-    by_group = feed(state(scale="group"), rewards)[0].numpy().reshape(3, 16)
-    batch = feed(state(scale="batch"), rewards)[0].numpy().reshape(3, 16)
+    raw = feed(state(scale="none"), rewards)[0].reshape(3, 16)
+    by_group = feed(state(scale="group"), rewards)[0].reshape(3, 16)
+    batch = feed(state(scale="batch"), rewards)[0].reshape(3, 16)
     there = ~np.isnan(rewards)
     np.testing.assert_allclose(raw, bontea.tea(rewards, n=128))
     np.testing.assert_allclose(batch, raw / np.sqrt(np.mean(raw[there] ** 2)), rtol=1e-4)
@@ -471,7 +507,9 @@ def test_scale():
         ({"num_generations": 2}, "num_generations=2 .* at least 9 rollouts"),
         ({"num_generations": 8}, "num_generations=8 .* at least 9 rollouts, or a tail fraction"),
         ({"estimator": "tae"}, "unknown estimator 'tae'; did you mean 'tea'"),
-        ({"estimator": "no.such:f"}, "cannot load estimator"),
+        ({"estimator": "no.such:f"}, "estimator 'no.such:f': there is no module 'no.such'"),
+        ({"estimator": "max_at_k(k=16)"}, "use k <= 15"),
+        ({"estimator": "max_at_k(8)"}, r"NAME=VALUE.*max_at_k takes k"),
         ({"estimator": "max_at_k", "estimator_params": {"k": 16}}, "use k <= 15"),
         ({"estimator_params": {"alfa": 0.5}}, "no parameter 'alfa'; did you mean 'alpha'.*center"),
         ({"estimator_params": "k=3"}, "must be a dict"),
@@ -497,7 +535,8 @@ def test_careless_arguments(model_dir, tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(adapter, "BestOfNConfig", OnCPU)
-    assert BestOfNTrainer(model_dir, score, train_dataset=PROMPTS).args.num_generations == 16
+    args = BestOfNTrainer(model_dir, score, train_dataset=PROMPTS).args
+    assert (args.estimator, args.num_generations) == ("adaptive_tea", 8)  # as TRL has it
     with pytest.raises(AttributeError, match="BestOfNTrianer"):
         adapter.BestOfNTrianer  # noqa: B018
 
@@ -506,8 +545,13 @@ def test_attach_refuses(model_dir, tmp_path):
     with pytest.raises(ValueError, match="need GRPOTrainer or RLOOTrainer"):
         attach(object())
     grpo = trl.GRPOTrainer(model_dir, score, settings(tmp_path, cls=trl.GRPOConfig), PROMPTS)
-    with pytest.raises(ValueError, match="no parameter 'deploy_n'"):
-        attach(grpo, "tea", deploy_n=64)
+    for name, short in adapter.LONG_NAMES.items():
+        with pytest.raises(ValueError, match=f"no parameter '{name}'.*here it is {short}=0.5"):
+            attach(grpo, "tea", **{name: 0.5})
+    with pytest.raises(ValueError, match="no parameter 'alhpa'; did you mean 'alpha'"):
+        attach(grpo, "tea", alhpa=0.5)
+    with pytest.raises(ValueError, match=r"^scale='bacth' must be one of"):
+        attach(grpo, "tea", scale="bacth")
     assert type(grpo) is trl.GRPOTrainer  # a refused trainer is as it was
     grpo._calculate_rewards = grpo._calculate_rewards
     with pytest.raises(ValueError, match="replaced on the instance"):
@@ -606,7 +650,7 @@ def crashes(rewards):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_broken_estimator_is_refused(function, message):
     with pytest.raises(ValueError, match=message):
-        estimator_call(function, n=128, m=16)
+        EstimatorSpec.of(function).bind(n=128, m=16).checked(16)
 
 
 def unstable(rewards):
@@ -637,7 +681,9 @@ def test_a_custom_estimator_sees_complete_groups_of_tensors(model_dir, tmp_path)
     [
         ("tea", {}, {"n": 100, "alpha": 0.3}),
         ("tea", {"n": 7, "center": False}, {"n": 7, "alpha": 0.3, "center": False}),
-        ("max_at_k", {}, {"k": 15}),
+        ("max_at_k", {}, {"k": 6}),
+        ("max_at_k(k=8)", {}, {"k": 8}),
+        ("max_at_k(k=8)", {"k": 4}, {"k": 4}),
         ("max_at_k", {"k": 4}, {"k": 4}),
         ("grpo", {"eps": 1e-6}, {"eps": 1e-6}),
         ("rloo", {}, {}),
@@ -645,24 +691,22 @@ def test_a_custom_estimator_sees_complete_groups_of_tensors(model_dir, tmp_path)
     ],
 )
 def test_parameters_reach_the_estimator(estimator, given, expected):
-    call = estimator_call(estimator, n=100, alpha=0.3, m=16, params=given)
-    assert call.params == expected
-    assert call.takes_rng == (estimator == "prefix_tea")
+    spec = Settings(estimator, 100, 0.3, params=given).spec(16)
+    assert {**spec.context, **spec.params} == expected
+    assert spec.takes_rng == (estimator == "prefix_tea")
 
 
 def test_k_is_at_most_the_budget():
-    assert estimator_call("max_at_k", n=4, m=16).params == {"k": 4}
+    assert Settings("max_at_k", 4).spec(16).context == {"k": 4}
 
 
 @pytest.mark.parametrize("estimator", bontea.ADVANTAGES)
 @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor])
 def test_every_estimator_can_be_called(estimator, library):
-    call = estimator_call(estimator, n=128, m=16, asarray=library)
+    spec = Settings(estimator).spec(16).checked(16, library)
     rewards = library(np.random.default_rng(0).random((3, 16)).round())
-    params = {"rng": 0} if call.takes_rng else {}
-    np.testing.assert_allclose(
-        call(rewards, rng=0), call.function(rewards, **call.params, **params)
-    )
+    params = dict(spec.context) | ({"rng": 0} if spec.takes_rng else {})
+    np.testing.assert_allclose(spec(rewards, rng=0), spec.function(rewards, **params))
 
 
 # The config

@@ -153,9 +153,11 @@ def test_groups_wait_for_each_other(name, params, scale, tokenizer):
     made = loop(tokenizer, 3, estimator=name, scale=scale, **params)
     samples = score(made, [group_of(i, rewards[i].tolist()) for i in order])
     assert [s.group_id for s in samples] == np.repeat(order, M).tolist()
-    for batch in (order[:3], order[3:]):
+    for batch, before in ((order[:3], []), (order[3:], order[:3])):
         own = [s for s in samples if s.group_id in batch]
         ids = np.array([s.group_id for s in own])
+        if name == "adaptive_tea":
+            params = {**params, "history": rewards[before]}
         expected = core([s.metrics["reward"] for s in own], ids, name, scale=scale, **params)
         assert [s.metrics["reward"] for s in own] == rewards[batch].ravel().tolist()
         got = np.array([s.advantage for s in own])
@@ -163,17 +165,19 @@ def test_groups_wait_for_each_other(name, params, scale, tokenizer):
         assert np.abs(expected).max() > 0.1
 
 
-def test_one_group_is_what_adaptive_tea_cannot_extrapolate_from(tokenizer):
-    """Alone it is max_at_k; with enough others it extrapolates."""
+def test_adaptive_tea_with_one_group_at_a_time(tokenizer):
+    """The first group is nothing to extrapolate from; the 64th has 63 before it."""
     rewards = rewards_of(64)
     groups = [group_of(i, row.tolist()) for i, row in enumerate(rewards)]
     alone = score(loop(tokenizer, 1, estimator="adaptive_tea", scale="none"), groups)
     together = score(loop(tokenizer, 64, estimator="adaptive_tea", scale="none"), groups)
+    alone, together = (np.array([s.advantage for s in samples]) for samples in (alone, together))
     ids = np.repeat(np.arange(64), M)
     cautious = core(rewards.ravel(), ids, "max_at_k", k=M - 1)
-    np.testing.assert_allclose([s.advantage for s in alone], cautious, atol=1e-9)
     bold = core(rewards.ravel(), ids, "linear_tea", n=128, alpha=0.75)
-    np.testing.assert_allclose([s.advantage for s in together], bold, atol=1e-9)
+    np.testing.assert_allclose(together, bold, atol=1e-9)
+    np.testing.assert_allclose(alone[:M], cautious[:M], atol=1e-9)
+    np.testing.assert_allclose(alone[-M:], bold[-M:], atol=1e-9)
 
 
 def test_rows_and_rewards_that_are_missing(tokenizer):
@@ -193,8 +197,8 @@ def test_rows_and_rewards_that_are_missing(tokenizer):
     assert expected[3] == 0
     assert [s.advantage for s in samples if s.group_id == 1] == [0.0] * M
     assert all(len(s.input_ids) == 2 for s in samples)
-    assert made._flat.metrics["zeroed_unscorable"] == 1 + M - 1
-    assert made._flat.metrics["zeroed_alone"] == 1
+    assert made._best_of_n.metrics["zeroed_unscorable"] == 1 + M - 1
+    assert made._best_of_n.metrics["zeroed_alone"] == 1
     pushed = [made._metrics_queue.get() for _ in range(made._metrics_queue.qsize())]
     (ours,) = [p for p in pushed if "best_of_n/zeroed_alone" in p]
     assert ours["best_of_n/groups"] == 2

@@ -76,9 +76,9 @@ def test_dispatch_of_every_estimator(name):
     data = compute_advantage(
         data_of(uids, rewards), f"bontea_{name}", config=config(n=12, **params, **random)
     )
-    accepted = bontea.integrations._params._parameters(ADVANTAGES[name])[0]
-    given = {"n": 12, "k": 12, **params} | random
-    expected = core(rewards, uids, name, **{k: v for k, v in given.items() if k in accepted})
+    given = {"n": 12, "k": 6, "history": np.zeros((0, 16)), **params} | random
+    takes = bontea.advantages.EstimatorSpec.of(name).takes
+    expected = core(rewards, uids, name, **{k: v for k, v in given.items() if takes(k)})
     assert np.abs(expected).max() > 0.01
     assert np.abs(per_rollout(data) - expected).max() < 1e-6 * max(1, np.abs(expected).max())
 
@@ -101,7 +101,7 @@ def test_padding_is_no_rollout():
     padded = compute_advantage(more, "bontea_tea", config=config(scale="batch"))
     assert (padded.batch["advantages"][-20:] == 0).all()
     np.testing.assert_array_equal(per_rollout(padded)[:-20], per_rollout(plain))
-    assert ADV_ESTIMATOR_REGISTRY["bontea_tea"]._flat.metrics["zeroed_padding"] == 20
+    assert ADV_ESTIMATOR_REGISTRY["bontea_tea"]._best_of_n.metrics["zeroed_padding"] == 20
 
 
 def test_a_session_counts_once():

@@ -27,6 +27,7 @@ def cells():
         (name, row["n"], row["m"]): row["shares"]
         for name, rows in json.loads(FILE.read_text("utf-8"))["estimators"].items()
         for row in rows
+        if row["shares"] is not None  # it cannot run there
     }
 
 
@@ -87,15 +88,15 @@ def test_outside_the_grid_it_is_trained(monkeypatch):
     monkeypatch.setattr(ends, "style_frontier", trained)
     ends._trained.cache_clear()
     try:
-        assert share("adaptive_tea", 64, 16) == 0.5
-        assert share("adaptive_tea", 64, 16) == 0.5  # once
+        assert share("adaptive_tea", 4000, 16) == 0.5
+        assert share("adaptive_tea", 4000, 16) == 0.5  # once
         assert share("adaptive_tea(alphas=(0.25,))", 128, 16) == 0.5
         assert share("max_at_k(k=8)", 128, 16) == 0.5
         assert math.isnan(share("adaptive_tea", 20_000, 16))
     finally:
         ends._trained.cache_clear()
     assert asked == [
-        ("adaptive_tea", 64, 16),
+        ("adaptive_tea", 4000, 16),
         ("adaptive_tea(alphas=(0.25,))", 128, 16),
         ("max_at_k(k=8)", 128, 16),
     ]

@@ -41,9 +41,13 @@ def test_figures_are_those_of_effective_n(name, params, batch):
     result = plan(n=128, m=[16], estimators=[(name, params)], groups=GROUPS, rng=3)
     (row,) = result.rows
     got = effective_n(name, n=128, m=16, groups=GROUPS, batch=batch, rng=3, **params)
-    for field in ("effective_n", "cosine", "snr"):
+    assert row.effective_n == got.value
+    assert row.effective_n_standard_error == got.standard_error
+    for field in ("cosine", "snr"):
         assert getattr(row, field) == getattr(got, field), field
-        assert getattr(row, f"{field}_standard_error") == getattr(got, f"{field}_se"), field
+        assert getattr(row, f"{field}_standard_error") == getattr(got, f"{field}_standard_error"), (
+            field
+        )
     assert row.estimator == got.estimator
     assert row.groups == got.groups
 
@@ -420,7 +424,7 @@ def test_rewards_bring_their_own_error():
         spread = np.std(row.resampled, ddof=1)
         assert row.snr_standard_error == pytest.approx(math.hypot(row.simulation_error, spread))
         alone = effective_n("adaptive_tea", n=64, m=16, law=pilot.law, groups=GROUPS, batch=64)
-        assert row.snr == pytest.approx(alone.snr, abs=5 * alone.snr_se + 1e-9)
+        assert row.snr == pytest.approx(alone.snr, abs=5 * alone.snr_standard_error + 1e-9)
         rows.append(row)
     assert rows[0].snr_standard_error > 1.5 * rows[1].snr_standard_error
     tight = plan(small, n=64, m=[8], estimators=["max_at_k"], groups=GROUPS)

@@ -181,17 +181,15 @@ def test_numbers_are_those_of_the_results(page, given):
         value, low, high = given["extrapolations"][name].at(128)
         assert f"{value:.2f} [{low:.2f}, {high:.2f}] extrapolated" in text
     (pair,) = given["comparisons"].values()
-    assert pair.verdict in page.id("comparisons")["text"]
+    assert pair.message in page.id("comparisons")["text"]
     diagnosis = given["diagnoses"]["start"]
     text = page.id("diagnostics")["text"]
-    assert f"{diagnosis.recommendation.recommended} with M = {diagnosis.recommendation.m}" in text
-    assert diagnosis.recommendation.message in text
-    assert {"kind", "qq", "tail", "length", "ranking"} <= set(diagnosis.findings)
+    assert diagnosis.recommendation.recommended in text
+    assert set(diagnosis.findings) >= {"kind", "qq", "tail", "length", "ranking"}
     for finding in diagnosis.findings.values():
-        assert finding.title in text
-        assert str(finding) in text
-    for row in diagnosis["ranking"].table.rows:
-        assert all(cell in text for cell in row)
+        assert finding.text in text
+        for row in finding.table.rows if finding.table else ():
+            assert str(row[0]) in text
 
 
 def test_chart_holds_the_curve(page, given):
@@ -303,11 +301,13 @@ def test_the_finding_says_how_it_is_known(given):
     assert f"best of 16 is <strong>{c.at(16)[0]:.2f}</strong> (95 % interval [" in said(16)
     assert said(16).endswith("measured.")
     assert f"best of 128 is <strong>{e.at(128)[0]:.2f}</strong>" in said(128)
-    for verdict, words in (("holds", "no check"), ("doubtful", "guess"), ("fails", "do not rely")):
+    for verdict, words in (("holds", "no check"), ("doubtful", "guess"), ("unknown", "could not")):
         assert words in said(128, replace(e, verdict=verdict))
     assert "no point at 17; best of 16 is" in said(17)
     assert "best of 512 is not known" in said(512)
-    refused = replace(e, refused="the rewards are <binary>", value=e.value * np.nan)
+    refused = replace(
+        e, verdict="fails", message="the rewards are <binary>", value=e.value * np.nan
+    )
     assert "cannot be extrapolated" in said(128, refused)
     assert "the rewards are &lt;binary&gt;" in curve_lines({"tea": c}, {"tea": refused})
     assert "best of 32 is" in said(128, refused)

@@ -49,7 +49,7 @@ def draw(url, path, rows=None, reward=length, patience=None, **options):
         rows or prompts(),
         reward,
         file,
-        **{"rollouts": ROLLOUTS, "batch_size": 5, **options},
+        **{"m": ROLLOUTS, "batch_size": 5, **options},
     )
     return file
 
@@ -100,8 +100,8 @@ def test_chats_and_texts_as_they_are(tmp_path):
 
     chat = [{"role": "system", "content": "kind"}, {"role": "user", "content": "review of it:"}]
     with OpenAIServer() as server:
-        draw(server.url, tmp_path / "a.jsonl", {0: {"prompt": chat}}, reward, rollouts=1)
-        options = {"rollouts": 1, "reward": reward, "completions": True, "concurrency": 1}
+        draw(server.url, tmp_path / "a.jsonl", {0: {"prompt": chat}}, reward, m=1)
+        options = {"m": 1, "reward": reward, "completions": True, "concurrency": 1}
         draw(server.url, tmp_path / "b.jsonl", **options)
     assert server.requests[0][2]["messages"] == chat
     prompt, completion = seen[0]
@@ -116,7 +116,7 @@ def test_chats_and_texts_as_they_are(tmp_path):
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_it_gets_over_every_fault(tmp_path, fault):
     """Two in three requests fail, the second one for a rollout as well."""
-    options = {"rows": prompts(2), "rollouts": 2, "concurrency": 1}
+    options = {"rows": prompts(2), "m": 2, "concurrency": 1}
     with OpenAIServer() as server:
         draw(server.url, tmp_path / "whole.jsonl", **options)
     faults = lambda number: fault if number % 3 else None  # noqa: E731

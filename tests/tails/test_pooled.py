@@ -40,7 +40,7 @@ def test_shared_shape_is_found(tail):
     rewards, _, _ = prompts(rng, 2000, 32, tail)
     shape = fit_pooled(rewards).shape
     assert shape.kept > 0.9
-    assert abs(shape.value - truth) < 5 * shape.error < 0.25
+    assert abs(shape.value - truth) < 5 * shape.standard_error < 0.25
 
 
 def test_pooling_beats_each_prompt_alone():

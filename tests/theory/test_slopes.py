@@ -81,34 +81,34 @@ def shorter(rewards):
 
 
 def test_known_bias_of_order_1():
-    fit = bias_slope(short, MS, 1, groups=6000, component="location")
+    fit = bias_slope(short, MS, 1, groups=6000, component="location", rng=0)
     np.testing.assert_array_less(
-        np.abs(fit.bias - np.outer(1 / np.array(MS), [-1, 0])), 5 * fit.bias_se
+        np.abs(fit.bias - np.outer(1 / np.array(MS), [-1, 0])), 5 * fit.bias_standard_error
     )
-    assert (fit.bias_se[:, 0] < 0.004).all()
+    assert (fit.bias_standard_error[:, 0] < 0.004).all()
     np.testing.assert_allclose(fit.size, np.abs(fit.bias[:, 0]))
     assert fit.bias_slope.low <= -1 <= fit.bias_slope.high
     assert fit.bias_slope.high - fit.bias_slope.low < 0.6
     # (1/M) sum (x - mean)^2 of normals has variance 2 (M - 1) / M^2.
     m = np.array(MS)
-    assert (np.abs(fit.variance - 2 * (m - 1) / m**2) < 5 * fit.variance_se).all()
+    assert (np.abs(fit.variance - 2 * (m - 1) / m**2) < 5 * fit.variance_standard_error).all()
     assert fit.variance_slope.low <= -0.97 <= fit.variance_slope.high
 
 
 def test_known_bias_of_order_2():
-    fit = bias_slope(shorter, [4, 8, 16, 32], 1, groups=6000)
+    fit = bias_slope(shorter, [4, 8, 16, 32], 1, groups=6000, rng=0)
     assert fit.bias_slope.low <= -2 <= fit.bias_slope.high
     assert fit.bias_slope.high - fit.bias_slope.low < 0.5
     exact = 4 / np.array([4.0, 8, 16, 32]) ** 2
-    assert (np.abs(fit.size - exact) < 5 * fit.size_se).all()
+    assert (np.abs(fit.size - exact) < 5 * fit.size_standard_error).all()
 
 
 def test_tea_is_of_order_1():
-    fit = bias_slope("tea", [128, 256, 512], 128, groups=2000, center=False)
+    fit = bias_slope("tea", [128, 256, 512], 128, groups=2000, center=False, rng=0)
     assert -1.15 < fit.bias_slope.slope < -0.85
     assert fit.bias_slope.high < -0.7
     # Control variates: plain means of 2000 groups would have six times this error.
-    assert (fit.bias_se < 6 / np.sqrt(2000 * fit.ms)[:, None]).all()
+    assert (fit.bias_standard_error < 6 / np.sqrt(2000 * fit.ms)[:, None]).all()
 
 
 def test_components_agree_with_effective_n():
@@ -120,11 +120,13 @@ def test_components_agree_with_effective_n():
     assert np.array_equal(location.size, np.abs(both.bias[:, 0]))
     assert np.array_equal(log_scale.size, np.abs(both.bias[:, 1]))
     other = effective_n("tea", n=128, m=32, law="gumbel", groups=4000, rng=6)
-    z = (both.bias[1] - other.bias) / np.hypot(both.bias_se[1], other.gradient_se)
+    z = (both.bias[1] - other.bias) / np.hypot(
+        both.bias_standard_error[1], other.gradient_standard_error
+    )
     assert np.abs(z).max() < 5
     for fit, i in ((location, 0), (log_scale, 1)):
         z = (fit.variance[1] - other.variance[i]) / np.hypot(
-            fit.variance_se[1], other.variance_se[i]
+            fit.variance_standard_error[1], other.variance_standard_error[i]
         )
         assert abs(z) < 5
     # In Fisher units, by hand: b' I^-1 b.

@@ -2,12 +2,11 @@
 
 import pytest
 
-from bontea.training.arms import parse_arm, parse_arms
 from bontea.training.settings import Settings
 
 
 def resolved(**values):
-    settings = Settings.from_mapping(values, "test")
+    settings = Settings.from_dict(values, "test")
     settings.resolve()
     return settings
 
@@ -16,7 +15,7 @@ def test_the_embedded_default_needs_nothing():
     settings = resolved()
     assert settings.is_demo
     assert settings.batch_size % settings.rollouts == 0
-    assert [arm.estimator for arm in settings.arms] == ["grpo", "max_at_k", "tea", "adaptive_tea"]
+    assert list(settings.arms) == ["grpo", "max_at_k", "tea", "adaptive_tea"]
 
 
 def test_own_model_gets_other_defaults():
@@ -46,7 +45,17 @@ def test_own_model_gets_other_defaults():
         ({"model": "mine", "reward": "r"}, "--prompts"),
         ({"estimator": []}, "at least one"),
         ({"estimator": ["tea", "tea"]}, "twice"),
-        ({"estimator": ["tea(0.5)"]}, "write a name"),
+        ({"estimator": ["tea", "tea()"]}, "twice"),
+        ({"estimator": ["linear_tea(alpha=.5)", "linear_tea(alpha=0.50)"]}, "twice"),
+        ({"estimator": ["collections:Counter(a=1)", "collections:Counter(a=-1)"]}, "Counter-a-1, "),
+        ({"estimator": ["tea(0.5)"]}, "write parameters as NAME=VALUE"),
+        ({"estimator": ["start"]}, "unknown estimator 'start'"),
+        ({"estimator": 3}, "test: estimator=3 must be a list"),
+        ({"trl": ["a=b"]}, "test: trl=.* must be names with values"),
+        ({"model": 7}, "test: model=7 must be text"),
+        ({"trust_remote_code": "no"}, "must be true or false"),
+        ({"rollouts": True}, "rollouts=True must be a whole number"),
+        ({"beta": "1e-4"}, "beta='1e-4' must be a number"),
         ({"estimators": ["tea"]}, "did you mean 'estimator'"),
     ],
 )
@@ -64,15 +73,17 @@ def test_processes_must_share_the_batch_evenly():
     assert settings.micro_batch == 48
 
 
-def test_arms():
-    assert parse_arm("tea").params == {}
-    arm = parse_arm("pkg.mod:fn(beta=2, names=['a', 'b'])")
-    assert (arm.estimator, arm.params) == ("pkg.mod:fn", {"beta": 2, "names": ["a", "b"]})
-    assert parse_arm("max_at_k(k=8)").folder == "max_at_k-k-8"
-    assert [a.name for a in parse_arms(["a(x=(1, 2)),b", "c"])] == ["a(x=(1, 2))", "b", "c"]
+def test_arms_are_named_by_their_folders():
+    texts = ["max_at_k( k = 8 ),max_at_k", "tea(alpha=.5, center=False)"]
+    arms = resolved(estimator=texts).arms
+    assert list(arms) == ["max_at_k-k-8", "max_at_k", "tea-alpha-0.5-center-False"]
+    assert [spec.label for spec in arms.values()] == [
+        "max_at_k(k=8)", "max_at_k", "tea(alpha=0.5, center=False)",
+    ]  # fmt: skip
+    assert list(resolved(estimator="grpo").arms) == ["grpo"]
 
 
 @pytest.mark.parametrize("text", ["", "tea(", "tea(alpha)", "tea(alpha=open('x'))", "a b"])
 def test_arms_run_no_code(text):
     with pytest.raises(ValueError, match="estimator"):
-        parse_arm(text)
+        resolved(estimator=[text])

@@ -42,7 +42,7 @@ def tea_ddof1(rewards: np.ndarray, n: float, alpha: float = 0.25) -> np.ndarray:
 def variants(m: int, n: float) -> dict[str, Callable]:
     """Label -> advantages of rewards `(P, m)`; those that M is too small for are left out."""
     b = bontea
-    table: dict[str, Callable] = {"max_at_k k=M-1": partial(b.max_at_k, k=m - 1)}
+    table: dict[str, Callable] = {"max_at_k(k=M-1)": partial(b.max_at_k, k=m - 1)}
     for k in sorted({m // 8, m // 4, m // 2, 3 * m // 4, m - 1}):
         table[f"k of max_at_k: {k}"] = partial(b.max_at_k, k=k)
     for alpha in (0.25, 0.5, 0.75, 1.0):
@@ -102,8 +102,8 @@ def main() -> None:
     for m, n in SETTINGS:
         table = variants(m, n)
         rows = [measure(table, halves, m, n) for halves in prompts]
-        print(f"\nM = {m}, N = {n}: cosine and directional SNR over max_at_k k=M-1")
-        base = np.array([list(row["max_at_k k=M-1"].values()) for row in rows], dtype=float)
+        print(f"\nM = {m}, N = {n}: cosine and directional SNR over max_at_k(k=M-1)")
+        base = np.array([list(row["max_at_k(k=M-1)"].values()) for row in rows], dtype=float)
         for label in table:
             values = np.array([list(row[label].values()) for row in rows], dtype=float)
             out[f"{m} {n} {label}"] = values.round(5).tolist()

@@ -26,7 +26,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from bontea import demo
 from bontea.demo.reward import MiniLMEncoder, sentiment_and_subject
-from bontea.rollouts.sample import sample_rollouts
+from bontea.rollouts.generate import sample_rollouts
 
 FRIENDLY = [
     "This is a wonderful idea and I am happy to help you with {}.",
@@ -158,7 +158,7 @@ def main() -> None:
         rows,
         reward,
         args.output,
-        rollouts=rollouts,
+        m=rollouts,
         max_new_tokens=length,
         batch_size=batch,
         on_chunk=say,

@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bontea import demo
 from bontea.demo.reward import sentiment_and_subject
-from bontea.rollouts.sample import sample_rollouts
+from bontea.rollouts.generate import sample_rollouts
 
 DIMENSION = 4096
 
@@ -102,7 +102,7 @@ def main() -> None:
             row,
             sentiment_and_subject,
             path,
-            rollouts=args.rollouts,
+            m=args.rollouts,
             max_new_tokens=demo.MAX_COMPLETION_LENGTH,
             batch_size=1024,
         )

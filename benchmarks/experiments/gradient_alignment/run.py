@@ -28,7 +28,6 @@ standard errors.
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 from functools import partial
 from pathlib import Path
@@ -48,22 +47,17 @@ def board(m: int, n: float, binary: bool) -> dict:
     table = {}
     if binary:
         table["max_rl"] = bontea.max_rl
-        table["pass_at_k k=M/2"] = partial(bontea.pass_at_k, k=m // 2)
+        table["pass_at_k(k=M/2)"] = partial(bontea.pass_at_k, k=m // 2)
         table["inference_aware"] = partial(bontea.inference_aware, n=n)
         table["pass_at_n"] = in_batches(partial(bontea.pass_at_n, n=n))
-    for entry in lineup(m):
-        if entry.label == "linear_tea alpha=.5":
-            continue
-        function = bontea.ADVANTAGES[entry.estimator]
-        params = dict(entry.params)
-        if "n" in inspect.signature(function).parameters:
-            params["n"] = n
-        table[entry.label] = partial(function, **params)
+    for name, spec in lineup(m).items():
+        if name != "linear_tea(alpha=0.5)":
+            table[name] = spec.bind(n=n, m=m)
     for k in (m // 2, m // 4):
-        table[f"max_at_k k={k}"] = partial(bontea.max_at_k, k=k)
+        table[f"max_at_k(k={k})"] = partial(bontea.max_at_k, k=k)
     for alpha in (0.5, 0.75, 1.0):
         if np.ceil(alpha * m) >= 3:
-            table[f"linear_tea alpha={alpha}"] = partial(bontea.linear_tea, n=n, alpha=alpha)
+            table[f"linear_tea(alpha={alpha})"] = partial(bontea.linear_tea, n=n, alpha=alpha)
     table["adaptive_tea"] = in_batches(partial(bontea.adaptive_tea, n=n))
     return table
 
@@ -92,7 +86,7 @@ def main() -> None:
                 for name in rows[0]:
                     values = np.array([list(r[name].values()) for r in rows])
                     everything[f"{reward} {m} {n:g} {name}"] = values.round(5).tolist()
-                    base = np.array([list(r["max_at_k k=M-1"].values()) for r in rows])
+                    base = np.array([list(r["max_at_k(k=M-1)"].values()) for r in rows])
                     mean, ratio = values.mean(0), values / base
                     se = ratio.std(0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else mean * 0
                     print(

@@ -36,10 +36,12 @@ import yaml
 
 import bontea
 from bontea._progress import JobProgress, Stopped
-from bontea.rollouts.rewards import Reward
-from bontea.training import arm as arm_module
-from bontea.training import job, processes
-from bontea.training.settings import Settings
+from bontea.rollouts.rewards import Reward, load_reward
+from bontea.training import processes
+from bontea.training.arm import Arm
+from bontea.training.inputs import load_inputs
+from bontea.training.job import Job
+from bontea.training.settings import START, Settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the rewards named in configs
 
@@ -129,14 +131,14 @@ def append(path: Path, row: dict[str, Any]) -> None:
 
 def settings_of(config: dict[str, Any], run: Run, folder: Path) -> Settings:
     """The settings of `bontea train` for one run."""
-    settings = Settings.from_mapping(
+    settings = Settings.from_dict(
         {
             "rollouts": run.rollouts,
             "deploy_n": run.deploy_n,
             "learning_rate": run.learning_rate,
             "seed": run.seed,
             "advantage_scale": run.scale,
-            "estimator": ["grpo" if run.estimator == job.START else run.estimator],
+            "estimator": [trained_by(run)],
             "output": str(folder),
             "save_steps": 20,
             "eval_rollouts": 512,
@@ -149,23 +151,31 @@ def settings_of(config: dict[str, Any], run: Run, folder: Path) -> Settings:
     return settings
 
 
+def trained_by(run: Run) -> str:
+    """The estimator of a run as `bontea train` takes it: `max_at_k` alone is k = M - 1 here."""
+    if run.estimator == "max_at_k":
+        return f"max_at_k(k={int(min(run.deploy_n, run.rollouts - 1))})"
+    return "grpo" if run.estimator == START else run.estimator
+
+
 def carry_out(config: dict[str, Any], run: Run, folder: Path) -> dict[str, Any]:
     """Train and measure; the line for the results."""
     settings = settings_of(config, run, folder)
-    inputs = job.load_inputs(settings)
+    inputs = load_inputs(settings)
     train, validation = inputs.train_rows[:-VALIDATION], inputs.train_rows[-VALIDATION:]
     measured = validation if config.get("measure") == "validation" else inputs.held_out
     inputs = dataclasses.replace(inputs, train_rows=train, held_out=measured)
-    (arm,) = settings.arms
-    arm_module.check(settings, arm, len(train))
-    progress = JobProgress(quiet=True)
-    with progress.catch_interrupt():
+    (spec,) = settings.arms.values()
+    job = Job(settings, inputs, folder, JobProgress(quiet=True))
+    arm = Arm(settings, inputs, spec, folder, job.progress)
+    arm.check()
+    with job.progress.catch_interrupt():
         path, spent = inputs.model, None
-        if run.estimator != job.START:
-            spent = arm_module.train(settings, arm, inputs, folder, progress)
-            path = str(folder / "model")
+        if run.estimator != START:
+            spent = arm.train()
+            path = str(arm.model)
         began = time.monotonic()
-        row = measure(settings, inputs, path, folder, config.get("judge"), progress)
+        row = measure(job, path, config.get("judge"))
     log = folder / "log.jsonl"
     trace = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     return {
@@ -186,22 +196,15 @@ def carry_out(config: dict[str, Any], run: Run, folder: Path) -> dict[str, Any]:
     }
 
 
-def measure(
-    settings: Settings,
-    inputs: job.Inputs,
-    path: str,
-    folder: Path,
-    judge: str | None,
-    progress: JobProgress,
-) -> dict[str, Any]:
+def measure(job: Job, path: str, judge: str | None) -> dict[str, Any]:
     """Draw held-out rollouts of a model and say everything about them."""
-    model = arm_module.load_model(settings, path)
-    prompts = [row["prompt"] for row in inputs.held_out]
-    rollouts, drawn = settings.eval_rollouts, folder / "held_out.jsonl"
-    file = job.draw_held_out(settings, inputs, model, range(len(prompts)), drawn, progress)
-    table = file.table(len(prompts), rollouts)
-    texts = list(file.texts(rollouts).values())
-    ks = [2**i for i in range(int(np.log2(rollouts)) + 1)]
+    model = job.load_model(path)
+    prompts = [row["prompt"] for row in job.inputs.held_out]
+    m = job.settings.eval_rollouts
+    file = job.draw_held_out(model, range(len(prompts)), job.folder / "held_out.jsonl")
+    table = file.table(len(prompts), m)
+    texts = list(file.texts(m).values())
+    ks = [2**i for i in range(int(np.log2(m)) + 1)]
     best = np.stack([bontea.best_of_k(table, k) for k in ks], axis=-1)
     out = {
         "ks": ks,
@@ -211,9 +214,9 @@ def measure(
         "winners": [[prompts[p], texts[p][int(table[p].argmax())]] for p in (0, len(prompts) // 2)],
     }
     if judge:
-        out["judge"] = judged(job.load_reward(judge), prompts, texts, table)
-    if path != inputs.model:
-        far = job.far_from_start(settings, inputs, model, file, folder / "kl.json", progress)
+        out["judge"] = judged(load_reward(judge), prompts, texts, table)
+    if path != job.inputs.model:
+        far = job.far_from_start(model, file, job.folder / "kl.json")
         out["kl"] = round(float(np.mean(list(far.values()))), 3)
     return out
 

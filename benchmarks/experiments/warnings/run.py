@@ -33,10 +33,10 @@ from typing import Any
 import numpy as np
 
 import bontea
+from bontea.advantages import EstimatorSpec
 from bontea.tails.choose import ALPHAS
 from bontea.theory import LAWS, get_law, style_frontier
 from bontea.theory.style_law import StyleLaw, draw_rewards
-from bontea.training.arms import parse_arm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gradient_alignment"))
 
@@ -76,12 +76,12 @@ def on_law(name: str) -> dict[str, Any]:
     law = get_law(name)
     said = before(lambda rng: law.reward(law.latent.draw(rng, (GROUPS, M))))
     after = {}
-    for arm in map(parse_arm, ARMS):
-        batch = GROUPS if arm.estimator == "adaptive_tea" else None
+    for spec in map(EstimatorSpec.parse, ARMS):
+        batch = GROUPS if spec.name == "adaptive_tea" else None
         got = bontea.effective_n(
-            arm.estimator, n=N, m=M, law=law, groups=40_000, batch=batch, rng=0, **arm.params
+            spec.name, n=N, m=M, law=law, groups=40_000, batch=batch, rng=0, **spec.params
         )
-        after[arm.name] = [got.cosine, got.snr, got.effective_n]
+        after[spec.label] = [got.cosine, got.snr, got.value]
     return {**said, "after": after}
 
 
@@ -93,10 +93,10 @@ def on_model(folder: Path, reward: str) -> dict[str, Any]:
         return np.stack([rng.choice(pools[i % len(pools)], M) for i in range(GROUPS)])
 
     table = {}
-    for arm in map(parse_arm, ARMS):
-        budget = {} if arm.estimator == "max_at_k" else {"n": N}
-        call = partial(bontea.ADVANTAGES[arm.estimator], **budget, **arm.params)
-        table[arm.name] = in_batches(call)
+    for spec in map(EstimatorSpec.parse, ARMS):
+        budget = {} if spec.name == "max_at_k" else {"n": N}
+        call = partial(spec.function, **budget, **spec.params)
+        table[spec.label] = in_batches(call)
     rows = [measure(table, halves, M, N) for halves in prompts]
     after = {
         label: np.mean([list(row[label].values()) for row in rows], axis=0).tolist()
@@ -120,8 +120,8 @@ STYLED = {
 def along_training(name: str, alpha: float) -> list[list[float]]:
     """`[step, share of the best V_N, z of check_tail, share of batches in which choose_alpha takes
     less than alpha]`, mean over 3 seeds."""
-    arm = parse_arm(name)
-    found = style_frontier(arm.estimator, n=N, m=M, seeds=3, rng=0, **arm.params)
+    spec = EstimatorSpec.parse(name)
+    found = style_frontier(spec.name, n=N, m=M, seeds=3, rng=0, **spec.params)
     law, rows = StyleLaw(found.styles), []
     for step in STEPS:
         policies = found.trajectory[step]

@@ -44,11 +44,12 @@ from bontea.advantages._adaptive_tea import adaptive_tea
 from bontea.advantages._best_of_n_max_mean import best_of_n_max_mean
 from bontea.advantages._best_of_n_max_second import best_of_n_max_second
 from bontea.advantages._calibrated_tea import calibrated_tea
+from bontea.advantages._calibrated_tea import expectations as calibrated_expectations
 from bontea.advantages._cat_bon import cat_bon
 from bontea.advantages._gaussian_plug_in import gaussian_plug_in
 from bontea.advantages._grpo import grpo
 from bontea.advantages._inference_aware import inference_aware
-from bontea.advantages._linear_tea import linear_tea
+from bontea.advantages._linear_tea import linear_tea, linear_weights
 from bontea.advantages._max_at_k import max_at_k
 from bontea.advantages._max_rl import max_rl
 from bontea.advantages._pass_at_k import pass_at_k
@@ -94,6 +95,7 @@ __all__ = [
     "advantages_for",
     "best_of_n_max_mean",
     "best_of_n_max_second",
+    "calibrated_expectations",
     "calibrated_tea",
     "cat_bon",
     "gaussian_plug_in",
@@ -101,6 +103,7 @@ __all__ = [
     "grpo",
     "inference_aware",
     "linear_tea",
+    "linear_weights",
     "max_at_k",
     "max_rl",
     "parse_estimators",

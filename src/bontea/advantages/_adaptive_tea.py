@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, as_rewards, check_n, is_traced, per_group
 from bontea._errors import BonteaError, GroupTooSmallError
@@ -20,13 +20,21 @@ from bontea.advantages._max_at_k import max_at_k
 from bontea.tails.choose import ALPHAS, choose_alpha
 from bontea.tails.normal import tail_size
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
 
 def adaptive_tea(
-    rewards: Any, *, n: float, alphas: Sequence[float] = ALPHAS, tail: str = "normal"
-) -> Array:
+    rewards: Float[ArrayLike, "*P M"],
+    *,
+    n: float,
+    alphas: Sequence[float] = ALPHAS,
+    tail: str = "normal",
+    history: Float[ArrayLike, "Q M2"] | None = None,
+) -> Float[Array, "*P M"]:
     """Tail-extrapolated advantage as far as the batch supports it, `(*P, M) -> (*P, M)`.
 
-        A = linear_tea(R, n, alpha, tail)   alpha = choose_alpha(rewards, alphas, tail)
+        A = linear_tea(R, n, alpha, tail)   alpha = choose_alpha(rewards, alphas, tail, history)
         A = max_at_k(R, k)                  k = min(M - 1, floor(n)), if alpha is None, if n < M,
                                             or where ceil(alpha M) < 3
 
@@ -37,7 +45,8 @@ def adaptive_tea(
     ----------
     rewards
         `(*P, M)`: prompts, then rollouts. **All prompts of the array decide on alpha together**;
-        with few prompts the tests reject little, with fewer than two nothing is extrapolated. NaN
+        with few prompts the tests reject little (give a `history`), with fewer than two nothing is
+        extrapolated. NaN
         is a missing rollout: it gets 0 and its group is treated as one smaller.
     n
         Deployment budget N, any real number of at least 1.
@@ -45,6 +54,9 @@ def adaptive_tea(
         Tail fractions to try, largest first.
     tail
         A name of `bontea.tails.shapes`.
+    history
+        `(Q, M')`: rewards of earlier groups, which take part in the decision and get no advantages;
+        `(0, M)` where there are none yet. The trainers and adapters pass those of the last steps.
 
     Notes
     -----
@@ -78,7 +90,7 @@ def adaptive_tea(
             "adaptive_tea looks at the rewards to choose its tail fraction, which jax.jit does not "
             "allow: choose outside with choose_alpha, and jit linear_tea or max_at_k"
         )
-    alpha = choose_alpha(rewards, alphas=alphas, tail=tail)
+    alpha = choose_alpha(rewards, alphas=alphas, tail=tail, history=history)
 
     def kernel(r: Array, xp: ModuleType) -> Array:
         m = r.shape[-1]

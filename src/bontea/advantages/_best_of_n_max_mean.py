@@ -6,12 +6,15 @@ Source: Bagirov et al. 2025 (arXiv 2510.23393).
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, from_top, group_mean, per_group
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
-def best_of_n_max_mean(rewards: Any) -> Array:
+
+def best_of_n_max_mean(rewards: Float[ArrayLike, "*P M"]) -> Float[Array, "*P M"]:
     """Best-of-M advantage with the group mean as baseline, `(*P, M) -> (*P, M)`, in reward units.
 
         A_i = (R_i - mean(R)) 1{R_i = R_max}

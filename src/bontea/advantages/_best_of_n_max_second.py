@@ -7,12 +7,15 @@ Source: Bagirov et al. 2025 (arXiv 2510.23393).
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, is_traced, per_group
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
-def best_of_n_max_second(rewards: Any) -> Array:
+
+def best_of_n_max_second(rewards: Float[ArrayLike, "*P M"]) -> Float[Array, "*P M"]:
     """Best-of-M advantage with the second-best value as baseline, `(*P, M) -> (*P, M)`.
 
         A_i = (R_max - largest value strictly below R_max) 1{R_i = R_max}

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import count
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from bontea.advantages._reinforce import centred
 from bontea.advantages._tea import tail_form
 from bontea.tails.fit import require_tail
 from bontea.tails.normal import expected_max, tail_constants
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
 
 # Trapezoidal rules in r, t and w, see `expectations`: half these steps change the result by less
 # than 1e-10. The step in w is fixed by the Gaussian exp(-w^2), the one in t by the strip
@@ -119,7 +123,9 @@ def calibration(m: int, k: int, n: float, center: bool) -> tuple[float, float]:
     return float(a), float(b)
 
 
-def calibrated_tea(rewards: Any, *, n: float, alpha: float = 0.25, center: bool = True) -> Array:
+def calibrated_tea(
+    rewards: Float[ArrayLike, "*P M"], *, n: float, alpha: float = 0.25, center: bool = True
+) -> Float[Array, "*P M"]:
     """Calibrated tail-extrapolated advantage, `(*P, M) -> (*P, M)`, in the units of the rewards.
 
     With `k = ceil(alpha M)`, the tail the k largest rewards, `r` the k-th largest, `mu` and `sd`

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,11 +23,15 @@ from bontea.advantages._ranks import (
     unsort,
 )
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
+
 CLIP = 5.0
 """z-scores are clipped to this range on both sides."""
 
 
-def cat_bon(rewards: Any, *, n: float) -> Array:
+def cat_bon(rewards: Float[ArrayLike, "*P M"], *, n: float) -> Float[Array, "*P M"]:
     """CAT-BoN advantage, `(*P, M) -> (*P, M)`, without units.
 
         A_i = clip(z_i, -5, 5) w_i / mean(w),   w_i = N q_i^(N-1),

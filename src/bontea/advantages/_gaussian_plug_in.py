@@ -8,14 +8,17 @@ instead of good. `tea` with alpha = 1 is the same up to terms that centring remo
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, check_n, per_group
 from bontea.advantages._grpo import deviations
 from bontea.tails.normal import expected_max
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
-def gaussian_plug_in(rewards: Any, *, n: float) -> Array:
+
+def gaussian_plug_in(rewards: Float[ArrayLike, "*P M"], *, n: float) -> Float[Array, "*P M"]:
     """Gradient of `mean + c_N sd` by plug-in, `(*P, M) -> (*P, M)`, in the units of the rewards.
 
         A_i = (R_i - mean) + c_N/(2 sd) ((R_i - mean)^2 - sd^2),   sd with ddof = 0

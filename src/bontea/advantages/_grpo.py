@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, from_first, group_mean, group_rms, per_group
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages._reinforce import centred
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
-def grpo(rewards: Any, *, eps: float = 1e-4) -> Array:
+
+def grpo(rewards: Float[ArrayLike, "*P M"], *, eps: float = 1e-4) -> Float[Array, "*P M"]:
     """Group-relative advantage, `(*P, M) -> (*P, M)`, without units.
 
         A_i = (R_i - mean(R)) / (std(R) + eps),   std with ddof = 1

@@ -10,15 +10,20 @@ fail or all pass get zeros. Source: Chow et al. 2024 (arXiv 2412.15287).
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bontea._arrays import Array, check_n, per_group, require_binary
 from bontea.advantages._pass_at_n import by_successes
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
-def inference_aware(rewards: Any, *, n: float, center: bool = True) -> Array:
+
+def inference_aware(
+    rewards: Float[ArrayLike, "*P M"], *, n: float, center: bool = True
+) -> Float[Array, "*P M"]:
     """Inference-aware pass@N advantage of 0/1 rewards, `(*P, M) -> (*P, M)`, in units of pass@N.
 
         A_i = N p^(N-1) (R_i - mean(R)),   p = 1 - mean(R) the failure rate of the group

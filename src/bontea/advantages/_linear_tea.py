@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -21,12 +21,17 @@ from bontea.tails.fit import require_tail
 from bontea.tails.order_statistics import expected_scores, product_moments
 from bontea.tails.shapes import expected_max, get_tail
 
-ROWS = ("tail", "all")
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
+
+Rows: TypeAlias = Literal["tail", "all"]
+ROWS: tuple[Rows, ...] = get_args(Rows)
 
 
 @lru_cache(maxsize=256)
 def linear_weights(
-    m: int, k: int, n: float, rows: str = "tail", center: bool = False, tail: str = "normal"
+    m: int, k: int, n: float, rows: Rows = "tail", center: bool = False, tail: str = "normal"
 ) -> np.ndarray:
     """The matrix W of L-TEA, `(rows, k)`, ranks best first: `A_i = sum_j W_ij R_j`.
 
@@ -60,7 +65,7 @@ def linear_weights(
 
 
 @lru_cache(maxsize=256)
-def _table(m: int, k: int, n: float, rows: str, center: bool, tail: str) -> np.ndarray:
+def _table(m: int, k: int, n: float, rows: Rows, center: bool, tail: str) -> np.ndarray:
     """`linear_weights` for the k best rewards, `(k, ranks + 1)`, less the group mean of A.
 
     The last column is that of every rank without coefficients (`rows="all"` has no such column).
@@ -73,14 +78,14 @@ def _table(m: int, k: int, n: float, rows: str, center: bool, tail: str) -> np.n
 
 
 def linear_tea(
-    rewards: Any,
+    rewards: Float[ArrayLike, "*P M"],
     *,
     n: float,
     alpha: float = 0.25,
-    rows: str = "tail",
+    rows: Rows = "tail",
     tail: str = "normal",
     center: bool = True,
-) -> Array:
+) -> Float[Array, "*P M"]:
     """Linear tail-extrapolated advantage (L-TEA), `(*P, M) -> (*P, M)`, in reward units.
 
         A_(i) = sum_{j <= k} W_ij R_(j),   R_(1) >= R_(2) >= ...,   k = ceil(alpha M)

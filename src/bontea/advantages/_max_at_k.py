@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bontea._arrays import Array, check_k, per_group
 from bontea._errors import GroupTooSmallError
 from bontea.advantages._ranks import RankSums
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
 
 @lru_cache(maxsize=256)
@@ -52,7 +55,7 @@ def _max_at_k_sums(m: int, k: int) -> RankSums:
     return RankSums(scale * own, scale * below, scale * k / m * own)
 
 
-def max_at_k(rewards: Any, *, k: int) -> Array:
+def max_at_k(rewards: Float[ArrayLike, "*P M"], *, k: int) -> Float[Array, "*P M"]:
     """Unbiased, centred max@k advantage, `(*P, M) -> (*P, M)`, in the units of the rewards.
 
         A_i = k (q_i - v^(-i)),

@@ -7,14 +7,17 @@ successes count more. Source: MaxRL (maximum likelihood reinforcement learning).
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, from_top, is_traced, per_group
 from bontea._errors import BonteaError
 from bontea.advantages._reinforce import centred
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
-def max_rl(rewards: Any) -> Array:
+
+def max_rl(rewards: Float[ArrayLike, "*P M"]) -> Float[Array, "*P M"]:
     """MaxRL advantage of non-negative rewards, `(*P, M) -> (*P, M)`, without units.
 
         A_i = (R_i - mean(R)) / mean(R),   0 where mean(R) = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +16,11 @@ from bontea._errors import GroupTooSmallError
 from bontea.advantages._max_at_k import subset_weights
 from bontea.advantages._pass_at_n import by_successes
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
-def pass_at_k(rewards: Any, *, k: int) -> Array:
+
+def pass_at_k(rewards: Float[ArrayLike, "*P M"], *, k: int) -> Float[Array, "*P M"]:
     """Analytic pass@k advantage of 0/1 rewards, `(*P, M) -> (*P, M)`, without units.
 
         A_i = (q_i - v) / sqrt(v (1 - v)),

@@ -12,7 +12,7 @@ Assumes that success rates follow a beta law. Groups that all fail or all pass g
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -31,6 +31,9 @@ from bontea._arrays import (
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.tails.beta_binomial import check_beta, fit_beta, posterior_weights
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
 
 def by_successes(r: Array, winner: np.ndarray, loser: np.ndarray, xp: ModuleType) -> Array:
     """`winner[s]` where a 0/1 reward is 1, `loser[s]` where it is 0, s the successes of the group.
@@ -44,7 +47,7 @@ def by_successes(r: Array, winner: np.ndarray, loser: np.ndarray, xp: ModuleType
     return xp.where(r == 1, of_winner, of_loser)
 
 
-def batch_prior(rewards: Any) -> tuple[float, float]:
+def batch_prior(rewards: Float[ArrayLike, "*P M"]) -> tuple[float, float]:
     """`fit_beta` on all groups of 0/1 rewards `(*P, M)`; NaN is a missing rollout."""
     rewards = as_rewards(rewards)
     xp = array_namespace(rewards)
@@ -63,7 +66,12 @@ def batch_prior(rewards: Any) -> tuple[float, float]:
     return fit_beta(table[..., 0], table[..., 1])
 
 
-def pass_at_n(rewards: Any, *, n: float, prior: str | tuple[float, float] = "batch") -> Array:
+def pass_at_n(
+    rewards: Float[ArrayLike, "*P M"],
+    *,
+    n: float,
+    prior: Literal["batch"] | tuple[float, float] = "batch",
+) -> Float[Array, "*P M"]:
     """pass@N advantage of 0/1 rewards for any N, also beyond M, `(*P, M) -> (*P, M)`.
 
         A_i = w_i (R_i - mean of the other rewards)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, check_k, per_group
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages._max_at_k import subset_max_means, subset_weights
 from bontea.advantages._ranks import RankSums
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
 
 def _require(m: int, k: int, name: str) -> None:
@@ -24,7 +27,7 @@ def _require(m: int, k: int, name: str) -> None:
         )
 
 
-def pkpo(rewards: Any, *, k: int) -> Array:
+def pkpo(rewards: Float[ArrayLike, "*P M"], *, k: int) -> Float[Array, "*P M"]:
     """PKPO max@k advantage without baseline, `(*P, M) -> (*P, M)`, in the units of the rewards.
 
         A_i = k q_i,   q_i = mean over all k-subsets that contain i of their maximum
@@ -59,7 +62,7 @@ def _loo_sums(m: int, k: int) -> RankSums:
     return RankSums(k * (own + odds * own_j), k * (below + odds * below_j), k * odds * own_j)
 
 
-def pkpo_loo(rewards: Any, *, k: int) -> Array:
+def pkpo_loo(rewards: Float[ArrayLike, "*P M"], *, k: int) -> Float[Array, "*P M"]:
     """PKPO with the leave-one-out-minus-one baseline, `(*P, M) -> (*P, M)`, in reward units.
 
         A_i = k (q_i - v^(-i)),   v^(-i) = mean over all (k-1)-subsets without i of their maximum

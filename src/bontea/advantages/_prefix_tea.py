@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from array_api_compat import device
@@ -29,6 +29,10 @@ from bontea.advantages._reinforce import centred
 from bontea.advantages._tea import SD_FLOOR, coefficient
 from bontea.tails.fit import require_tail
 from bontea.tails.normal import tail_size
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
 
 CHUNK = 2**18
 """Orders times rollouts worked on at once: bounds memory, and keeps it in the cache."""
@@ -97,7 +101,7 @@ def prefix_sizes(
 
 
 def prefix_tea(
-    rewards: Any,
+    rewards: Float[ArrayLike, "*P M"],
     *,
     n: float,
     alpha: float = 0.25,
@@ -107,7 +111,7 @@ def prefix_tea(
     cross_fit: bool = False,
     center: bool = True,
     rng: np.random.Generator | int | None = None,
-) -> Array:
+) -> Float[Array, "*P M"]:
     """Debiased tail-extrapolated advantage, `(*P, M) -> (*P, M)`, in the units of the rewards.
 
         A = sum_j w_j TEA_{n_j},   w = prefix_weights(sizes, order),

@@ -8,9 +8,12 @@ uses). A group of one, or of equal rewards, gets zeros. Source: Williams 1992; L
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, from_first, group_mean, per_group
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
 
 def centred(a: Array, xp: ModuleType) -> Array:
@@ -18,7 +21,7 @@ def centred(a: Array, xp: ModuleType) -> Array:
     return a - group_mean(a, xp)
 
 
-def reinforce(rewards: Any) -> Array:
+def reinforce(rewards: Float[ArrayLike, "*P M"]) -> Float[Array, "*P M"]:
     """REINFORCE with a group-mean baseline, `(*P, M) -> (*P, M)`, in the units of the rewards.
 
         A_i = R_i - mean(R)

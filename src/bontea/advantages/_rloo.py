@@ -6,14 +6,17 @@ Source: Kool et al. 2019; Ahmadian et al. 2024 (arXiv 2402.14740).
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, from_first, per_group
 from bontea._errors import GroupTooSmallError
 from bontea.advantages._reinforce import centred
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
-def rloo(rewards: Any) -> Array:
+
+def rloo(rewards: Float[ArrayLike, "*P M"]) -> Float[Array, "*P M"]:
     """REINFORCE leave-one-out, `(*P, M) -> (*P, M)`, in the units of the rewards.
 
         A_i = R_i - mean of the other M-1 rewards = (R_i - mean(R)) M / (M-1)

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, check_n, from_top, group_mean, per_group
 from bontea.advantages._grpo import deviations
 from bontea.tails.normal import expected_max
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
+
 NO_OVERFLOW = 80.0
 """Up to here, and down to minus this, the exponential is a float32 with all its digits."""
 
 
-def softmax_tilt(rewards: Any, *, n: float) -> Array:
+def softmax_tilt(rewards: Float[ArrayLike, "*P M"], *, n: float) -> Float[Array, "*P M"]:
     """Softmax advantage with the temperature of best-of-N, `(*P, M) -> (*P, M)`, without units.
 
         A_i = M softmax(R / tau)_i - 1,   tau = sd / c_N,   sd the group's (ddof = 0)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bontea._arrays import Array, per_group
 from bontea.advantages._ranks import RankSums
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
 
 @lru_cache(maxsize=256)
@@ -25,7 +28,7 @@ def _gap_sums(m: int) -> RankSums:
     return RankSums(own, below, (own + below * np.arange(m - 1, -1, -1)) / m)
 
 
-def tail_rl(rewards: Any) -> Array:
+def tail_rl(rewards: Float[ArrayLike, "*P M"]) -> Float[Array, "*P M"]:
     """TailRL advantage, `(*P, M) -> (*P, M)`, in the units of the rewards.
 
         A_(i) = M sum_{j=2..i} g_j / (M - j + 1),   g_j = R_(j) - R_(j-1), ascending

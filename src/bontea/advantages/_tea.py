@@ -12,12 +12,16 @@ from __future__ import annotations
 import math
 import warnings
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, check_alpha, check_n, group_mean, group_rms, per_group
 from bontea.advantages._reinforce import centred
 from bontea.tails.fit import require_tail
 from bontea.tails.normal import tail_coefficient
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
 
 SD_FLOOR = 1e-6
 """The tail standard deviation is never taken below this share of the group's range."""
@@ -60,7 +64,9 @@ def tail_form(r: Array, k: int, scale: float, ct: float, xp: ModuleType) -> Arra
     return excess * (excess / (width / scale) + (scale - 2 * scale * (mean / width)))
 
 
-def tea(rewards: Any, *, n: float, alpha: float = 0.25, center: bool = True) -> Array:
+def tea(
+    rewards: Float[ArrayLike, "*P M"], *, n: float, alpha: float = 0.25, center: bool = True
+) -> Float[Array, "*P M"]:
     """Tail-extrapolated advantage, `(*P, M) -> (*P, M)`, in the units of the rewards.
 
     With `k = ceil(alpha M)`, the tail the k largest rewards, `r` the k-th largest, `mu` and `sd`

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -20,15 +20,21 @@ from bontea._arrays import (
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages.spec import EstimatorSpec, takes_missing
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float, Shaped
+
+Scale: TypeAlias = Literal["batch", "group", "none"]
+"""What the root-mean-square that advantages are divided by is taken over."""
+
 
 def advantages_for(
-    rewards: Any,
-    groups: Any,
+    rewards: Float[ArrayLike, " B"],
+    groups: Shaped[ArrayLike, " B"],
     estimator: str | Callable[..., Array] | EstimatorSpec,
     *,
-    on_small: str = "zero",
+    on_small: Literal["zero", "raise"] = "zero",
     **params: Any,
-) -> Array:
+) -> Float[Array, " B"]:
     """Advantages of a flat batch: `(B,)` rewards and `(B,)` group ids to `(B,)` advantages.
 
     Rollouts with equal ids are one group (one prompt). Rows come in any order, groups in any size;
@@ -116,8 +122,12 @@ def rows_of_groups(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scale_advantages(
-    advantages: Any, groups: Any = None, *, by: str = "batch", eps: float = 1e-6
-) -> Array:
+    advantages: Float[ArrayLike, "*P M"],
+    groups: Shaped[ArrayLike, " B"] | None = None,
+    *,
+    by: Scale = "batch",
+    eps: float = 1e-6,
+) -> Float[Array, "*P M"]:
     """Advantages divided by their root-mean-square, so that the learning rate means one thing.
 
     `by="batch"` divides by the root-mean-square of the whole array (prompts keep their relative

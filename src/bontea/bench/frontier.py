@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bontea.bench.lineup import Entry, lineup
+from bontea.advantages import EstimatorSpec
+from bontea.bench.lineup import lineup
 from bontea.bench.run import Task
 from bontea.theory import risk_frontier, style_frontier
 
@@ -20,25 +21,31 @@ def tasks(*, full: bool, seed: int = 0) -> list[Task]:
     return [
         Task(
             table,
-            f"N={n} M={m} {entry.label} seeds={seeds} seed={seed}",
-            partial(_train, policy, entry, n, m, seeds, seed),
+            f"N={n} M={m} {name} seeds={seeds} seed={seed}",
+            partial(_train, policy, name, spec, n, m, seeds, seed),
         )
         for table, policy in POLICIES.items()
         for n, m in settings
-        for entry in lineup(m)
-        if full or entry.estimator != "prefix_tea"
+        for name, spec in lineup(m).items()
+        if full or spec.name != "prefix_tea"
     ]
 
 
 def _train(
-    policy: Callable[..., Any], entry: Entry, n: int, m: int, seeds: int, seed: int
+    policy: Callable[..., Any],
+    name: str,
+    spec: EstimatorSpec,
+    n: int,
+    m: int,
+    seeds: int,
+    seed: int,
 ) -> list[dict]:
-    got = policy(entry.estimator, n=n, m=m, seeds=seeds, rng=seed, **entry.params)
+    got = policy(spec, n=n, m=m, seeds=seeds, rng=seed)
     return [
         {
             "N": n,
             "M": m,
-            "estimator": entry.label,
+            "estimator": name,
             "share": got.mean,
             "low": got.low,
             "high": got.high,

@@ -5,14 +5,22 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bontea.bench.lineup import Entry, lineup
+from bontea.advantages import EstimatorSpec
+from bontea.bench.lineup import lineup
 from bontea.bench.run import Task
 from bontea.theory import LAWS, bias_slope, effective_n
 
 SETTINGS = ((128, 16), (512, 32))
 MS = (9, 16, 32, 64, 128)
 """Rollouts of the table `budget`: 9 is the least with 3 of a quarter in the tail."""
-BODIES = ("linear_tea", "linear_tea alpha=.5", "calibrated_tea", "tea", "max_at_k k=M-1")
+BODIES = (
+    "linear_tea",
+    "linear_tea(alpha=0.5)",
+    "calibrated_tea",
+    "tea",
+    "max_at_k(k=6)",
+    "max_at_k(k=M-1)",
+)
 """Estimators shown on every law."""
 
 
@@ -23,33 +31,33 @@ def tasks(*, full: bool, seed: int = 0) -> list[Task]:
     out = [
         Task(
             "direction",
-            f"N={n} M={m} {entry.label} groups={groups} seed={seed}",
-            partial(_direction, entry, n, m, "normal", groups, seed),
+            f"N={n} M={m} {name} groups={groups} seed={seed}",
+            partial(_direction, name, spec, n, m, "normal", groups, seed),
         )
         for n, m in settings
-        for entry in lineup(m)
+        for name, spec in lineup(m).items()
     ]
     for m in MS:
         drawn = groups * 16 // m // 2
-        for entry in lineup(m):
-            if entry.label in (*BODIES, "prefix_tea", "adaptive_tea"):
+        for name, spec in lineup(m).items():
+            if name in (*BODIES, "prefix_tea", "adaptive_tea"):
                 out.append(
                     Task(
                         "budget",
-                        f"N=128 M={m} {entry.label} groups={drawn} seed={seed}",
-                        partial(_direction, entry, 128, m, "normal", drawn, seed),
+                        f"N=128 M={m} {name} groups={drawn} seed={seed}",
+                        partial(_direction, name, spec, 128, m, "normal", drawn, seed),
                     )
                 )
     for law in LAWS:
         if law == "bernoulli":
             continue  # effective N does not exist: pass_at_n has a page of its own
-        for entry in lineup(16):
-            if entry.label in (*BODIES, "adaptive_tea"):
+        for name, spec in lineup(16).items():
+            if name in (*BODIES, "adaptive_tea"):
                 out.append(
                     Task(
                         "laws",
-                        f"{law} {entry.label} groups={groups // 2} seed={seed}",
-                        partial(_direction, entry, 128, 16, law, groups // 2, seed),
+                        f"{law} {name} groups={groups // 2} seed={seed}",
+                        partial(_direction, name, spec, 128, 16, law, groups // 2, seed),
                     )
                 )
     for label, estimator, ms, params, quick in SLOPES:
@@ -81,29 +89,29 @@ SLOPES: list[tuple[str, str, tuple[int, ...], dict[str, Any], bool]] = [
 """Label, estimator, M, parameters, whether in the quick form. All raw, N = 128, alpha = .25."""
 
 
-def _direction(entry: Entry, n: int, m: int, law: str, groups: int, seed: int) -> list[dict]:
+def _direction(
+    name: str, spec: EstimatorSpec, n: int, m: int, law: str, groups: int, seed: int
+) -> list[dict]:
     # Batches of 64 groups: a training step's worth, for estimators that look at the whole batch.
-    batch = 64 if entry.estimator == "adaptive_tea" else None
-    got = effective_n(
-        entry.estimator, n=n, m=m, law=law, groups=groups, batch=batch, rng=seed, **entry.params
-    )
+    batch = 64 if spec.looks_at_batch else None
+    got = effective_n(spec, n=n, m=m, law=law, groups=groups, batch=batch, rng=seed)
     return [
         {
             "law": law,
             "N": n,
             "M": m,
-            "estimator": entry.label,
-            "effective N": got.effective_n,
-            "effective N se": got.effective_n_se,
+            "estimator": name,
+            "effective N": got.value,
+            "effective N se": got.standard_error,
             "cosine": got.cosine,
-            "cosine se": got.cosine_se,
+            "cosine se": got.cosine_standard_error,
             "SNR": got.snr,
-            "SNR se": got.snr_se,
+            "SNR se": got.snr_standard_error,
             "bias location": got.bias[0],
             "bias log scale": got.bias[1],
             "variance location": got.variance[0],
             "variance log scale": got.variance[1],
-            "note": got.note,
+            "note": got.message,
         }
     ]
 
@@ -119,7 +127,7 @@ def _slope(
             "estimator": label,
             "M": int(m),
             "bias": fit.bias[j, 0],
-            "bias se": fit.bias_se[j, 0],
+            "bias se": fit.bias_standard_error[j, 0],
             "variance": fit.variance[j],
             "bias slope": fit.bias_slope.slope,
             "slope low": fit.bias_slope.low,

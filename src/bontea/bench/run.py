@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from bontea._errors import BonteaError
+from bontea._json import plain
 
 
 class Task(NamedTuple):
@@ -40,26 +38,13 @@ def run(
     for task in tasks:
         name = f"{task.table} {task.key}"
         if name not in done:
-            done[name] = [_plain(row) for row in task.measure()]
+            done[name] = plain(task.measure())
             if cache is not None:
                 _append(cache, {"task": name, "rows": done[name]})
         tables.setdefault(task.table, []).extend(done[name])
         if on_done is not None:
             on_done(task)
     return tables
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """NumPy numbers as Python ones, NaN and infinity as None: what JSON can hold."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return [plain(item) for item in value.tolist()]
-        if isinstance(value, np.generic):
-            value = value.item()
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return {name: plain(value) for name, value in row.items()}
 
 
 def _read(path: Path) -> dict[str, list[dict[str, Any]]]:

@@ -15,19 +15,25 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from bontea._arrays import Array, check_k
 from bontea._errors import BonteaError
-from bontea.advantages import ADVANTAGES, get_estimator
+from bontea.advantages import (
+    ADVANTAGES,
+    calibrated_expectations,
+    get_estimator,
+    linear_weights,
+)
 from bontea.bench.run import Task
 
 N = 128
 """Deployment budget of the estimators that take one. Others: k = M // 4, defaults for the rest."""
 
-LIBRARIES = ("numpy", "torch")
+Library: TypeAlias = Literal["numpy", "torch"]
+LIBRARIES: tuple[Library, ...] = get_args(Library)
 BUDGET = 5.0
 """Seconds after which a row is not repeated any more."""
 
@@ -41,13 +47,13 @@ Prepare = Callable[[Array], Callable[[], Any] | None]
 def speed(
     ms: Sequence[int] = (16, 64, 256),
     prompts: int = 4096,
-    libraries: Sequence[str] = LIBRARIES,
+    libraries: Sequence[Library] = LIBRARIES,
     estimators: Iterable[str] | None = None,
     repeats: int = 20,
     device: str = "cpu",
     extra: Mapping[str, Prepare] | None = None,
     progress: Callable[[str], None] | None = None,
-    rng: int = 0,
+    rng: np.random.Generator | int | None = None,
 ) -> list[dict[str, Any]]:
     """Time estimators on float32 rewards of `prompts` x M: a row for each of them, library and M.
 
@@ -63,6 +69,8 @@ def speed(
         More rows: name to a function that takes the rewards and returns the call to time, or None.
     progress
         Called with a line before each row.
+    rng
+        Seed or NumPy generator of the rewards.
 
     Returns
     -------
@@ -276,8 +284,6 @@ def _peak(call: Callable[[], Any], library: str, device: str, size: int) -> floa
 
 def _cold(name: str, m: int, params: Mapping[str, Any]) -> float | None:
     """Milliseconds to compute the constants of a group size, without the cache."""
-    from bontea.advantages._calibrated_tea import expectations
-    from bontea.advantages._linear_tea import linear_weights
     from bontea.tails.normal import tail_size
 
     k = tail_size(0.25, m)
@@ -285,7 +291,7 @@ def _cold(name: str, m: int, params: Mapping[str, Any]) -> float | None:
     if name == "linear_tea":
         linear_weights.__wrapped__(m, k, params["n"])
     elif name == "calibrated_tea":
-        expectations.__wrapped__(m, k)
+        calibrated_expectations.__wrapped__(m, k)
     else:
         return None
     return 1000 * (perf_counter() - start)

@@ -1,8 +1,9 @@
 """The command line: `bontea SUBCOMMAND`, one file per subcommand.
 
 Results go to stdout (only JSON with `--json`), everything else to stderr. The exit code is 0 on
-success, 2 for bad input, 130 when stopped by Ctrl-C. Bad input is one line on stderr (BonteaError,
-OSError, a package that is missing); what else is raised is a bug, and shows its traceback.
+success, 2 for bad input, 130 when stopped by Ctrl-C, 1 when the reader of the output closed the
+pipe. Bad input is one line on stderr (BonteaError, OSError, a package that is missing); what else
+is raised is a bug, and shows its traceback.
 """
 
 from __future__ import annotations
@@ -50,7 +51,14 @@ def main(argv: list[str] | None = None) -> int:
         module.add_parser(subparsers, name)
     args = parser.parse_args(argv)
     try:
-        return COMMANDS[args.command].run(args)
+        code = COMMANDS[args.command].run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has seen enough. What is still buffered would
+        # raise once more when the interpreter closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (BonteaError, OSError) as error:
         if os.environ.get("BONTEA_TRACEBACK"):
             raise

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from bontea._errors import BonteaError, MissingPackageError
+from bontea.advantages import EstimatorSpec, advantages_for
 from bontea.integrations.frameworks import FRAMEWORKS, OVERRIDE, Framework
 
 EXAMPLES = """examples:
   bontea check verl
       import verl, run a batch through its dispatch, say what to set and what to leave off
-  bontea check verl algorithm.adv_estimator=bontea_tea +algorithm.bontea.n=128 \\
+  bontea check verl algorithm.adv_estimator=bontea_adaptive_tea +algorithm.bontea.n=128 \\
           actor_rollout_ref.rollout.n=16
       the same, and the settings of a job: put it before the launch command, with the same "$@"
   bontea check trinity config.yaml
@@ -53,7 +54,8 @@ def add_parser(subparsers: Any, name: str) -> None:
     )
     parser.add_argument(
         "--estimator",
-        help="for the batch (default: adaptive_tea; tea where groups are scored one by one)",
+        help="for the batch, such as 'max_at_k(k=8)' (default: adaptive_tea; tea where groups are "
+        "scored one by one)",
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 
@@ -75,30 +77,29 @@ def run(args: argparse.Namespace) -> int:
 
 def check(framework: Framework, estimator: str | None, settings: list[str]) -> dict[str, Any]:
     """What was found, as `--json` prints it."""
-    import bontea
-    from bontea.cli.probes import PROBES
-
-    probes = PROBES[framework.name]
-    estimator = str(estimator or getattr(probes, "ESTIMATOR", "adaptive_tea"))
+    estimator = str(estimator or framework.estimator)
+    spec = EstimatorSpec.of(estimator).bind(n=N, m=max(SIZES))
+    # As in the first batch of a run, which has no groups before it.
+    first: dict[str, Any] = {"history": np.zeros((0, max(SIZES)))} if spec.takes("history") else {}
     rng = np.random.default_rng(0)
     ids = np.repeat([f"prompt {i}" for i in range(len(SIZES))], SIZES)
     ids = ids[rng.permutation(len(ids))]
     rewards = rng.normal(size=len(ids)).astype(np.float32).astype(float)
     with contextlib.redirect_stdout(sys.stderr):  # trainers print
-        got, path, found, loaded = probes.probe(rewards, ids, estimator, N)
-    expected = bontea.advantages_for(rewards, ids, _with_n(estimator))
-    error = float(np.abs(got - expected).max() / np.abs(expected).max())
+        probed = framework.probe(rewards, ids, estimator, N)
+    expected = advantages_for(rewards, ids, spec, **first)
+    error = float(np.abs(probed.advantages - expected).max() / np.abs(expected).max())
     with contextlib.redirect_stdout(sys.stderr):
-        as_read = probes.settings(settings) if settings else None
+        as_read = framework.settings(settings) if settings else None
     return {
         **of_version(framework),
-        "found": found,
-        "path": path,
+        "found": probed.found,
+        "path": probed.path,
         "rollouts": len(rewards),
         "prompts": len(SIZES),
         "estimator": estimator,
         "largest_relative_difference": error,
-        "works": bool(error < TOLERANCE and loaded),
+        "works": bool(error < TOLERANCE and probed.loaded),
         "settings": as_read,
         "use": list(framework.use),
         "off": [list(pair) for pair in framework.off],
@@ -169,10 +170,3 @@ def require_importable(framework: Framework) -> None:
         raise MissingPackageError(
             f"{framework.name} {framework.version()} is installed but cannot be imported: {error}"
         ) from error
-
-
-def _with_n(estimator: str) -> Any:
-    """The estimator as adapters call it: with n, and a k that fits each group."""
-    from bontea.integrations._params import estimator_call
-
-    return estimator_call(estimator, n=N, m=max(SIZES))

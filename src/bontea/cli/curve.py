@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bontea._errors import BonteaError, GroupTooSmallError
+from bontea._errors import BonteaError
 from bontea._json import plain
 from bontea.cli._files import check_output
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
 
 if TYPE_CHECKING:
-    from bontea.curves import Comparison, Curve, Extrapolation
-    from bontea.rollouts.groups import Rollouts
+    from bontea.curves import Evaluation
 
 EXAMPLES = """examples:
   bontea curve rollouts.jsonl --up-to 1024
@@ -33,17 +30,6 @@ EXAMPLES = """examples:
   bontea curve all.parquet --model small large --ks 1,8,64 --json
       two models of one file at three k, every number for a machine
 """
-
-
-@dataclass
-class Found:
-    """One model: its rollouts and what they give."""
-
-    rollouts: Rollouts
-    smallest: int
-    """Rewards of the smallest group: the curve's end."""
-    curve: Curve
-    beyond: Extrapolation | None
 
 
 def add_parser(subparsers: Any, name: str) -> None:
@@ -72,27 +58,25 @@ def add_parser(subparsers: Any, name: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    ks, up_to = _check(args)
-    sources = read_sources(args.files, args.model)
-    found = {label: find(label, r, ks, up_to, args) for label, r in sources.items()}
-    comparisons = _compare(found, ks, up_to, args)
-    written = []
-    if args.png is not None:
-        from bontea.report import plot_curves
+    from bontea.curves import evaluate
+    from bontea.rollouts import read_sources
 
-        fig, _ = plot_curves(
-            {label: f.curve for label, f in found.items()},
-            extrapolations=_beyond(found),
-            deploy_n=up_to,
-        )
-        fig.savefig(args.png, dpi=150, bbox_inches="tight")
-        written.append(args.png)
-    if args.html is not None:
-        written.append(_write_html(found, comparisons, up_to, args))
+    ks, up_to = _check(args)
+    found = evaluate(
+        read_sources(args.files, args.model),
+        ks,
+        up_to=up_to,
+        method=args.method,
+        confidence_level=args.confidence_level,
+        rng=args.seed,
+    )
+    for warning in found.warnings:
+        print(warning, file=sys.stderr)
+    written = _write(found, up_to, args)
     if args.json:
-        print(json.dumps(as_json(found, comparisons, args), allow_nan=False))
+        print(json.dumps(as_json(found, args), allow_nan=False))
     else:
-        _print(found, comparisons, ks)
+        _print(found, every=ks is not None)
     for path in written:
         print(f"wrote {path}", file=sys.stderr)
     return 0
@@ -122,229 +106,65 @@ def _check(args: argparse.Namespace) -> tuple[list[int] | None, int | None]:
     return ks, up_to
 
 
-def read_sources(files: list[Path], models: list[str] | None) -> dict[str, Rollouts]:
-    """Every model of every file, by a short name."""
-    from bontea.rollouts import read_models, read_rollouts
+def _write(found: Evaluation, up_to: int | None, args: argparse.Namespace) -> list[Path]:
+    """The figure and the page that were asked for."""
+    written = []
+    if args.png is not None:
+        from bontea.report import plot_curves
 
-    found: list[tuple[Path, str | None]] = []
-    for path in files:
-        if models is None:
-            found.append((path, None))
-            continue
-        there = read_models(path)
-        chosen = [model for model in models if model in there]
-        found += [(path, model) for model in chosen or models]
-    unknown = set(models or []) - {model for path, model in found if model is not None}
-    if unknown:
-        listed = ", ".join(map(repr, sorted(unknown)))
-        raise BonteaError(f"no file has rollouts of {listed}: see the field model of their rows")
-    stems = [path.stem for path in files]
-    named = stems if len(set(stems)) == len(stems) else [str(path) for path in files]
-    short = dict(zip(files, named, strict=True))
-    out: dict[str, Rollouts] = {}
-    for path, model in found:
-        try:
-            rollouts = read_rollouts(path, model=model)
-        except ValueError:
-            names = read_models(path) if model is None else []
-            if len(names) < 2:
-                raise
-            listed = " ".join(shlex.quote(name) for name in names[:5])
-            raise BonteaError(
-                f"{path} holds rollouts of {len(names)} models: choose with --model {listed}"
-                + " ..." * (len(names) > 5)
-            ) from None
-        if len(files) == 1:
-            label = rollouts.model or short[path]
-        else:
-            label = short[path] if models is None or len(models) == 1 else f"{short[path]}: {model}"
-        if label in out:
-            raise BonteaError(f"{label} is named twice: name every file and model once")
-        out[label] = rollouts
-    return out
+        fig, _ = plot_curves(found.curves, extrapolations=found.extrapolations, n=up_to)
+        fig.savefig(args.png, dpi=150, bbox_inches="tight")
+        written.append(args.png)
+    if args.html is not None:
+        from bontea.planning import diagnose
+        from bontea.report.html import write_report
 
-
-def find(
-    label: str,
-    rollouts: Rollouts,
-    ks: list[int] | None,
-    up_to: int | None,
-    args: argparse.Namespace,
-) -> Found:
-    """The curve of one model, and what lies beyond its rollouts."""
-    from bontea.curves import curve, extrapolate
-    from bontea.curves.mean_curve import dense_ks
-
-    try:
-        scored = rollouts.scored()
-    except BonteaError as error:
-        raise BonteaError(f"{label}: {error}") from None
-    counts = scored.counts
-    smallest = int(counts.min())
-    if ks is not None and ks[-1] > smallest and up_to is None:
-        raise BonteaError(
-            f"{label}: k = {ks[-1]} exceeds the {smallest} rewards of {_smallest(scored)}; draw "
-            f"more, or add --up-to {ks[-1]} to extrapolate"
+        n = up_to or max(found.smallest.values())
+        path = write_report(
+            args.html,
+            found.rollouts,
+            n=n,
+            curves=found.curves,
+            extrapolations=found.extrapolations,
+            comparisons=found.comparisons,
+            diagnoses={
+                name: diagnose(rollouts, n=n, rng=args.seed)
+                for name, rollouts in found.rollouts.items()
+            },
+            settings={"command": " ".join(sys.argv), "seed": args.seed},
         )
-    inside = [k for k in ks or dense_ks(min(smallest, up_to or smallest)) if k <= smallest]
-    options = {"confidence_level": args.confidence_level, "rng": args.seed}
-    if args.method:
-        options["method"] = args.method
-    line = curve(rollouts, inside or [smallest], **options)
-    if smallest * 2 < float(_median(counts)):
-        print(
-            f"{label}: {_smallest(scored)} has only {smallest} rewards, half of the prompts have "
-            f"{_median(counts):g} or more: the curve ends at k = {smallest}; draw the rest, or "
-            "remove that prompt",
-            file=sys.stderr,
-        )
-    if up_to is None or up_to <= smallest:
-        return Found(rollouts, smallest, line, None)
-    ns = sorted({n for n in ks or dense_ks(up_to) if n > smallest} | {up_to})
-    try:
-        beyond = extrapolate(rollouts, ns, confidence_level=args.confidence_level)
-    except GroupTooSmallError as error:
-        raise BonteaError(
-            f"{label}: {error}; without --up-to the curve ends at k = {smallest}"
-        ) from None
-    return Found(rollouts, smallest, line, beyond)
+        written.append(path)
+    return written
 
 
-def _median(counts: Any) -> float:
-    import numpy as np
-
-    return float(np.median(counts))
-
-
-def _smallest(rollouts: Rollouts) -> str:
-    """The prompt with the fewest rewards, in words."""
-    name = str(rollouts.prompts[int(rollouts.counts.argmin())])
-    return f"prompt {name if len(name) <= 60 else name[:57] + '...'!r}"
-
-
-def _compare(
-    found: dict[str, Found], ks: list[int] | None, up_to: int | None, args: argparse.Namespace
-) -> dict[str, Comparison]:
-    """The first model with each other one."""
-    from bontea.curves import compare
-    from bontea.curves.mean_curve import dense_ks
-
-    (first, a), *others = found.items()
-    out = {}
-    for label, b in others:
-        most = min(a.smallest, b.smallest)
-        grid = [k for k in ks or dense_ks(min(most, up_to or most)) if k <= most] or [most]
-        options = {"method": args.method} if args.method else {}
-        out[f"{first} - {label}"] = compare(
-            a.rollouts,
-            b.rollouts,
-            grid,
-            names=(first, label),
-            confidence_level=args.confidence_level,
-            rng=args.seed,
-            **options,
-        )
-    return out
-
-
-def _beyond(found: dict[str, Found]) -> dict[str, Extrapolation]:
-    return {label: f.beyond for label, f in found.items() if f.beyond is not None}
-
-
-def _write_html(
-    found: dict[str, Found],
-    comparisons: dict[str, Comparison],
-    up_to: int | None,
-    args: argparse.Namespace,
-) -> Path:
-    from bontea.planning import diagnose
-    from bontea.report.html import write_report
-
-    deploy_n = up_to or max(f.smallest for f in found.values())
-    return write_report(
-        args.html,
-        {label: f.rollouts for label, f in found.items()},
-        deploy_n=deploy_n,
-        curves={label: f.curve for label, f in found.items()},
-        extrapolations=_beyond(found),
-        comparisons=comparisons,
-        diagnoses={
-            label: diagnose(f.rollouts, n=deploy_n, rng=args.seed) for label, f in found.items()
-        },
-        settings={"command": " ".join(sys.argv), "seed": args.seed},
-    )
-
-
-def _print(
-    found: dict[str, Found], comparisons: dict[str, Comparison], ks: list[int] | None
-) -> None:
+def _print(found: Evaluation, *, every: bool) -> None:
     """The table, then what it means."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    from bontea.curves.mean_curve import with_limits
+    from bontea.report.curves import curve_lines, curve_table
 
-    table = Table()
-    table.add_column("k", justify="right", no_wrap=True)
-    cells: dict[int, dict[str, str]] = {}
-    for label, f in found.items():
-        prompts, rewards = len(f.curve.per_prompt), f.rollouts.counts
-        size = f"{rewards.min()}" + (
-            f" to {rewards.max()}" if rewards.max() > rewards.min() else ""
-        )
-        plural = "s" * (prompts != 1)
-        table.add_column(
-            Text(f"{label}\n{prompts:,} prompt{plural} x {size}"), justify="right", no_wrap=True
-        )
-        rows = [(k, with_limits(*f.curve.at(k))) for k in f.curve.ks.tolist()]
-        if f.beyond is not None and not f.beyond.refused:
-            rows += [(int(n), "~ " + with_limits(*f.beyond.at(n))) for n in f.beyond.ns]
-        ends = (f.curve.ks[-1], rows[-1][0])
-        for k, text in rows:
-            if ks or k & (k - 1) == 0 or k in ends:
-                cells.setdefault(k, {})[label] = text
-    for k in sorted(cells):
-        table.add_row(str(k), *(cells[k].get(label, "") for label in found))
     out = Console(highlight=False)
     if not out.is_terminal:
-        out = Console(highlight=False, width=max(100, 20 + 40 * len(found)))
-    zero_one = all(f.curve.pass_at_k for f in found.values())
-    level = 100 * next(iter(found.values())).curve.confidence_level
-    print(f"{'pass@k' if zero_one else 'best of k'}, mean over prompts, {level:g} % interval")
-    out.print(table)
-    if any(text.startswith("~") for row in cells.values() for text in row.values()):
-        print("~ extrapolated: more responses than a prompt has rollouts")
-    for label, f in found.items():
-        for text in (f.curve.note, _verdict(f)):
-            if text:
-                print(f"{label}: {text}")
-    for comparison in comparisons.values():
+        out = Console(highlight=False, width=max(100, 20 + 40 * len(found.curves)))
+    first = next(iter(found.curves.values()))
+    what = "pass@k" if all(c.pass_at_k for c in found.curves.values()) else "best of k"
+    print(f"{what}, mean over prompts, {100 * first.confidence_level:g} % interval")
+    out.print(curve_table(found, every=every))
+    for line in curve_lines(found):
+        print(line)
+    for comparison in found.comparisons.values():
         print(f"\n{comparison}")
 
 
-def _verdict(f: Found) -> str:
-    if f.beyond is None:
-        return ""
-    if f.beyond.refused:
-        return f"nothing is predicted beyond k = {f.smallest}: {f.beyond.refused}"
-    return (
-        f"beyond k = {f.smallest} extrapolated by a {f.beyond.method}; "
-        f"{f.beyond.verdict}: {f.beyond.reason}"
-    )
-
-
-def as_json(
-    found: dict[str, Found], comparisons: dict[str, Comparison], args: argparse.Namespace
-) -> dict[str, Any]:
+def as_json(found: Evaluation, args: argparse.Namespace) -> dict[str, Any]:
     """Everything and how it was made; NaN and infinities are null."""
     import bontea
 
-    shared = "ks value low high standard_error method pass_at_k note"
-    beyond = "ns value low high method alpha verdict reason refused"
+    shared = "ks value low high standard_error method pass_at_k message"
+    beyond = "ns value low high method alpha verdict message refused"
     pair = (
         "ks difference low high standard_error decided flips superiority superiority_low "
-        "superiority_high prompts left_out names method pass_at_k note verdict"
+        "superiority_high prompts left_out names method pass_at_k verdict message interval_message"
     )
 
     def fields(thing: Any, names: str) -> dict[str, Any]:
@@ -357,15 +177,19 @@ def as_json(
         "confidence_level": args.confidence_level,
         "curves": [
             {
-                "name": label,
-                "file": f.rollouts.source,
-                "model": f.rollouts.model,
-                "prompts": len(f.curve.per_prompt),
-                "rollouts": len(f.rollouts.rewards),
-                **fields(f.curve, shared),
-                "extrapolation": None if f.beyond is None else fields(f.beyond, beyond),
+                "name": name,
+                "file": found.rollouts[name].source,
+                "model": found.rollouts[name].model,
+                "prompts": len(curve.per_prompt),
+                "rollouts": len(found.rollouts[name].rewards),
+                **fields(curve, shared),
+                "extrapolation": (
+                    fields(found.extrapolations[name], beyond)
+                    if name in found.extrapolations
+                    else None
+                ),
             }
-            for label, f in found.items()
+            for name, curve in found.curves.items()
         ],
-        "comparisons": [fields(comparison, pair) for comparison in comparisons.values()],
+        "comparisons": [fields(comparison, pair) for comparison in found.comparisons.values()],
     }

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
-import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bontea._errors import BonteaError
+from bontea._errors import BonteaError, FailedError, what_gave_up
+from bontea.cli._flags import add_settings, given_settings, quiet_libraries
 from bontea.training.settings import Settings
 
 EXAMPLES = """examples:
@@ -36,8 +34,7 @@ def add_parser(subparsers: Any, name: str) -> None:
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("config", nargs="?", default=None, help="YAML file of settings")
-    for field in fields(Settings):
-        add_setting(parser, field)
+    add_settings(parser, Settings)
     parser.add_argument(
         "--resume",
         action="store_true",
@@ -47,32 +44,14 @@ def add_parser(subparsers: Any, name: str) -> None:
     parser.add_argument("--json", action="store_true", default=False, help="results as JSON")
 
 
-def add_setting(parser: argparse.ArgumentParser, field: Any) -> None:
-    """One flag for one field of Settings."""
-    flag = "--" + field.name.replace("_", "-")
-    options: dict[str, Any] = {"dest": field.name, "help": field.metadata["help"]}
-    if isinstance(field.default, (int, float, str)) and not isinstance(field.default, bool):
-        options["help"] += f" (default: {field.default})"
-    kind = str(field.type)
-    if kind == "bool":
-        options["action"] = "store_true"
-    elif kind.startswith("list"):
-        options["nargs"] = "+"
-    elif kind.startswith("dict"):
-        options.update(nargs="+", metavar="NAME=VALUE")
-    else:
-        options["metavar"] = kind.partition(" ")[0].upper()
-        options["type"] = {"int": int, "float": float}.get(kind.partition(" ")[0], str)
-    parser.add_argument(flag, **options)
-
-
 def run(args: argparse.Namespace) -> int:
     quiet_libraries()
     started = time.time()
-    given = {f.name: getattr(args, f.name) for f in fields(Settings) if f.name in args}
+    given = given_settings(args, Settings)
     if "trl" in given:
         given["trl"] = _pairs(given["trl"])
     settings = _resumed(args, given) if args.resume else _fresh(args, given)
+    settings.arms  # noqa: B018  (a misspelt estimator is found before PyTorch is loaded)
 
     import torch
 
@@ -91,13 +70,17 @@ def run(args: argparse.Namespace) -> int:
     except (Stopped, KeyboardInterrupt):
         progress.say(f"stopped; nothing finished is lost. Go on with:\n  {again}")
         return 130
-    except Exception as error:  # each library has its own type for a full disk
-        if "No space left" not in str(error):
+    except Exception as error:
+        gone = what_gave_up(error)
+        if not gone:
             raise
-        raise OSError(
-            f"the disk of {settings.output} is full; nothing finished is lost. Free some space and "
-            f"go on with: {again}"
-        ) from error
+        if gone == "disk":
+            what = f"the disk of {settings.output} is full; nothing finished is lost. Free some"
+            raise OSError(f"{what} space and go on with: {again}") from error
+        what = f"{str(error) or type(error).__name__}\n"
+        if gone == "memory":
+            what += f"start a new job with less than --micro-batch {settings.micro_batch}; "
+        raise FailedError(f"{what}nothing finished is lost; go on with:\n  {again}") from error
     if mapping is None:
         return 0
     if args.json:
@@ -122,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _fresh(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
     values = _read_yaml(args.config) if args.config else {}
-    settings = Settings.from_mapping({**values, **given}, args.config or "settings")
+    settings = Settings.from_dict({**values, **given}, args.config or "settings")
     if settings.output is None:
         settings.output = str(Path("runs") / time.strftime("%Y%m%d-%H%M%S"))
     if (settings.output_folder() / "settings.json").exists():
@@ -143,7 +126,10 @@ def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
     path = Path(output) / "settings.json"
     if not path.exists():
         raise FileNotFoundError(f"nothing to resume: {path} is not there")
-    saved = json.loads(path.read_text())["settings"]
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BonteaError(f"{path} cannot be read ({error}): start a new job") from None
     asked = {**(_read_yaml(args.config) if args.config else {}), **given}
     other = {k: v for k, v in asked.items() if saved.get(k) != v and k != "output"}
     if other:
@@ -152,7 +138,7 @@ def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
             f"the job in {output} was started with {name}={saved.get(name)!r}, not "
             f"{other[name]!r}: resume it without that setting, or start a new one"
         )
-    return Settings.from_mapping({**saved, "output": output}, str(path))
+    return Settings.from_dict({**saved, "output": output}, str(path))
 
 
 def _read_yaml(path: str) -> dict[str, Any]:
@@ -179,19 +165,8 @@ def _pairs(texts: list[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise BonteaError(f"--trl {text!r}: write NAME=VALUE, such as --trl use_vllm=true")
-        pairs[name.strip()] = yaml.safe_load(value)
+        try:
+            pairs[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise BonteaError(f"--trl {text!r}: the value is not YAML: {error}") from None
     return pairs
-
-
-def quiet_libraries() -> None:
-    """Keep libraries from talking over the progress bar; warnings of ours still show."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    if not sys.warnoptions:
-        import warnings
-
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.formatwarning = lambda m, c, *_: f"{c.__name__}: {m}\n"

@@ -5,10 +5,12 @@
 - `compare`: two models on the same prompts, paired: the difference, how often one wins, and where
   the order flips.
 - `extrapolate`: N beyond the rewards there are, from the tail of all prompts.
+- `evaluate`: all of these for some models at once.
 - `intervals`: how intervals are made, with and without strata.
 """
 
 from bontea.curves.comparison import Comparison, compare
+from bontea.curves.evaluation import Evaluation, evaluate
 from bontea.curves.extrapolation import Extrapolation, extrapolate
 from bontea.curves.mean_curve import Curve, curve
 from bontea.curves.unbiased import best_of_k
@@ -16,9 +18,11 @@ from bontea.curves.unbiased import best_of_k
 __all__ = [
     "Comparison",
     "Curve",
+    "Evaluation",
     "Extrapolation",
     "best_of_k",
     "compare",
     "curve",
+    "evaluate",
     "extrapolate",
 ]

@@ -9,44 +9,54 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from bontea._errors import BonteaError
-from bontea.curves.intervals import PAIRED_METHOD, mean_interval
+from bontea._json import Result
+from bontea.curves.intervals import PAIRED_METHOD, Method, mean_interval
 from bontea.curves.mean_curve import check_grid, is_landmark, with_limits
 from bontea.curves.unbiased import best_of_k_by_prompt, best_of_k_weights
 from bontea.rollouts.groups import Rollouts, as_rollouts
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float, Int
+
+
+ComparisonVerdict: TypeAlias = Literal["first", "second", "depends on k", "undecided"]
+
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Result):
     """Paired difference `a - b` of two models on the same prompts. Arrays are `(K,)`.
 
     `str()` is a table, and ends with which model is better where.
     """
 
-    ks: np.ndarray
-    difference: np.ndarray
-    low: np.ndarray
-    """NaN where the prompts cannot give an interval; `note` says why."""
-    high: np.ndarray
+    ks: Int[np.ndarray, " K"]
+    difference: Float[np.ndarray, " K"]
+    low: Float[np.ndarray, " K"]
+    """NaN where the prompts cannot give an interval; `interval_message` says why."""
+    high: Float[np.ndarray, " K"]
     confidence_level: float
-    standard_error: np.ndarray
-    superiority: np.ndarray
+    standard_error: Float[np.ndarray, " K"]
+    superiority: Float[np.ndarray, " K"]
     """Chance that the best of k from a beats the best of k from b on a prompt, ties half."""
-    superiority_low: np.ndarray
-    superiority_high: np.ndarray
+    superiority_low: Float[np.ndarray, " K"]
+    superiority_high: Float[np.ndarray, " K"]
     prompts: int
     """How many were compared."""
     left_out: int
     """Prompts that only one model has, or that lack a reward from one."""
     names: tuple[str, str]
-    method: str
+    method: Method
     pass_at_k: bool
     """All rewards are 0 or 1."""
-    note: str
+    interval_message: str
+    """Why a limit is missing, or what was done about the strata; empty when there is nothing."""
+
+    DERIVED = ("verdict", "message", "decided", "flips")
 
     @property
     def decided(self) -> np.ndarray:
@@ -68,13 +78,26 @@ class Comparison:
         return float(self.difference[i]), float(self.low[i]), float(self.high[i])
 
     @property
-    def verdict(self) -> str:
-        """A sentence: which model is better at which k, and by how much at the largest."""
+    def verdict(self) -> ComparisonVerdict:
+        """Which model is better, at every k that is decided; `message` says at which k."""
+        better = set(self._winner.tolist()) - {0}
+        if len(better) == 2:
+            return "depends on k"
+        return "first" if 1 in better else "second" if better else "undecided"
+
+    @property
+    def message(self) -> str:
+        """Which model is better at which k, and by how much at the largest."""
         return f"{self._where()}; {self._lead()}"
+
+    @property
+    def _winner(self) -> np.ndarray:
+        """At each k 1 for the first, -1 for the second, 0 where it is not decided."""
+        return np.where(self.decided, np.sign(self.difference), 0).astype(int)
 
     def _where(self) -> str:
         a, b = self.names
-        winner = np.where(self.decided, np.sign(self.difference), 0).astype(int)
+        winner = self._winner
         if not winner.any():
             return f"no k tells {a} and {b} apart"
         grid = self.ks.tolist()
@@ -92,8 +115,8 @@ class Comparison:
                 reach = f"at k = {ks[0]}" + (f" to {ks[-1]}" if len(ks) > 1 else "")
             first = sign and " is better " not in "".join(parts)
             parts.append(f"{who}{' is better' if first else ''} {reach}")
-        both = {1, -1} <= set(winner.tolist())
-        return ", ".join(parts) + (" (choose by the k you deploy)" if both else "")
+        choose = " (choose by the k you deploy)" if self.verdict == "depends on k" else ""
+        return ", ".join(parts) + choose
 
     def _lead(self) -> str:
         k = int(self.ks[-1])
@@ -135,19 +158,19 @@ class Comparison:
             f"{a} minus {b}, {'pass@k' if self.pass_at_k else 'best of k'}, {self.prompts} prompts"
             f"{left}, {100 * self.confidence_level:g} % interval ({self.method})\n"
             + "\n".join(lines)
-            + (f"\n{self.note}" if self.note else "")
-            + f"\n{self.verdict}"
+            + (f"\n{self.interval_message}" if self.interval_message else "")
+            + f"\n{self.message}"
         )
 
 
 def compare(
-    a: Any,
-    b: Any,
+    a: Rollouts | Float[ArrayLike, "P M"],
+    b: Rollouts | Float[ArrayLike, "P M"],
     ks: Sequence[int] | None = None,
     *,
     strata: Sequence[Any] | np.ndarray | None = None,
     names: tuple[str, str] = ("a", "b"),
-    method: str = PAIRED_METHOD,
+    method: Method = PAIRED_METHOD,
     confidence_level: float = 0.95,
     resamples: int = 2000,
     batch: int | None = 200,
@@ -215,7 +238,7 @@ def compare(
         names=names,
         method=method,
         pass_at_k=pass_at_k,
-        note=interval.note,
+        interval_message=interval.message,
     )
 
 

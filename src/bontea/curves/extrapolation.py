@@ -16,51 +16,61 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bontea._arrays import check_n
 from bontea._errors import BonteaError
+from bontea._json import Result
 from bontea.curves.intervals import error_of_mean
-from bontea.rollouts.groups import as_rollouts
+from bontea.rollouts.groups import Rollouts, as_rollouts
 from bontea.tails import check_tail, fit_beta, reward_kind
 from bontea.tails.beta_binomial import beta_influence, expected_passes
 from bontea.tails.choose import ALPHAS
-from bontea.tails.fit import TailCheck
+from bontea.tails.fit import TailCheck, TailVerdict
 from bontea.tails.normal import tail_size
 from bontea.tails.pooled import PooledTail, fit_pooled
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
 
 PASS, DOUBT, REFUSE = 1.0, 2.0, 4.0
 """Miss of the best rewards, in standard errors, up to which a fraction is taken, believed, used."""
 
 
 @dataclass(frozen=True)
-class Extrapolation:
+class Extrapolation(Result):
     """Best-of-N for budgets N beyond (or inside) the sample. `str()` ends with what to do.
 
     Arrays are `(K,)` over the budgets, `per_prompt...` `(P, K)`, in reward units.
     """
 
-    ns: np.ndarray
-    value: np.ndarray
+    ns: Float[np.ndarray, " K"]
+    value: Float[np.ndarray, " K"]
     """Mean over prompts; NaN where refused."""
-    low: np.ndarray
-    high: np.ndarray
-    per_prompt: np.ndarray
-    per_prompt_low: np.ndarray
-    per_prompt_high: np.ndarray
+    low: Float[np.ndarray, " K"]
+    high: Float[np.ndarray, " K"]
+    per_prompt: Float[np.ndarray, "P K"]
+    per_prompt_low: Float[np.ndarray, "P K"]
+    per_prompt_high: Float[np.ndarray, "P K"]
     method: str
     """What was fitted, such as `"lognormal(-0.08) tail"` or `"beta-binomial"`."""
     alpha: float
     """Tail fraction; NaN where there is no tail (0/1 rewards)."""
-    verdict: str
-    """`"holds"`, `"doubtful"`, `"fails"` or `"unknown"`: of the model, at the largest N."""
-    reason: str
+    verdict: TailVerdict
+    """Of the model, at the largest N; where it fails, nothing is predicted."""
+    message: str
     """Why the verdict is what it is, and what to do."""
-    refused: str
-    """Why nothing is predicted, and what to do instead; empty when something is."""
     confidence_level: float
+
+    DERIVED = ("refused",)
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing is predicted: the verdict is `"fails"`, and `message` says why."""
+        return self.verdict == "fails"
 
     def at(self, n: float) -> tuple[float, float, float]:
         """Value, lower and upper limit at one of the budgets."""
@@ -72,7 +82,7 @@ class Extrapolation:
 
     def __str__(self) -> str:
         if self.refused:
-            return f"nothing is predicted: {self.refused}"
+            return f"nothing is predicted: {self.message}"
         level = f"{self.confidence_level:.0%}"
         rows = [
             f"best of {n:g}: {v:.4g} [{low:.4g}, {high:.4g}]"
@@ -81,12 +91,12 @@ class Extrapolation:
         return (
             f"{self.method}, {len(self.per_prompt)} prompts, mean and {level} interval\n  "
             + "\n  ".join(rows)
-            + f"\n{self.verdict}: {self.reason}"
+            + f"\n{self.verdict}: {self.message}"
         )
 
 
 def extrapolate(
-    rollouts: Any,
+    rollouts: Rollouts | Float[ArrayLike, "P M"],
     ns: float | Sequence[float],
     *,
     strata: Sequence[Any] | np.ndarray | None = None,
@@ -155,15 +165,15 @@ def extrapolate(
     elif kind.name == "binary" and {kind.lowest, kind.highest} <= {0.0, 1.0}:
         return _binary(table, budgets, confidence_level, reach, data.strata)
     elif kind.name != "continuous" and tail is None:
-        refused = f"the rewards are {kind.name}; {kind.advice}"
+        refused = f"the rewards are {kind.name}; {kind.message}"
     if refused:
         return _refusal(table, budgets, confidence_level, refused)
 
     fit, check = _choose(table, tail, alpha)
-    verdict, reason = _judge(check, reach, budgets.max(), rewards)
+    verdict, message = _judge(check, reach, budgets.max(), rewards)
     if verdict == "fails":
-        return _refusal(table, budgets, confidence_level, reason)
-    return _from_tail(fit, budgets, confidence_level, verdict, reason, data.strata)
+        return _refusal(table, budgets, confidence_level, message)
+    return _from_tail(fit, budgets, confidence_level, verdict, message, data.strata)
 
 
 def _choose(
@@ -184,8 +194,8 @@ def _choose(
     return best
 
 
-def _judge(check: TailCheck, reach: str, n: float, rewards: int) -> tuple[str, str]:
-    """Verdict and reason."""
+def _judge(check: TailCheck, reach: str, n: float, rewards: int) -> tuple[TailVerdict, str]:
+    """Verdict and message."""
     if not np.isfinite(check.z):
         return "unknown", "too few prompts that differ to check the tail: use more prompts"
     miss = f"the best rewards lie {abs(check.z):.1f} standard errors " + (
@@ -211,7 +221,12 @@ def _judge(check: TailCheck, reach: str, n: float, rewards: int) -> tuple[str, s
 
 
 def _from_tail(
-    fit: PooledTail, ns: np.ndarray, level: float, verdict: str, reason: str, strata: Any
+    fit: PooledTail,
+    ns: np.ndarray,
+    level: float,
+    verdict: TailVerdict,
+    message: str,
+    strata: Any,
 ) -> Extrapolation:
     from scipy.stats import norm
 
@@ -227,7 +242,7 @@ def _from_tail(
             moved, unseen = fit.predict_alone(n)[use], 0.0
             if fit.shape is not None:
                 moved = moved + prompts * slope * fit.shape.kept * fit.shape.influence[use]
-                unseen = (slope * fit.shape.error) ** 2 * (1 - fit.shape.kept)
+                unseen = (slope * fit.shape.standard_error) ** 2 * (1 - fit.shape.kept)
             half[i] = _half_width(moved, None if strata is None else strata[use], level, unseen)
     z = norm.ppf((1 + level) / 2)
     return Extrapolation(
@@ -241,8 +256,7 @@ def _from_tail(
         method=f"{fit.tail} tail above the upper {fit.alpha:g}",
         alpha=fit.alpha,
         verdict=verdict,
-        reason=reason,
-        refused="",
+        message=message,
         confidence_level=level,
     )
 
@@ -283,11 +297,10 @@ def _binary(
         method=f"beta-binomial (success rates Beta({ab[0]:.3g}, {ab[1]:.3g}))",
         alpha=float("nan"),
         verdict="doubtful" if reach or prompts < 10 else "holds",
-        reason=(
+        message=(
             "pass@N beyond the sample rests on how success rates near 0 are spread over prompts; "
             "prompts never solved count as rare, not as impossible"
         ),
-        refused="",
         confidence_level=level,
     )
 
@@ -309,5 +322,5 @@ def _half_width(values: np.ndarray, strata: Any, level: float, unseen: float = 0
 def _refusal(table: np.ndarray, ns: np.ndarray, level: float, why: str) -> Extrapolation:
     nothing, each = np.full(len(ns), np.nan), np.full((len(table), len(ns)), np.nan)
     return Extrapolation(
-        ns, nothing, nothing, nothing, each, each, each, "none", np.nan, "fails", why, why, level
+        ns, nothing, nothing, nothing, each, each, each, "none", np.nan, "fails", why, level
     )

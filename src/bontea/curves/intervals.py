@@ -26,14 +26,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from bontea._errors import BonteaError
+from bontea._json import Result
 
-METHODS = ("studentised", "bca", "percentile", "jackknife")
-CURVE_METHOD, PAIRED_METHOD = "studentised", "jackknife"
+if TYPE_CHECKING:
+    from bontea._types import Float
+
+
+Method: TypeAlias = Literal["studentised", "bca", "percentile", "jackknife"]
+METHODS: tuple[Method, ...] = get_args(Method)
+CURVE_METHOD: Method = "studentised"
+PAIRED_METHOD: Method = "jackknife"
 LEAST_PROMPTS = 5
 """Of a bootstrap. With fewer, too many resamples repeat a single prompt."""
 MOST_FLAT = 0.002
@@ -41,21 +48,21 @@ MOST_FLAT = 0.002
 
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(Result):
     """Limits and standard error of K means; NaN where the prompts cannot give them."""
 
-    low: np.ndarray
-    high: np.ndarray
-    standard_error: np.ndarray
-    note: str
+    low: Float[np.ndarray, " K"]
+    high: Float[np.ndarray, " K"]
+    standard_error: Float[np.ndarray, " K"]
+    message: str
     """Why a limit is missing, or what was done about the strata; empty when there is nothing."""
 
 
 def mean_interval(
-    values: np.ndarray,
+    values: Float[np.ndarray, "P K"],
     strata: Sequence[Any] | np.ndarray | None = None,
     *,
-    method: str = CURVE_METHOD,
+    method: Method = CURVE_METHOD,
     confidence_level: float = 0.95,
     resamples: int = 2000,
     batch: int | None = 200,
@@ -75,7 +82,7 @@ def mean_interval(
     bounds
         What the means lie between for certain, numbers or `(K,)`; limits are cut off there.
     columns
-        Names of the columns, for the note.
+        Names of the columns, for the message.
 
     Limits and standard error are NaN where all prompts agree or there is one prompt: a width of 0
     would claim what nobody knows. A bootstrap of fewer than 5 prompts has a standard error and no

@@ -7,36 +7,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bontea._errors import BonteaError
-from bontea.curves.intervals import CURVE_METHOD, mean_interval
+from bontea._json import Result
+from bontea.curves.intervals import CURVE_METHOD, Method, mean_interval
 from bontea.curves.unbiased import best_of_k_by_prompt
-from bontea.rollouts.groups import as_rollouts
+from bontea.rollouts.groups import Rollouts, as_rollouts
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float, Int
 
 
 @dataclass(frozen=True)
-class Curve:
+class Curve(Result):
     """Mean best-of-k over prompts. Arrays are `(K,)`; `per_prompt` is `(P, K)`.
 
     `str()` is a table, and ends with what the interval is of, or why there is none.
     """
 
-    ks: np.ndarray
-    value: np.ndarray
-    low: np.ndarray
-    """NaN where the prompts cannot give an interval; `note` says why."""
-    high: np.ndarray
-    per_prompt: np.ndarray
+    ks: Int[np.ndarray, " K"]
+    value: Float[np.ndarray, " K"]
+    low: Float[np.ndarray, " K"]
+    """NaN where the prompts cannot give an interval; `message` says why."""
+    high: Float[np.ndarray, " K"]
+    per_prompt: Float[np.ndarray, "P K"]
     confidence_level: float
-    standard_error: np.ndarray
-    method: str
+    standard_error: Float[np.ndarray, " K"]
+    method: Method
     """How the interval was made."""
     pass_at_k: bool
     """All rewards are 0 or 1."""
-    note: str
+    message: str
     """Why a limit is missing, or what was done about the strata; empty when there is nothing."""
 
     def at(self, k: int) -> tuple[float, float, float]:
@@ -59,7 +63,7 @@ class Curve:
             + "\n  ".join(rows)
             + "\n"
             + (
-                self.note
+                self.message
                 or "the interval is for prompts like these; four times as many halve it, and more "
                 "rollouts hardly do"
             )
@@ -67,11 +71,11 @@ class Curve:
 
 
 def curve(
-    rollouts: Any,
+    rollouts: Rollouts | Float[ArrayLike, "P M"],
     ks: Sequence[int] | None = None,
     *,
     strata: Sequence[Any] | np.ndarray | None = None,
-    method: str = CURVE_METHOD,
+    method: Method = CURVE_METHOD,
     confidence_level: float = 0.95,
     resamples: int = 2000,
     batch: int | None = 200,
@@ -130,7 +134,7 @@ def curve(
         standard_error=interval.standard_error,
         method=method,
         pass_at_k=pass_at_k,
-        note=interval.note,
+        message=interval.message,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -21,11 +21,17 @@ from bontea._arrays import (
 )
 from bontea._errors import GroupTooSmallError
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float, Int
+
+
 MOST_WEIGHTS = 2**20
 """In one table: of very many k, some are done at a time."""
 
 
-def best_of_k(rewards: Any, k: int | Sequence[int]) -> Array:
+def best_of_k(
+    rewards: Float[ArrayLike, "*P M"], k: int | Sequence[int]
+) -> Float[Array, "*P"] | Float[Array, "*P K"]:
     """Unbiased expected best reward of k rollouts, per prompt: `(*P, M) -> (*P,)`.
 
         sum_i [C(i-1, k-1) / C(M, k)] R_(i),   R_(1) <= ... <= R_(M)
@@ -61,7 +67,9 @@ def best_of_k(rewards: Any, k: int | Sequence[int]) -> Array:
     return out[..., 0] if np.ndim(k) == 0 else out
 
 
-def best_of_k_by_prompt(rewards: np.ndarray, counts: np.ndarray, ks: Sequence[int]) -> np.ndarray:
+def best_of_k_by_prompt(
+    rewards: Float[np.ndarray, " R"], counts: Int[np.ndarray, " P"], ks: Sequence[int]
+) -> Float[np.ndarray, "P K"]:
     """The same, `(P, K)`, of groups of any sizes that lie one after the other in `rewards` `(R,)`.
 
     `counts` `(P,)` are their sizes, all at least 1. Needs no table as wide as the largest group.

@@ -1,16 +1,12 @@
 """Thin adapters: each hands one framework's rewards to an estimator and the advantages back.
 
-Nothing here computes an advantage; that is `bontea.advantages`. Each adapter imports its framework
-itself, so this package loads nothing.
+A module is named after its framework and imports it, so this package itself loads nothing. Nothing
+here computes an advantage; that is `bontea.advantages`.
 
-- `trl`: `BestOfNTrainer`, `BestOfNConfig`, and `attach` for a trainer that exists already.
-  `trl_async`: `attach` for its asynchronous trainer.
-- `verl`, `skyrl`: estimators in their registries. `trinity`, `twinkle`: an advantage class.
-- `slime`: a reward function. `tinker`: `install`, which binds two functions anew.
+What adapters share: `_settings` reads what the user chose, `_step` turns the rewards of a batch
+into advantages and metrics, `_memory` keeps the rewards of the latest groups for it, `_metrics` has
+the numbers to log, `_tokens` the `(B, T)` tensors of frameworks that train on tokens. `frameworks`
+has what is known of each framework, for `bontea check` and the docs.
 
-For adapters: `_settings.read_settings` (a config to settings), `_params.estimator_call` (settings
-to a validated estimator), `_flat.FlatAdvantages` (flat rewards and group ids to advantages and
-metrics), `_tokens` (the `(B, T)` tensors of verl and SkyRL), `_metrics` (what to log),
-`_frameworks` (`require_tested`, which refuses other versions; lines to use and switches, for
-`bontea check` and the docs).
+To add one: docs/adding-an-adapter.md.
 """

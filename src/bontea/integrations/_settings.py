@@ -3,7 +3,7 @@
 A config is a mapping (`dict`, hydra's `DictConfig`), a namespace or a dataclass. Where it says
 nothing, the environment variable `BONTEA` is read, which holds the same in JSON:
 
-    BONTEA='{"estimator": "max_at_k", "n": 128, "k": 8}'
+    BONTEA='{"estimator": "max_at_k(k=8)", "n": 128}'
 """
 
 from __future__ import annotations
@@ -17,32 +17,41 @@ from typing import Any
 
 from bontea._arrays import check_alpha, check_n
 from bontea._errors import BonteaError
+from bontea.advantages import EstimatorSpec
+from bontea.advantages.flat import Scale
 
 VARIABLE = "BONTEA"
 SCALES = ("none", "group", "batch")
+LARGE = 64
+"""Rollouts of a prompt that no default depends on any more."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a user chooses. Keys that are none of these are parameters of the estimator."""
 
-    estimator: str | Callable[..., Any] = "tea"
-    """Key of `ADVANTAGES`, or `"module:function"`."""
+    estimator: str | Callable[..., Any] | EstimatorSpec = "adaptive_tea"
+    """Key of `ADVANTAGES`, text such as `"max_at_k(k=8)"`, or `"module:function"`."""
     n: float = 128
     """Deployment budget: how many responses are sampled per prompt when the model is used."""
     alpha: float = 0.25
     """Tail fraction, for estimators that have one."""
-    scale: str = "batch"
+    scale: Scale = "batch"
     """`scale_advantages`: by the root-mean-square of the batch, of each group, or not at all."""
     seed: int = 0
     """Of estimators that are random."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """More parameters of the estimator; they win over `n` and `alpha`."""
 
+    def spec(self, m: int) -> EstimatorSpec:
+        """The estimator for groups of `m`; BonteaError for an unknown name or parameter."""
+        spec = EstimatorSpec.of(self.estimator, **self.params)
+        return spec.bind(n=self.n, m=m, alpha=self.alpha)
+
     def __str__(self) -> str:
-        name = self.estimator if isinstance(self.estimator, str) else repr(self.estimator)
-        shown = {"n": self.n, "alpha": self.alpha, **self.params}
-        return f"{name}({', '.join(f'{k}={v!r}' for k, v in shown.items())}), scale={self.scale!r}"
+        spec = self.spec(LARGE)
+        shown = ", ".join(f"{k}={v!r}" for k, v in {**spec.context, **spec.params}.items())
+        return f"{spec.name}({shown}), scale={self.scale!r}"
 
 
 def read_settings(config: Any = None, *, where: str, estimator: str | None = None) -> Settings:
@@ -70,22 +79,30 @@ def read_settings(config: Any = None, *, where: str, estimator: str | None = Non
         )
     own = {f.name: given.pop(f.name) for f in dataclasses.fields(Settings) if f.name in given}
     named = own.pop("estimator", None)
-    if estimator is not None and named not in (None, estimator):
+    if estimator is not None and named is not None and EstimatorSpec.of(named).name != estimator:
         raise BonteaError(
             f"{where}.estimator={named!r}, but the framework was told to use {estimator!r}: leave "
             "one of them out"
         )
-    name = estimator or named or Settings.estimator
+    name = named or estimator or Settings.estimator
     if not isinstance(name, str) and not callable(name):
-        raise BonteaError(f"{where}.estimator={name!r} must be a name, such as 'tea'")
+        raise BonteaError(
+            f"{where}.estimator={name!r} must be a name, such as 'adaptive_tea' or 'max_at_k(k=8)'"
+        )
     settings = Settings(**{"estimator": name, **own, "params": {**given, **params}})
     check_n(settings.n, f"{where}.n")
     check_alpha(settings.alpha, f"{where}.alpha")
-    if settings.scale not in SCALES:
-        raise BonteaError(f"{where}.scale={settings.scale!r} must be one of {', '.join(SCALES)}")
+    check_scale(settings.scale, f"{where}.scale")
     if isinstance(settings.seed, bool) or not isinstance(settings.seed, int) or settings.seed < 0:
         raise BonteaError(f"{where}.seed={settings.seed!r} must be a whole number of at least 0")
     return settings
+
+
+def check_scale(scale: str, name: str = "scale") -> str:
+    """What advantages are divided by: a member of `SCALES`."""
+    if scale not in SCALES:
+        raise BonteaError(f"{name}={scale!r} must be one of {', '.join(SCALES)}")
+    return scale
 
 
 def section(config: Any, key: str) -> Any:
@@ -108,7 +125,7 @@ def as_dict(config: Any, where: str) -> dict[str, Any]:
     if not isinstance(config, Mapping):
         raise BonteaError(
             f"{where}={config!r} must be a mapping of settings, such as "
-            "{estimator: tea, n: 128, alpha: 0.25}"
+            "{estimator: adaptive_tea, n: 128}"
         )
     return {str(key): config[key] for key in config}
 
@@ -142,5 +159,5 @@ def _json(text: str, where: str) -> Any:
     except ValueError as error:
         raise BonteaError(
             f"{where}={text!r} is not JSON ({error}); an example: "
-            '{"estimator": "tea", "n": 128, "alpha": 0.25}'
+            '{"estimator": "adaptive_tea", "n": 128}'
         ) from None

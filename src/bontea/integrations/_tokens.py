@@ -10,8 +10,8 @@ import torch
 
 from bontea._errors import BonteaError
 from bontea.advantages import ADVANTAGES
-from bontea.integrations._flat import FlatAdvantages
 from bontea.integrations._settings import read_settings, section
+from bontea.integrations._step import AdvantageStep
 
 PREFIX = "bontea_"
 
@@ -27,15 +27,15 @@ class TokenEstimator:
 
     def __init__(self, name: str | None, where: str):
         self.name, self.where = name, where
-        self._flat: FlatAdvantages | None = None
+        self._best_of_n: AdvantageStep | None = None
 
-    def prepare(self, config: Any, m: int | None = None) -> FlatAdvantages:
+    def prepare(self, config: Any, m: int | None = None) -> AdvantageStep:
         """Read the settings; ValueError for what cannot work (with groups of m, if it is known)."""
         found = section(config, "bontea")
         settings = read_settings(found, where=self.where, estimator=self.name)
-        if self._flat is None or self._flat.settings != settings:
-            self._flat = FlatAdvantages(settings, m)
-        return self._flat
+        if self._best_of_n is None or self._best_of_n.settings != settings:
+            self._best_of_n = AdvantageStep(settings, m)
+        return self._best_of_n
 
     def sessions(self, rows: int) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Which rollout a row belongs to, and its place in it; None: every row is one."""

@@ -11,7 +11,7 @@ import torch
 import trl
 
 from bontea._errors import BonteaError
-from bontea.integrations._params import estimator_name
+from bontea.advantages import EstimatorSpec
 from bontea.integrations.frameworks import FRAMEWORKS
 
 HOOKS = ("_calculate_rewards", "_generate_and_score_completions")
@@ -53,10 +53,10 @@ def require_picklable(estimator: Any) -> None:
     try:
         pickle.dumps(estimator)
     except Exception as error:
+        name = EstimatorSpec.of(estimator).name
         raise BonteaError(
-            f"estimator {estimator_name(estimator)} cannot be saved, and args are saved with every "
-            f"checkpoint ({error}): define it at the top level of a module, or pass "
-            "'module:function'"
+            f"estimator {name} cannot be saved, and args are saved with every checkpoint "
+            f"({error}): define it at the top level of a module, or pass 'module:function'"
         ) from None
 
 

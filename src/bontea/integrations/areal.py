@@ -2,7 +2,7 @@
 
     from bontea.integrations.areal import BestOfNConfig, BestOfNTrainer
 
-    config, _ = load_expr_config(args, BestOfNConfig)      # actor.bontea: {estimator: tea, n: 128}
+    config, _ = load_expr_config(args, BestOfNConfig)      # actor.bontea: {n: 128}
     with BestOfNTrainer(config, train_dataset=train_dataset) as trainer:
         trainer.train(workflow=..., workflow_kwargs=...)
 
@@ -34,8 +34,8 @@ from areal.trainer.ppo.actor import PPOActor
 from areal.trainer.rl_trainer import PPOTrainer
 from areal.utils import stats_tracker
 
-from bontea.integrations._flat import LOG, FlatAdvantages
 from bontea.integrations._settings import read_settings
+from bontea.integrations._step import LOG, AdvantageStep
 
 WHERE = "actor.bontea"
 
@@ -54,7 +54,7 @@ class BestOfNConfig(GRPOConfig):
     actor: BestOfNActorConfig = field(default_factory=BestOfNActorConfig)
 
 
-def prepare(config: PPOActorConfig, m: int | None = None) -> FlatAdvantages:
+def prepare(config: PPOActorConfig, m: int | None = None) -> AdvantageStep:
     """The estimator for an actor's config (with groups of m); ValueError for what cannot work."""
     for name, wanted, why in (
         ("adv_norm", None, "shifts and divides the advantages again"),
@@ -69,7 +69,7 @@ def prepare(config: PPOActorConfig, m: int | None = None) -> FlatAdvantages:
             "bontea: actor.kl_ctl=%r is added to the advantages, token by token; set it to 0",
             config.kl_ctl,
         )
-    return FlatAdvantages(read_settings(getattr(config, "bontea", None), where=WHERE), m)
+    return AdvantageStep(read_settings(getattr(config, "bontea", None), where=WHERE), m)
 
 
 class BestOfNActor(PPOActor):
@@ -80,7 +80,7 @@ class BestOfNActor(PPOActor):
 
     def __init__(self, config: PPOActorConfig, engine: Any):
         super().__init__(config, engine)
-        self.flat = prepare(config)
+        self._best_of_n = prepare(config)
         self.reward_bias, self.reward_scaling, self.reward_clip = 0.0, 1.0, float("inf")
         self.reward_norm = None
 
@@ -90,13 +90,13 @@ class BestOfNActor(PPOActor):
         shares = _gathered([r.float().cpu().numpy() for r in rewards], self.engine)
         groups = [group for share in shares for group in share]
         sizes = [len(group) for group in groups]
-        flat = self.flat(
+        advantages = self._best_of_n(
             np.concatenate(groups) if groups else [], np.repeat(np.arange(len(groups)), sizes)
         )
         ends = np.cumsum(sizes)
         first = sum(len(share) for share in shares[: _rank(self.engine)])
-        mine = np.split(flat, ends[:-1])[first : first + len(data)] if groups else []
-        stats_tracker.scalar(**{f"best_of_n/{k}": v for k, v in self.flat.metrics.items()})
+        mine = np.split(advantages, ends[:-1])[first : first + len(data)] if groups else []
+        stats_tracker.scalar(**{f"best_of_n/{k}": v for k, v in self._best_of_n.metrics.items()})
         out = super().compute_advantages(
             [
                 {**group, "rewards": torch.as_tensor(a, dtype=torch.float32).to(r.device)}

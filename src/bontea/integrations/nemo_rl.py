@@ -28,8 +28,8 @@ import numpy as np
 import torch
 from nemo_rl.algorithms.advantage_estimator import GRPOAdvantageEstimator
 
-from bontea.integrations._flat import FlatAdvantages
 from bontea.integrations._settings import read_settings, section
+from bontea.integrations._step import AdvantageStep
 
 WHERE = "grpo.adv_estimator.bontea"
 
@@ -38,7 +38,7 @@ _original: dict[str, Any] = {}
 
 def prepare(self: Any, estimator_config: Any, loss_config: Any) -> None:
     """In the place of `GRPOAdvantageEstimator.__init__`; ValueError for what cannot work."""
-    self.flat = FlatAdvantages(read_settings(section(estimator_config, "bontea"), where=WHERE))
+    self._best_of_n = AdvantageStep(read_settings(section(estimator_config, "bontea"), where=WHERE))
 
 
 def compute_advantage(
@@ -48,7 +48,7 @@ def compute_advantage(
     # As an id, or as the tokens of the prompt (B, L).
     rows = prompt_ids.reshape(len(prompt_ids), -1).cpu().numpy()
     groups = np.unique(rows, axis=0, return_inverse=True)[1]
-    advantages = self.flat(rewards, groups.ravel())
+    advantages = self._best_of_n(rewards, groups.ravel())
     of_rollout = torch.as_tensor(advantages, dtype=torch.float32).to(mask.device)
     return of_rollout.unsqueeze(-1).expand(mask.shape)
 

@@ -31,8 +31,8 @@ import torch
 from openrlhf.trainer import ppo_trainer
 from openrlhf.trainer.ppo_utils import experience_maker
 
-from bontea.integrations._flat import LOG, FlatAdvantages
 from bontea.integrations._settings import VARIABLE, read_settings
+from bontea.integrations._step import LOG, AdvantageStep
 
 WHERE = "settings"
 COMMAND = "openrlhf.cli.train_ppo_ray"
@@ -49,7 +49,7 @@ class BestOfNExperienceMaker(experience_maker.RemoteExperienceMaker):
         super().__init__(*positional, **kwargs)
         require_plain(self.args)
         settings = read_settings(where=WHERE)
-        self._best_of_n = FlatAdvantages(settings, self.args.rollout.n_samples_per_prompt)
+        self._best_of_n = AdvantageStep(settings, self.args.rollout.n_samples_per_prompt)
 
     def compute_advantages_and_returns(self, experiences: list[Any]) -> list[Any]:
         advantage, penalties = self.args.algo.advantage, experience_maker.apply_length_penalties
@@ -132,7 +132,7 @@ def require_plain(args: Any) -> None:
 @functools.cache
 def install() -> None:
     """Make it the trainer of OpenRLHF's command; ValueError for settings that cannot work."""
-    FlatAdvantages(read_settings(where=WHERE))
+    AdvantageStep(read_settings(where=WHERE))
     # Processes of a Ray cluster that runs already do not have our environment.
     own = {name: os.environ[name] for name in os.environ if name.startswith(VARIABLE)}
     actor = ray.remote(BestOfNPPOTrainer)

@@ -2,7 +2,7 @@
 
     python -m skyrl.train.entrypoints.main_base \\
         trainer.override_entrypoint=bontea.integrations.skyrl \\
-        trainer.algorithm.advantage_estimator=bontea_tea trainer.algorithm.bontea.n=128 ...
+        trainer.algorithm.advantage_estimator=bontea_adaptive_tea trainer.algorithm.bontea.n=128 ...
 
 SkyRL's config is strict, so its settings need a field: `AlgorithmConfig` here adds `bontea`.
 `main` is SkyRL's own, with that config; a launch script of yours can call `register` before
@@ -32,7 +32,7 @@ from skyrl.train import config as skyrl_config
 from skyrl.train.entrypoints.main_base import skyrl_entrypoint
 from skyrl.train.utils import initialize_ray, validate_cfg
 
-from bontea.integrations._flat import LOG
+from bontea.integrations._step import LOG
 from bontea.integrations._tokens import TokenEstimator, registered_names
 
 WHERE = "trainer.algorithm.bontea"

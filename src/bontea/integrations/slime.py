@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 from bontea._errors import BonteaError
-from bontea.integrations._flat import LOG, FlatAdvantages
 from bontea.integrations._settings import read_settings, section
+from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations.frameworks import require_tested
 
 require_tested("slime")
@@ -29,10 +29,10 @@ WHERE = "bontea"
 BROADCAST = ("grpo", "gspo", "cispo")
 """Values of --advantage-estimator that put the reward on every token as it is."""
 
-_current: FlatAdvantages | None = None
+_current: AdvantageStep | None = None
 
 
-def prepare(args: Any) -> FlatAdvantages:
+def prepare(args: Any) -> AdvantageStep:
     """The estimator for slime's arguments; ValueError for what cannot work."""
     global _current
     settings = read_settings(section(args, "bontea"), where=WHERE)
@@ -48,7 +48,7 @@ def prepare(args: Any) -> FlatAdvantages:
         LOG.warning(
             "bontea: --normalize-advantages shifts and divides the advantages again; leave it off"
         )
-    _current = FlatAdvantages(settings, section(args, "n_samples_per_prompt"))
+    _current = AdvantageStep(settings, section(args, "n_samples_per_prompt"))
     return _current
 
 
@@ -57,14 +57,14 @@ def post_process_rewards(args: Any, samples: list[Any]) -> tuple[list[float], li
 
     A reward of None is unscorable: 0 among the raw rewards, which slime averages for its log.
     """
-    flat = prepare(args)
+    step = prepare(args)
     rewards = [sample.get_reward_value(args) for sample in samples]
     if any(sample.group_index is None for sample in samples):
         raise BonteaError(
             "a sample has no group_index, so its prompt is unknown: rollout functions must keep "
             "the one that slime's data source sets"
         )
-    advantages = flat(
+    advantages = step(
         rewards,
         [sample.group_index for sample in samples],
         rollouts=[

@@ -33,8 +33,8 @@ import torch
 from accelerate.utils import gather_object
 from swift.trainers import TrainerFactory
 
-from bontea.integrations._flat import FlatAdvantages
 from bontea.integrations._settings import read_settings
+from bontea.integrations._step import AdvantageStep
 
 WHERE = "settings"
 PATH = f"{__name__}.BestOfNGRPOTrainer"
@@ -50,7 +50,7 @@ class BestOfNMixin:
     def __init__(self, *positional: Any, **kwargs: Any) -> None:
         args = kwargs["args"]
         require_plain(args)
-        self._best_of_n = FlatAdvantages(read_settings(where=WHERE), args.num_generations)
+        self._best_of_n = AdvantageStep(read_settings(where=WHERE), args.num_generations)
         super().__init__(*positional, **kwargs)
 
     def _compute_advantages(
@@ -114,7 +114,7 @@ def register() -> None:
         raise BonteaError(
             "`megatron rlhf` has trainers of its own, which this does not reach: use `swift rlhf`"
         )
-    FlatAdvantages(read_settings(where=WHERE))
+    AdvantageStep(read_settings(where=WHERE))
     TrainerFactory.TRAINER_MAPPING["grpo"] = PATH
 
 

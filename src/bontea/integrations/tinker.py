@@ -30,8 +30,8 @@ import tinker_cookbook
 import torch
 from tinker_cookbook.rl import train
 
-from bontea.integrations._flat import FlatAdvantages
 from bontea.integrations._settings import read_settings
+from bontea.integrations._step import AdvantageStep
 
 WHERE = "install"
 
@@ -39,14 +39,14 @@ WHERE = "install"
 class Installed:
     """The estimator in use; `metrics` of the latest batch are logged as `best_of_n/...`."""
 
-    def __init__(self, flat: FlatAdvantages):
-        self._flat = flat
+    def __init__(self, step: AdvantageStep):
+        self._best_of_n = step
         self._known: dict[int, float] = {}  # id of a trajectory of a batch in work: its advantage
 
     @property
     def metrics(self) -> dict[str, float]:
         """Of the latest batch."""
-        return self._flat.metrics
+        return self._best_of_n.metrics
 
     def compute_advantages(self, trajectory_groups_P: Sequence[Any]) -> list[torch.Tensor]:
         """A tensor `(G,)` for every group.
@@ -63,10 +63,10 @@ class Installed:
     def _compute(self, groups: Sequence[Any]) -> list[torch.Tensor]:
         rewards = [list(group.get_total_rewards()) for group in groups]
         sizes = [len(of_group) for of_group in rewards]
-        flat = self._flat(
+        advantages = self._best_of_n(
             [r for of_group in rewards for r in of_group], np.repeat(np.arange(len(groups)), sizes)
         )
-        parts = np.split(flat, np.cumsum(sizes)[:-1]) if groups else []
+        parts = np.split(advantages, np.cumsum(sizes)[:-1]) if groups else []
         return [torch.tensor(part, dtype=torch.float32) for part in parts]
 
     async def prepare_minibatch(self, original: Any, *args: Any, **kwargs: Any) -> Any:
@@ -96,7 +96,7 @@ def install(estimator: Any = None, **settings: Any) -> Installed:
     """
     if estimator is not None:
         settings["estimator"] = estimator
-    installed = Installed(FlatAdvantages(read_settings(settings, where=WHERE)))
+    installed = Installed(AdvantageStep(read_settings(settings, where=WHERE)))
     for name in ("compute_advantages", "prepare_minibatch"):
         function = _original.get(name) or getattr(train, name, None)
         if function is None or "trajectory_groups_P" not in inspect.signature(function).parameters:

@@ -27,8 +27,8 @@ import torch
 from trinity.algorithm.advantage_fn import GroupAdvantage
 from trinity.common.experience import Experience, group_by
 
-from bontea.integrations._flat import FlatAdvantages
 from bontea.integrations._settings import read_settings
+from bontea.integrations._step import AdvantageStep
 
 WHERE = "algorithm.advantage_fn_args"
 
@@ -41,7 +41,7 @@ class BestOfNAdvantage(GroupAdvantage):
     """
 
     def __init__(self, **settings: Any) -> None:
-        self._flat = FlatAdvantages(read_settings(settings, where=WHERE))
+        self._best_of_n = AdvantageStep(read_settings(settings, where=WHERE))
 
     def process(self, exps: list[Experience]) -> tuple[list[Experience], dict[str, float]]:
         """Sets `advantages` and `returns` of every experience; the list stays in its order."""
@@ -49,7 +49,7 @@ class BestOfNAdvantage(GroupAdvantage):
             return [], {}
         steps = [(exp.eid.rid, exp.eid.step) for exp in exps]
         runs = len(set(steps)) == len(steps)  # otherwise the workflow does not number them
-        advantages = self._flat(
+        advantages = self._best_of_n(
             [exp.reward for exp in exps],
             [str(exp.eid.tid) for exp in exps],
             rollouts=[run for run, _ in steps] if runs else None,
@@ -62,7 +62,7 @@ class BestOfNAdvantage(GroupAdvantage):
                 )
             exp.advantages = exp.action_mask * advantage
             exp.returns = exp.advantages.clone()
-        return exps, {f"best_of_n/{name}": value for name, value in self._flat.metrics.items()}
+        return exps, {f"best_of_n/{name}": value for name, value in self._best_of_n.metrics.items()}
 
     def group_experiences(self, exps: list[Experience]) -> dict[str, list[Experience]]:
         """By task, as `process` does it."""

@@ -2,8 +2,7 @@
 
     from bontea.integrations.trl import BestOfNConfig, BestOfNTrainer
 
-    args = BestOfNConfig("out", estimator="tea", deploy_n=128, num_generations=16,
-                         per_device_train_batch_size=64)
+    args = BestOfNConfig("out", deploy_n=128, num_generations=16, per_device_train_batch_size=64)
     BestOfNTrainer(model="...", reward_funcs=reward, args=args, train_dataset=prompts).train()
 
 TRL has no hook for advantages. Rewards are read where TRL has gathered them over processes
@@ -17,11 +16,14 @@ With Unsloth, import it before this module, as it asks; or use `attach`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import json
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bontea._errors import BonteaError, FailedError
+from bontea._errors import BonteaError, FailedError, GroupTooSmallError
 from bontea.integrations.frameworks import FRAMEWORKS, require_tested
 
 require_tested("trl")
@@ -30,7 +32,9 @@ import torch
 import trl
 
 from bontea._arrays import check_alpha, check_n
-from bontea.integrations._params import estimator_name
+from bontea.advantages import EstimatorSpec
+from bontea.integrations._settings import Settings, check_scale
+from bontea.integrations._step import AdvantageStep
 from bontea.integrations._trl_checks import (
     checked_reward,
     require_hooks,
@@ -38,7 +42,16 @@ from bontea.integrations._trl_checks import (
     require_picklable,
     require_sum,
 )
-from bontea.integrations._trl_state import BestOfN
+
+MEMORY_FILE = "best_of_n.json"
+"""In every checkpoint: what the advantage step remembers."""
+
+LONG_NAMES = {
+    "deploy_n": "n",
+    "tail_fraction": "alpha",
+    "advantage_scale": "scale",
+}
+"""Fields of `BestOfNConfig`, among many of TRL, and what they are called everywhere else."""
 
 
 @dataclass
@@ -55,17 +68,18 @@ class BestOfNConfig(trl.GRPOConfig):
     ]
 
     estimator: str = field(
-        default="tea",
+        default="adaptive_tea",
         metadata={
-            "help": "Advantage estimator: a key of bontea.ADVANTAGES or MODULE:FUNCTION; in Python "
-            "also a module-level function (rewards (P, M), **params) -> (P, M)."
+            "help": "Advantage estimator: a key of bontea.ADVANTAGES, with parameters if any, such "
+            "as max_at_k(k=8), or MODULE:FUNCTION; in Python also a module-level function "
+            "(rewards (P, M), **params) -> (P, M)."
         },
     )
     deploy_n: float = field(
         default=128,
         metadata={
             "help": "How many responses are sampled per prompt when the model is used. The "
-            "estimator's n; a max_at_k without k gets min(deploy_n, num_generations - 1)."
+            "estimator's n; a max_at_k without k gets min(6, num_generations - 1, deploy_n)."
         },
     )
     tail_fraction: float = field(
@@ -90,7 +104,9 @@ class BestOfNConfig(trl.GRPOConfig):
 
     def to_dict(self) -> dict[str, Any]:
         # Loggers turn this into JSON, where a function can only be a name.
-        return super().to_dict() | {"estimator": estimator_name(self.estimator)}
+        named = isinstance(self.estimator, str)
+        name = self.estimator if named else EstimatorSpec.of(self.estimator).label
+        return super().to_dict() | {"estimator": name}
 
 
 class BestOfNMixin:
@@ -120,32 +136,32 @@ class BestOfNMixin:
     _metrics: Any
     _logs: Any
 
-    _best_of_n: BestOfN
+    _best_of_n: AdvantageStep
     _best_of_n_rewards: torch.Tensor | None
 
     def __init__(
         self, model: Any, reward_funcs: Any = None, args: Any = None, *more: Any, **kwargs: Any
     ) -> None:
         if args is None:
-            # TRL's default of 8 rollouts leaves 2 in a tail of a quarter: too few for any n.
-            args = BestOfNConfig("best-of-n", num_generations=16, per_device_train_batch_size=16)
+            args = BestOfNConfig("best-of-n")
         if not isinstance(args, BestOfNConfig):
             raise BonteaError(
                 f"BestOfNTrainer takes args=BestOfNConfig(...), got {type(args).__name__}. "
                 "BestOfNConfig has the same fields and those of the estimator; to keep this "
-                "config, build trl.GRPOTrainer and call attach(trainer, 'tea', n=128)"
+                "config, build trl.GRPOTrainer and call attach(trainer, 'adaptive_tea', n=128)"
             )
         # Everything that can be wrong is found before a model is loaded.
         require_hooks(super(), type(self).__name__)
         require_sum(args)
         require_picklable(args.estimator)
-        self._best_of_n = BestOfN(
+        self._best_of_n = _step(
+            self,
+            args.num_generations,
             args.estimator,
             n=check_n(args.deploy_n, "deploy_n"),
             alpha=check_alpha(args.tail_fraction, "tail_fraction"),
-            m=args.num_generations,  # type: ignore[arg-type]
-            scale=args.advantage_scale,
-            params=args.estimator_params,
+            scale=check_scale(args.advantage_scale, "advantage_scale"),
+            params=_mapping(args.estimator_params),
         )
         super().__init__(model, reward_funcs, args, *more, **kwargs)  # type: ignore[call-arg]
 
@@ -175,13 +191,13 @@ class BestOfNMixin:
                 f"{FRAMEWORKS['trl'].accepted}"
             )
         training = self.model.training
-        advantages, metrics = self._best_of_n.step(
-            _weighted_sum(self._best_of_n_rewards, self.reward_weights),
-            m=self.num_generations if training else self.num_generations_eval,
+        rewards = _weighted_sum(self._best_of_n_rewards, self.reward_weights)
+        m = self.num_generations if training else self.num_generations_eval
+        advantages = self._best_of_n(
+            rewards,
+            torch.arange(len(rewards)) // m,
             training=training,
-            seed=self.args.seed,
-            step=self.state.global_step,
-            loud=self.accelerator.is_main_process,
+            moment=(self.args.seed, int(training), self.state.global_step),
         )
         trl_advantages = out["advantages"]
         own, processes = len(trl_advantages), self.accelerator.num_processes
@@ -193,37 +209,60 @@ class BestOfNMixin:
                 "replacing them would undo that"
             )
         first = own * self.accelerator.process_index
-        out["advantages"] = advantages[first : first + own].to(trl_advantages)
+        mine = torch.as_tensor(advantages[first : first + own])
+        out["advantages"] = mine.to(trl_advantages)
 
         shown = self._logs["advantages"]  # TRL just added its own, and keeps only the latest
         for _ in range(min(len(shown), len(advantages))):
             shown.pop()
         shown.extend(advantages.tolist())
-        for name, value in metrics.items():
+        for name, value in self._best_of_n.metrics.items():
             self._metrics["train" if training else "eval"][f"best_of_n/{name}"].append(value)
         return out
+
+    # What a checkpoint has beside the model, and ours with it: a run that goes on from there then
+    # goes on as the unbroken one would have.
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[misc]
+        if self.args.should_save:
+            text = json.dumps(self._best_of_n.state())
+            (Path(output_dir) / MEMORY_FILE).write_text(text, encoding="utf-8")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
+        path = Path(checkpoint or "") / MEMORY_FILE
+        if checkpoint is not None and path.exists():  # not one of GRPOTrainer
+            self._best_of_n.load_state(json.loads(path.read_text(encoding="utf-8")))
 
 
 def attach(
     trainer: Any,
-    estimator: str | Callable[..., Any] = "tea",
+    estimator: str | Callable[..., Any] = Settings.estimator,
     *,
     n: float = 128,
     alpha: float = 0.25,
-    advantage_scale: str = "batch",
+    scale: Literal["none", "group", "batch"] = "batch",
     **params: Any,
 ) -> Any:
     """Give an existing GRPOTrainer best-of-N advantages; returns the same trainer.
 
-        trainer = attach(GRPOTrainer(...), "max_at_k", n=128, k=8)
+        trainer = attach(GRPOTrainer(...), "max_at_k(k=8)")
 
     `params` go to the estimator. For trainers one does not build oneself (Unsloth, subclasses).
     RLOOTrainer works with `beta=0` and without `reward_clip_range`. Attaching again replaces the
-    estimator. Checkpoints do not record it: attach again after building a trainer to resume.
+    estimator. Checkpoints do not record which one it is: attach again after building a trainer to
+    resume.
 
     Raises ValueError for what is not such a trainer, and for the settings that `BestOfNTrainer`
     refuses.
     """
+    for name, short in LONG_NAMES.items():
+        if name in params:
+            raise BonteaError(
+                f"attach has no parameter {name!r}, which is a field of BestOfNConfig: here it is "
+                f"{short}={params[name]!r}"
+            )
     cls: Any = type(trainer)
     require_hooks(trainer, cls.__name__)
     require_not_hidden(trainer)
@@ -240,12 +279,41 @@ def attach(
                 "best responses; clip in the reward function if that is meant"
             )
     require_sum(trainer)
-    trainer._best_of_n = BestOfN(
-        estimator, n=n, alpha=alpha, m=trainer.num_generations, scale=advantage_scale, params=params
+    trainer._best_of_n = _step(
+        trainer,
+        trainer.num_generations,
+        estimator,
+        n=check_n(n),
+        alpha=check_alpha(alpha),
+        scale=check_scale(scale),
+        params=params,
     )
     if not isinstance(trainer, BestOfNMixin):
         trainer.__class__ = _best_of_n_class(cls)
     return trainer
+
+
+def _mapping(params: Any) -> Mapping[str, Any]:
+    if params is not None and not isinstance(params, Mapping):
+        raise BonteaError(
+            f"estimator_params={params!r} must be a dict of the estimator's parameters, such "
+            'as {"permutations": 8}; on a command line, in JSON'
+        )
+    return params or {}
+
+
+def _step(trainer: Any, m: Any, estimator: Any, **chosen: Any) -> AdvantageStep:
+    """The advantage step of a trainer whose groups are of `m`; ValueError for what cannot work."""
+
+    def say(message: str) -> None:
+        if trainer.accelerator.is_main_process:
+            warnings.warn(message, stacklevel=2)
+
+    settings = Settings(estimator, **chosen)
+    try:
+        return AdvantageStep(settings, m, asarray=torch.as_tensor, whole_groups=True, say=say)
+    except GroupTooSmallError as error:
+        raise BonteaError(f"num_generations={m} is too few: {error}") from None
 
 
 def _weighted_sum(per_function: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

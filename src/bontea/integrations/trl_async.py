@@ -8,8 +8,8 @@
 `trl.experimental.async_grpo` computes advantages in a process of its own, group by group as they
 are finished, and sends every rollout to the trainer with its advantage. The loop of that process is
 extended in one place, `_score_group`: `groups` of them wait for each other, because estimators of a
-whole batch (`adaptive_tea`, `pass_at_n`) and `scale="batch"` see nothing in one group. Rewards,
-metrics and rows stay TRL's.
+whole batch (`pass_at_n`, and `adaptive_tea` before it has seen some) and `scale="batch"` see
+nothing in one group. Rewards, metrics and rows stay TRL's.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ require_tested("trl", ("1.16", "1.17"))  # experimental: it may change with any 
 
 from trl.experimental.async_grpo.async_rollout_worker import RolloutGroup, TrainingSequence
 
-from bontea.integrations._flat import LOG, FlatAdvantages
 from bontea.integrations._settings import Settings, read_settings
+from bontea.integrations._step import LOG, AdvantageStep
 from bontea.integrations._trl_checks import require_picklable
 
 WHERE = "attach"
@@ -43,7 +43,7 @@ class BestOfNLoop:
 
     def use(self, settings: Settings, groups: int) -> None:
         """ValueError for what cannot work."""
-        self._flat = FlatAdvantages(settings, self.num_generations)
+        self._best_of_n = AdvantageStep(settings, self.num_generations)
         self._groups = groups
         self._waiting: list[tuple[RolloutGroup, list[list[Any]]]] = []
 
@@ -66,10 +66,10 @@ class BestOfNLoop:
         rollouts = [samples for _, per_rollout in batch for samples in per_rollout]
         rewards = [samples[0].metrics["reward"] for samples in rollouts]  # NaN: unscorable
         ids = [samples[0].group_id for samples in rollouts]
-        for samples, advantage in zip(rollouts, self._flat(rewards, ids), strict=True):
+        for samples, advantage in zip(rollouts, self._best_of_n(rewards, ids), strict=True):
             for sample in samples:
                 sample.advantage = float(advantage)
-        self._push_metrics({f"best_of_n/{k}": float(v) for k, v in self._flat.metrics.items()})
+        self._push_metrics({f"best_of_n/{k}": float(v) for k, v in self._best_of_n.metrics.items()})
         return [
             sample
             for sent, per_rollout in batch
@@ -114,7 +114,7 @@ def attach(
             "GRPOTrainer use bontea.integrations.trl.attach"
         )
     args = trainer.args
-    FlatAdvantages(chosen, args.num_generations)
+    AdvantageStep(chosen, args.num_generations)
     if groups is None:
         samples = args.per_device_train_batch_size * args.gradient_accumulation_steps
         groups = max(1, samples * trainer.accelerator.num_processes // args.num_generations)
@@ -122,8 +122,8 @@ def attach(
         raise BonteaError(f"groups={groups} must be at least 1")
     if groups == 1:
         LOG.warning(
-            "bontea: groups=1: every prompt is a batch of its own, so adaptive_tea is max_at_k and "
-            "scale='batch' gives every prompt the same weight, as scale='group' does"
+            "bontea: groups=1: every prompt is a batch of its own, so scale='batch' gives every "
+            "prompt the same weight, as scale='group' does"
         )
     worker = trainer.rollout_worker
     if worker is None:  # not the main process

@@ -21,8 +21,8 @@ import torch
 from twinkle.advantage import Advantage
 
 from bontea.advantages import scale_advantages
-from bontea.integrations._flat import FlatAdvantages
 from bontea.integrations._settings import SCALES, read_settings
+from bontea.integrations._step import AdvantageStep
 
 WHERE = "BestOfNAdvantage"
 
@@ -39,12 +39,12 @@ class BestOfNAdvantage(Advantage):
     ) -> None:
         if estimator is not None:
             settings["estimator"] = estimator
-        self._flat = FlatAdvantages(read_settings(settings, where=WHERE), num_generations)
+        self._best_of_n = AdvantageStep(read_settings(settings, where=WHERE), num_generations)
 
     @property
     def metrics(self) -> dict[str, float]:
         """Of the latest batch."""
-        return self._flat.metrics
+        return self._best_of_n.metrics
 
     def __call__(
         self,
@@ -73,7 +73,7 @@ class BestOfNAdvantage(Advantage):
             groups = np.arange(len(rewards)) // num_generations
         if scale not in (None, *SCALES):
             raise BonteaError(f"scale={scale!r} must be one of {', '.join(SCALES)}")
-        advantages = self._flat(rewards, groups)
+        advantages = self._best_of_n(rewards, groups)
         if scale == "group" and len(advantages):
             advantages = scale_advantages(advantages, np.asarray(groups), by="group")
         return torch.as_tensor(advantages, dtype=rewards.dtype).to(rewards.device)

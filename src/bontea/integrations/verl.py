@@ -1,6 +1,7 @@
-"""verl: estimators under the names `bontea_tea`, `bontea_max_at_k`, ..., loaded by verl itself.
+"""verl: estimators under the names `bontea_adaptive_tea`, `bontea_max_at_k`, ..., which verl loads.
 
-    python -m verl.trainer.main_ppo algorithm.adv_estimator=bontea_tea +algorithm.bontea.n=128 ...
+    python -m verl.trainer.main_ppo algorithm.adv_estimator=bontea_adaptive_tea \\
+        +algorithm.bontea.n=128 ...
 
 verl finds this module by the entry point in the group `verl.plugins` (verl 0.9 and newer), or by
 `VERL_USE_EXTERNAL_MODULES=bontea.integrations.verl` in the environment of every node. `bontea`
@@ -29,7 +30,7 @@ except UntestedVersionError as error:
 import numpy as np
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
 
-from bontea.integrations._flat import FlatAdvantages
+from bontea.integrations._step import AdvantageStep
 from bontea.integrations._tokens import TokenEstimator, registered_names
 
 WHERE = "algorithm.bontea"
@@ -38,9 +39,9 @@ WHERE = "algorithm.bontea"
 class Estimator(TokenEstimator):
     """An entry of verl's registry."""
 
-    def prepare(self, config: Any, m: int | None = None) -> FlatAdvantages:
+    def prepare(self, config: Any, m: int | None = None) -> AdvantageStep:
         """UntestedVersionError at the first use, beside what the settings may raise."""
-        if self._flat is None:
+        if self._best_of_n is None:
             require_tested("verl")
         return super().prepare(config, m)
 

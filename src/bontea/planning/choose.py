@@ -3,10 +3,10 @@
 At one M: of the candidates that need at most 1.6 times the rollouts of the fastest, the one whose
 policy ends highest. For these are the two costs of a wrong choice: rollouts now, and a worse policy
 in the end. On reward laws whose tail is normal or heavier `adaptive_tea` needs 0.7 to 1.3 times the
-rollouts of `max_at_k(k=6)` (1.1 to 1.8 on a skewed mixture), and its policy ends at 90 to 98 % of
-the best V_N in place of 62 to 84 %; on laws with a light tail or an atom it needs twice as many and
-more from M = 16 on (docs/bench.md). An exact estimator (`max_at_k` with k = N) counts as ending
-highest.
+rollouts of `max_at_k(k=6)` (1.1 to 1.8 times on a skewed mixture), and its policy ends at 90 to
+98 % of the best V_N in place of 62 to 84 %; on laws with a light tail or an atom it needs twice as
+many and more from M = 16 on (docs/bench.md). An exact estimator (`max_at_k` with k = N) counts as
+ending highest.
 
 Over several M: the smallest one whose choice needs at most 1.2 times the rollouts of the best
 choice. With R rollouts in a step the noise that comes from differences between prompts goes as the

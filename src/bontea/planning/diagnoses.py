@@ -126,8 +126,8 @@ def as_text(table: Table) -> str:
 
 def all_titles() -> dict[str, str]:
     """Titles by key of every finding that can be made, in the order of the page."""
-    found: list[type[Finding]] = [*(cls for cls, _ in FINDERS), RankingFinding]
-    return {cls.key: cls.title for cls in found}
+    classes: list[type[Finding]] = [*(cls for cls, _ in FINDERS), RankingFinding]
+    return {cls.key: cls.title for cls in classes}
 
 
 def diagnose(

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from bontea._errors import BonteaError
-from bontea._json import Result
+from bontea._json import Result, plain
 from bontea.diagnosis.kind import MOST_TIES as TIES
 from bontea.diagnosis.kind import share_of_ties
 from bontea.planning.law import FAR, smooth_law
@@ -80,6 +80,19 @@ class Pilot(Result):
     in_reward_units: bool = False
     """Rewards were pooled as they are; otherwise a law of continuous rewards is in standard
     deviations of a prompt's rewards, from its mean."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is known of it, without the laws themselves, which are functions."""
+        return plain(
+            {
+                "law": self.law.name,
+                "kind": self.kind.name,
+                "prompts": self.prompts,
+                "rewards": self.rewards,
+                "spread": self.spread,
+                "notes": self.notes,
+            }
+        )
 
     def require(self, n: float) -> tuple[str, ...]:
         """Notes about a budget; ValueError for one that the pilot says nothing about."""

@@ -58,14 +58,6 @@ class Plan(Result):
     def to_dict(self) -> dict[str, Any]:
         """Everything the tables show, `recommended`, `reason` and `m` first."""
         worth = self.deployment
-        pilot = None
-        if self.pilot is not None:
-            pilot = {
-                "kind": self.pilot.kind.name,
-                "prompts": self.pilot.prompts,
-                "rewards": self.pilot.rewards,
-                "spread": self.pilot.spread,
-            }
         columns = {
             "n": worth.ns,
             "value": worth.value,
@@ -81,7 +73,7 @@ class Plan(Result):
                 **self.recommendation.to_dict(),
                 "n": self.n,
                 "law": self.law,
-                "pilot": pilot,
+                "pilot": None if self.pilot is None else self.pilot.to_dict(),
                 "batch_size": self.batch_size,
                 "price": self.price,
                 "rows": [row.to_dict() | {"ranked": row.ranked} for row in self.rows],

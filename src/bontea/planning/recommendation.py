@@ -43,12 +43,13 @@ class Recommendation(Result):
         return None if self.estimator is None else self.estimator.label
 
     def to_dict(self) -> dict[str, Any]:
-        """`recommended`, `reason`, `m`, and the rest."""
+        """`recommended`, `reason` (the message), `m`, and the rest."""
         return {
             "recommended": self.recommended,
             "reason": self.message,
             "m": self.m,
             "verdict": self.verdict,
+            "message": self.message,
             "n": self.n,
             "alpha": self.alpha,
         }

@@ -174,17 +174,17 @@ def _on_law(
     except BonteaError as error:
         return without(str(error))
     if math.isnan(got.snr):
-        return without(got.note)
+        return without(got.message)
     return replace(
         row,
         groups=got.groups,
-        effective_n=got.effective_n,
-        effective_n_standard_error=got.effective_n_se,
+        effective_n=got.value,
+        effective_n_standard_error=got.standard_error,
         cosine=got.cosine,
-        cosine_standard_error=got.cosine_se,
+        cosine_standard_error=got.cosine_standard_error,
         snr=got.snr,
-        snr_standard_error=got.snr_se,
-        simulation_error=got.snr_se,
+        snr_standard_error=got.snr_standard_error,
+        simulation_error=got.snr_standard_error,
     )
 
 

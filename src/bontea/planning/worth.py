@@ -171,9 +171,9 @@ def deployment_of(
         value[~seen], low[~seen], high[~seen] = fit.value[~seen], fit.low[~seen], fit.high[~seen]
         gain = np.where(np.isnan(gain), _doublings(ns, fit.value), gain)
         message = f"Beyond {smallest} rollouts: " + (
-            f"nothing is predicted, {fit.refused}"
+            f"nothing is predicted, {fit.message}"
             if fit.refused
-            else f"{fit.method}, {fit.verdict}: {fit.reason}"
+            else f"{fit.method}, {fit.verdict}: {fit.message}"
         )
     default = LEAST_GAIN_01 if binary else LEAST_GAIN * spread
     least = check_gain(default if least_gain is None else least_gain)

@@ -50,7 +50,7 @@ def write_report(
     path: str | Path,
     sources: Mapping[str, Rollouts],
     *,
-    deploy_n: float = 128,
+    n: float = 128,
     curves: Mapping[str, Curve],
     extrapolations: Extrapolations | None = None,
     comparisons: Mapping[str, Comparison] | None = None,
@@ -63,7 +63,7 @@ def write_report(
     ----------
     sources
         Model name -> its rollouts; completions are read from the files they came from.
-    deploy_n
+    n
         N, the number of responses drawn in deployment: marked in the chart, told in the title.
     curves, extrapolations, diagnoses
         By the model names of `sources`; the last two may lack some.
@@ -86,7 +86,7 @@ def write_report(
         raise IsADirectoryError(f"{path} is a folder: name the file to write, such as report.html")
     page = render(
         sources,
-        deploy_n,
+        n,
         {model: curves[model] for model in sources},
         extrapolations or {},
         comparisons or {},
@@ -105,7 +105,7 @@ def write_report(
 
 def render(
     sources: Mapping[str, Rollouts],
-    deploy_n: float,
+    n: float,
     curves: Mapping[str, Curve],
     extrapolations: Extrapolations,
     comparisons: Mapping[str, Comparison],
@@ -117,13 +117,13 @@ def render(
     known += [float(v) for e in extrapolations.values() for v in e.value]
     numbers = parts.Numbers(known)
     outcomes = [
-        sections.outcome(model, curve, extrapolations.get(model), deploy_n)
+        sections.outcome(model, curve, extrapolations.get(model), n)
         for model, curve in curves.items()
     ]
     charts: list[Chart] = []
     content = [
-        ("curves", "Best of k", _curves(curves, extrapolations, deploy_n, numbers, charts)),
-        ("comparisons", "Comparisons", _comparisons(comparisons, deploy_n, charts)),
+        ("curves", "Best of k", _curves(curves, extrapolations, n, numbers, charts)),
+        ("comparisons", "Comparisons", _comparisons(comparisons, n, charts)),
         ("diagnostics", "Diagnostics", diagnosis_section(diagnoses, styles(list(curves)), charts)),
         ("completions", "What a user sees", examples_section(sources, numbers)),
         ("reading", "How to read this page", READING),
@@ -134,7 +134,7 @@ def render(
         ),
     ]
     return _document(
-        sections.finding(outcomes, deploy_n, numbers),
+        sections.finding(outcomes, n, numbers),
         [entry for entry in content if entry[2]],
         charts,
     )
@@ -143,11 +143,11 @@ def render(
 def _curves(
     curves: Mapping[str, Curve],
     extrapolations: Extrapolations,
-    deploy_n: float,
+    n: float,
     numbers: parts.Numbers,
     charts: list[Chart],
 ) -> str:
-    chart = curve_chart(curves, extrapolations, deploy_n, numbers)
+    chart = curve_chart(curves, extrapolations, n, numbers)
     charts.append(chart)
     described = (
         f"Line chart on a logarithmic axis: mean reward of the best of k against k, {len(curves)} "
@@ -161,13 +161,11 @@ def _curves(
     return (
         sections.figure(chart, described, styles(list(curves)), caption)
         + sections.curve_lines(curves, extrapolations)
-        + sections.curve_table(curves, extrapolations, deploy_n, numbers)
+        + sections.curve_table(curves, extrapolations, n, numbers)
     )
 
 
-def _comparisons(
-    comparisons: Mapping[str, Comparison], deploy_n: float, charts: list[Chart]
-) -> str:
+def _comparisons(comparisons: Mapping[str, Comparison], n: float, charts: list[Chart]) -> str:
     if not comparisons:
         return ""
     ends = [float(v) for c in comparisons.values() for a in (c.low, c.high) for v in a]
@@ -182,7 +180,7 @@ def _comparisons(
             styles(list(comparisons)),
             "Above 0 the first model of a pair is better. Pairs are compared prompt by prompt.",
         )
-        + sections.comparison_table(comparisons, deploy_n, numbers)
+        + sections.comparison_table(comparisons, n, numbers)
     )
 
 

@@ -70,7 +70,7 @@ def styles(names: Sequence[str]) -> dict[str, Style]:
 def curve_chart(
     curves: Mapping[str, Curve],
     extrapolations: Extrapolations,
-    deploy_n: float,
+    n: float,
     numbers: Numbers,
 ) -> Chart:
     """Best-of-k against k: measured with its band, then extrapolated, dashed, with its own."""
@@ -96,7 +96,7 @@ def curve_chart(
                 _band(joined, name, style, "band beyond"),
                 _line(joined, name, style, hover, beyond=True),
             ]
-        at_n = [row for row in measured + further if row[0] == deploy_n]
+        at_n = [row for row in measured + further if row[0] == n]
         if at_n:
             what = "measured" if at_n[0] in measured else "extrapolated"
             hover = _hover(name, at_n, curve, numbers, f"{what}; deployment budget")
@@ -105,8 +105,8 @@ def curve_chart(
     layout = _layout(DRAWN, "pass@k" if _all_pass(curves) else "reward of the best of k")
     layout["xaxis"] |= _log_axis(ks)
     layout["showlegend"] = len(curves) > 1
-    if ks and ks[0] <= deploy_n <= ks[-1]:
-        _mark(layout, deploy_n, f"N = {deploy_n:g}, deployed")
+    if ks and ks[0] <= n <= ks[-1]:
+        _mark(layout, n, f"N = {n:g}, deployed")
     return {"id": "curves", "traces": _bands_first(traces), "layout": layout}
 
 

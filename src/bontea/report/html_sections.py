@@ -20,7 +20,6 @@ from bontea.rollouts.groups import Rollouts
 TRUST = {
     "holds": "no check speaks against it",
     "doubtful": "it is doubtful, so take it as a guess",
-    "fails": "its model fails the check, so do not rely on it",
     "unknown": "its model could not be checked",
 }
 
@@ -42,24 +41,24 @@ class Outcome:
     level: float = 0.95
 
 
-def outcome(model: str, curve: Curve, beyond: Extrapolation | None, deploy_n: float) -> Outcome:
+def outcome(model: str, curve: Curve, beyond: Extrapolation | None, n: float) -> Outcome:
     """What is known of a model at the deployment budget."""
     ks = np.asarray(curve.ks, dtype=float)
-    if deploy_n in ks:
-        measured = curve.at(int(deploy_n))
-        return Outcome(model, deploy_n, measured, "measured", level=curve.confidence_level)
+    if n in ks:
+        measured = curve.at(int(n))
+        return Outcome(model, n, measured, "measured", level=curve.confidence_level)
     refused = False
     if beyond is not None:
-        refused, level = bool(beyond.refused), beyond.confidence_level
-        if not refused and deploy_n in beyond.ns:
-            predicted = beyond.at(deploy_n)
-            return Outcome(model, deploy_n, predicted, "extrapolated", beyond.verdict, level=level)
-    k = int(ks[np.argmax(np.where(ks <= deploy_n, ks, -ks))])
-    how = "short" if deploy_n > ks.max() else "between"
+        refused, level = beyond.refused, beyond.confidence_level
+        if not refused and n in beyond.ns:
+            predicted = beyond.at(n)
+            return Outcome(model, n, predicted, "extrapolated", beyond.verdict, level=level)
+    k = int(ks[np.argmax(np.where(ks <= n, ks, -ks))])
+    how = "short" if n > ks.max() else "between"
     return Outcome(model, k, curve.at(k), how, "", refused, curve.confidence_level)
 
 
-def sentence(o: Outcome, deploy_n: float, numbers: parts.Numbers) -> str:
+def sentence(o: Outcome, n: float, numbers: parts.Numbers) -> str:
     """One outcome in words."""
     limits = numbers.interval(*o.values[1:])
     limits = f"{percent(o.level)} interval {limits}" if limits else "no interval"
@@ -70,25 +69,25 @@ def sentence(o: Outcome, deploy_n: float, numbers: parts.Numbers) -> str:
         trust = TRUST.get(o.verdict, parts.text(o.verdict))
         return f"{parts.name(o.model)}: best of {o.k:,g} is {value}, extrapolated; {trust}."
     if o.how == "between":
-        unknown = f"the curve has no point at {deploy_n:,g}"
+        unknown = f"the curve has no point at {n:,g}"
     elif o.refused:
-        unknown = f"best of {deploy_n:,g} is not known, and these rewards cannot be extrapolated"
+        unknown = f"best of {n:,g} is not known, and these rewards cannot be extrapolated"
     else:
-        unknown = f"best of {deploy_n:,g} is not known from these rollouts"
+        unknown = f"best of {n:,g} is not known from these rollouts"
     return f"{parts.name(o.model)}: {unknown}; best of {o.k:,g} is {value}, measured."
 
 
-def finding(outcomes: list[Outcome], deploy_n: float, numbers: parts.Numbers) -> str:
+def finding(outcomes: list[Outcome], n: float, numbers: parts.Numbers) -> str:
     """The first sentence of the page, and the outcome of each model below it."""
     if len(outcomes) == 1:
-        return f'<p class="finding">{sentence(outcomes[0], deploy_n, numbers)}</p>'
-    known = [o for o in outcomes if o.k == deploy_n]
+        return f'<p class="finding">{sentence(outcomes[0], n, numbers)}</p>'
+    known = [o for o in outcomes if o.k == n]
     if not known:
-        lead = f"Best of {deploy_n:,g} is not known for any of the {len(outcomes)} models."
+        lead = f"Best of {n:,g} is not known for any of the {len(outcomes)} models."
     else:
         best = max(known, key=lambda o: o.values[0])
         lead = (
-            f"Best of {deploy_n:,g} is highest for {parts.name(best.model)}: "
+            f"Best of {n:,g} is highest for {parts.name(best.model)}: "
             f"{numbers.with_interval(*best.values)}, {best.how}"
             + (
                 f"; {TRUST.get(best.verdict, parts.text(best.verdict))}."
@@ -96,7 +95,7 @@ def finding(outcomes: list[Outcome], deploy_n: float, numbers: parts.Numbers) ->
                 else "."
             )
         )
-    lines = "".join(f"<li>{sentence(o, deploy_n, numbers)}</li>" for o in outcomes)
+    lines = "".join(f"<li>{sentence(o, n, numbers)}</li>" for o in outcomes)
     return f'<p class="finding">{lead}</p><ul>{lines}</ul>'
 
 
@@ -131,20 +130,20 @@ def curve_lines(curves: Mapping[str, Curve], extrapolations: Extrapolations) -> 
     """What there is to say about each curve: how it was extrapolated, whether to believe that."""
     lines = []
     for model, curve in curves.items():
-        if curve.note:
-            lines.append(f"{parts.name(model)}: {parts.text(curve.note)}.")
+        if curve.message:
+            lines.append(f"{parts.name(model)}: {parts.text(curve.message)}.")
         e = extrapolations.get(model)
         if e is None:
             continue
         if e.refused:
             lines.append(
                 f"{parts.status('refused')} {parts.name(model)}: not extrapolated; "
-                f"{parts.text(e.refused)}."
+                f"{parts.text(e.message)}."
             )
         else:
             lines.append(
                 f"{parts.status(e.verdict)} {parts.name(model)}: extrapolated with a "
-                f"{parts.text(e.method)}; {parts.text(e.reason)}."
+                f"{parts.text(e.method)}; {parts.text(e.message)}."
             )
     items = "".join(f"<li>{line}</li>" for line in lines)
     return f'<ul class="findings">{items}</ul>' if lines else ""
@@ -153,7 +152,7 @@ def curve_lines(curves: Mapping[str, Curve], extrapolations: Extrapolations) -> 
 def curve_table(
     curves: Mapping[str, Curve],
     extrapolations: Extrapolations,
-    deploy_n: float,
+    n: float,
     numbers: parts.Numbers,
 ) -> str:
     """Every number of the chart: k against models."""
@@ -164,21 +163,21 @@ def curve_table(
         beyond = extrapolations.get(model)
         if beyond is not None:
             rows = zip(beyond.ns, beyond.value, beyond.low, beyond.high, strict=True)
-            for n, v, low, high in rows:
-                if float(n) not in cells[model]:
+            for k, v, low, high in rows:
+                if float(k) not in cells[model]:
                     known = math.isfinite(v)
                     cell = f"{_cell(v, low, high, numbers)} <small>extrapolated</small>"
-                    cells[model][float(n)] = cell if known else "not predicted"
+                    cells[model][float(k)] = cell if known else "not predicted"
     what = "pass@k" if all(c.pass_at_k for c in curves.values()) else "Reward of the best of k"
     return _by_k(
         f"{what}, mean over prompts [{_levels(curves.values())} interval]",
         {parts.name(model): of_k for model, of_k in cells.items()},
-        deploy_n,
+        n,
     )
 
 
 def comparison_table(
-    comparisons: Mapping[str, Comparison], deploy_n: float, numbers: parts.Numbers
+    comparisons: Mapping[str, Comparison], n: float, numbers: parts.Numbers
 ) -> str:
     """Paired differences, and how often the first of a pair wins: k against pairs."""
     columns: dict[str, dict[float, str]] = {}
@@ -197,37 +196,35 @@ def comparison_table(
         f"Paired difference in best of k, and how often the first one's best reward is the higher "
         f"[{_levels(comparisons.values())} interval]",
         columns,
-        deploy_n,
+        n,
     )
 
 
 def comparison_lines(comparisons: Mapping[str, Comparison]) -> str:
     """A sentence for each pair."""
     lines = [
-        f"<li>{parts.name(name)} ({c.prompts:,} prompts): {parts.text(c.verdict)}."
-        + (f" {parts.text(c.note)}" if c.note else "")
+        f"<li>{parts.name(name)} ({c.prompts:,} prompts): {parts.text(c.message)}."
+        + (f" {parts.text(c.interval_message)}" if c.interval_message else "")
         + "</li>"
         for name, c in comparisons.items()
     ]
     return f"<ul>{''.join(lines)}</ul>"
 
 
-def _by_k(caption: str, columns: Mapping[str, Mapping[float, str]], deploy_n: float) -> str:
+def _by_k(caption: str, columns: Mapping[str, Mapping[float, str]], n: float) -> str:
     """A table of k against columns: the landmarks, and every k for those who open it."""
 
     def rows(ks: list[float]) -> list[list[str]]:
         return [
             [
-                f"{k:,g}" + (" <small>deployed</small>" if k == deploy_n else ""),
+                f"{k:,g}" + (" <small>deployed</small>" if k == n else ""),
                 *(of_k.get(k, "–") for of_k in columns.values()),
             ]
             for k in ks
         ]
 
     every = sorted(set().union(*columns.values()))
-    shown = [
-        k for k in every if is_landmark(int(k), np.array(every)) or k == deploy_n or k != int(k)
-    ]
+    shown = [k for k in every if is_landmark(int(k), np.array(every)) or k == n or k != int(k)]
     html = parts.table(caption, ["k", *columns], rows(shown))
     if len(shown) < len(every):
         whole = parts.table(f"{caption}, every k", ["k", *columns], rows(every))

@@ -16,14 +16,14 @@ def plot_curves(
     curves: Mapping[str, Curve],
     ax: Any = None,
     *,
-    deploy_n: float | None = None,
-    rollouts: int | None = None,
+    n: float | None = None,
+    m: int | None = None,
     extrapolations: Mapping[str, Extrapolation] | None = None,
 ) -> tuple[Any, Any]:
     """Mean best-of-k against k (log axis), one line a model, with its interval as a band.
 
     `extrapolations`, by the names of `curves`, go on beyond the sample: dashed, with a hatched and
-    lighter band; a refused one adds nothing. `deploy_n` and `rollouts` mark N and M on the axis.
+    lighter band; a refused one adds nothing. `n` and `m` mark N and M on the axis.
     Returns `(fig, ax)`.
     """
     from matplotlib.figure import Figure
@@ -57,7 +57,7 @@ def plot_curves(
     ax.xaxis.set_major_locator(FixedLocator(ticks[:: 1 + (len(ticks) - 1) // MOST_TICKS]))
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_locator(NullLocator())
-    for value, text in ((rollouts, "M, rollouts in training"), (deploy_n, "N, deployed")):
+    for value, text in ((m, "M, rollouts in training"), (n, "N, deployed")):
         if value is not None and min(ks) <= value <= max(ks):
             mark_place(ax, value, text)
     shown = list(curves.values())

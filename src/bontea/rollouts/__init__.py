@@ -1,14 +1,29 @@
 """Prompts, rewards and rollouts: what goes into training and evaluation, and what comes out.
 
+- `groups`: rewards of many prompts in memory, groups of any size: `Rollouts`, `as_rollouts`.
+- `read`: rollout files, JSONL or Parquet, as `Rollouts`; `sources`: several files and models.
+- `sampling`: draw and score rollouts into a file, resumable: `sample`, with `settings`.
+- `generate`, `endpoint`: where completions come from: a transformers model (`model`), or a server
+  with OpenAI's interface (`service`).
 - `prompts`: rows with a `prompt` column from JSONL, CSV, Parquet or a hub dataset.
-- `rewards`: a reward function from `module:function` or a sequence-classification model.
+- `rewards`: a reward function from `module:function`, a URL or a sequence-classification model.
 - `table`: the append-only rollout file, one JSON row per rollout.
-- `read`: rollout files, JSONL or Parquet, as groups of rewards.
-- `groups`: rewards of many prompts in memory, groups of any size.
-- `sample`: draw and score rollouts of a transformers model, resumable.
 """
 
 from bontea.rollouts.groups import Rollouts, as_rollouts
 from bontea.rollouts.read import read_completions, read_models, read_rollouts
+from bontea.rollouts.sampling import SampleResult, sample
+from bontea.rollouts.settings import SampleSettings
+from bontea.rollouts.sources import read_sources
 
-__all__ = ["Rollouts", "as_rollouts", "read_completions", "read_models", "read_rollouts"]
+__all__ = [
+    "Rollouts",
+    "SampleResult",
+    "SampleSettings",
+    "as_rollouts",
+    "read_completions",
+    "read_models",
+    "read_rollouts",
+    "read_sources",
+    "sample",
+]

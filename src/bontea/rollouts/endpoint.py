@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bontea.rollouts.generate import score_rows, seed_of
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import Reward
-from bontea.rollouts.sample import score_rows, seed_of
 from bontea.rollouts.service import HOPELESS, BadAnswer, EndpointError, Service, retry_after
 from bontea.rollouts.table import RolloutFile
 
@@ -52,13 +52,13 @@ def sample_endpoint(
     reward: Reward,
     file: RolloutFile,
     *,
-    rollouts: int,
+    m: int,
     batch_size: int = 64,
     on_rows: Callable[[int], None] = lambda count: None,
     on_trouble: Callable[[str], None] = lambda text: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Bring a rollout file to `rollouts` scored rollouts of every prompt.
+    """Bring a rollout file to `m` scored rollouts of every prompt.
 
     `rows` are the prompts by number; `on_rows` gets the number of rows written each time, and
     `on_trouble` what requests are retried for, once in a while. When `should_stop` turns true no
@@ -69,7 +69,7 @@ def sample_endpoint(
     before has been scored and written then, unless it is the reward that failed.
     """
     run = _Run(service, sampling, rows, reward, file, batch_size, on_rows, on_trouble, should_stop)
-    asyncio.run(run.all(run.missing(rollouts)))
+    asyncio.run(run.all(run.missing(m)))
 
 
 class _Stopping(Exception):
@@ -100,10 +100,10 @@ class _Run:
         self.last_error: EndpointError | None = None
         self.last_said = -float("inf")
 
-    def missing(self, rollouts: int) -> Iterator[tuple[int, int]]:
+    def missing(self, m: int) -> Iterator[tuple[int, int]]:
         """The rollouts to ask for, prompt by prompt: servers keep the prompt's prefix."""
         for i in self.rows:
-            for j in range(rollouts):
+            for j in range(m):
                 if (i, j) not in self.file.rewards:
                     yield i, j
 

@@ -5,7 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bontea._errors import BonteaError
+from bontea._errors import BonteaError, MissingPackageError, what_gave_up
+from bontea._settings import DEMO
+
+
+def start_model(name: str) -> str:
+    """The hub name or folder behind a model's name; `"demo"` is the embedded policy.
+
+    For that, PyTorch is set to one thread: so small a model gains little from more and waits long
+    for them on a busy machine, and the last digits, from which runs drift apart, no longer depend
+    on the number of cores.
+    """
+    if name != DEMO:
+        return name
+    import torch
+
+    from bontea import demo
+
+    torch.set_num_threads(1)
+    return str(demo.policy_folder())
 
 
 def load_tokenizer(model: str, *, chats: bool = False, trust_remote_code: bool = False) -> Any:
@@ -48,7 +66,8 @@ def load_tokenizer(model: str, *, chats: bool = False, trust_remote_code: bool =
 def load_model(path: str, *, dtype: str, trust_remote_code: bool = False) -> Any:
     """A causal language model for sampling (LoRA adapter included), on this process's device.
 
-    `dtype`: float32, bfloat16, float16, or auto, what the weights are stored in.
+    `dtype`: float32, bfloat16, float16, or auto, what the weights are stored in. Raises BonteaError
+    when it cannot be loaded.
     """
     import torch
     from accelerate import PartialState
@@ -58,10 +77,28 @@ def load_model(path: str, *, dtype: str, trust_remote_code: bool = False) -> Any
         "dtype": dtype if dtype == "auto" else getattr(torch, dtype),
         "trust_remote_code": trust_remote_code,
     }
-    if (Path(path) / "adapter_config.json").exists():
-        from peft import AutoPeftModelForCausalLM
+    try:
+        if (Path(path) / "adapter_config.json").exists():
+            from peft import AutoPeftModelForCausalLM
 
-        model = AutoPeftModelForCausalLM.from_pretrained(path, **options)
-    else:
-        model = AutoModelForCausalLM.from_pretrained(path, **options)
+            model = AutoPeftModelForCausalLM.from_pretrained(path, **options)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(path, **options)
+    except ModuleNotFoundError:
+        raise  # the command line knows what to install
+    except Exception as error:  # the libraries raise many unrelated types
+        raise unloadable(error, f"model {path} cannot be loaded") from error
     return model.to(PartialState().device).eval()
+
+
+def unloadable(error: Exception, what: str) -> Exception:
+    """What to raise for something that could not be loaded: the error itself where it says enough.
+
+    Libraries raise errors of every type for a missing, broken or foreign file; too little memory is
+    none of these.
+    """
+    if isinstance(error, BonteaError) or what_gave_up(error):
+        return error
+    kind = MissingPackageError if isinstance(error, ImportError) else BonteaError
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return kind(f"{what} ({lines[0]}): check the name, and that its files are whole")

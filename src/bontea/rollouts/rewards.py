@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bontea._errors import BonteaError, FailedError
+from bontea._errors import BonteaError, FailedError, MissingPackageError, what_gave_up
 from bontea._load import load_function
 from bontea.rollouts.service import BadAnswer, Service
 
@@ -22,9 +22,13 @@ def load_reward(spec: str, *, trust_remote_code: bool = False, **service: Any) -
 
     A model is a local folder or hub name whose first logit is the reward. Modules are looked up on
     the Python path and in the working folder. `service` is for URLs: `key_name`, the environment
-    variable with the key, `timeout` and `retries`. Raises ValueError saying what could not be
-    loaded.
+    variable with the key, `timeout` and `retries`. Raises BonteaError saying what could not be
+    loaded; that the embedded reward has no weights is said here, not when it is first called.
     """
+    if spec.startswith("bontea.demo.reward:"):
+        from bontea.demo.reward import encoder_folder
+
+        encoder_folder()
     if spec.startswith(("http://", "https://")):
         options: dict[str, Any] = {"key_name": None, **service}
         return HttpReward(Service("--reward", spec, "--reward-key-env", **options))
@@ -50,11 +54,15 @@ class ClassifierReward:
             self.model = AutoModelForSequenceClassification.from_pretrained(
                 model, dtype="auto" if torch.cuda.is_available() else torch.float32, **options
             )
-        except (OSError, ValueError) as error:
+        except ModuleNotFoundError:
+            raise  # the command line knows what to install
+        except Exception as error:  # the libraries raise many unrelated types
+            if what_gave_up(error):
+                raise
             raise BonteaError(
                 f"reward {model!r} is not MODULE:FUNCTION, and no sequence-classification model "
                 f"could be loaded from it: {error}"
-            ) from None
+            ) from error
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.model.config.pad_token_id = self.tokenizer.pad_token_id
@@ -131,27 +139,49 @@ class HttpReward:
         raise AssertionError("unreachable")
 
 
+def name_of(reward: Reward) -> str:
+    """What to call a reward function in messages and logs."""
+    return getattr(reward, "__name__", type(reward).__name__)
+
+
+def named(reward: Reward) -> Reward:
+    """The same function under its name, which stands in the error where it raises one.
+
+    Errors that say themselves what to do about a server, a file or a package stay as they are.
+    """
+
+    def call(**arguments: Any) -> Sequence[float | None]:
+        try:
+            return reward(**arguments)
+        except (OSError, MissingPackageError):
+            raise
+        except ImportError as error:
+            raise MissingPackageError(f"reward {call.__name__!r}: {error}") from error
+        except Exception as error:
+            raise FailedError(
+                f"reward {call.__name__!r} raised {type(error).__name__}: {error}"
+            ) from error
+
+    call.__name__ = name_of(reward)
+    return call
+
+
 def score(
     reward: Reward, prompts: list[Any], completions: list[Any], columns: dict[str, list[Any]]
 ) -> np.ndarray:
     """Rewards of completions as float64, NaN where the function gave None; checked.
 
-    Raises ValueError naming the reward function when it returns the wrong number of values,
-    something that is not a number, or an infinite one, and RuntimeError when it raises an error.
+    Raises BonteaError naming the reward function when it returns the wrong number of values,
+    something that is not a number, or an infinite one, and FailedError when it raises an error.
     """
-    name = getattr(reward, "__name__", type(reward).__name__)
+    name = name_of(reward)
     for taken in ("prompts", "completions"):
         if taken in columns:
             raise BonteaError(
                 f"the prompts have a column {taken!r}, which is what a reward function calls its "
                 "own argument: rename the column"
             )
-    try:
-        values = reward(prompts=prompts, completions=completions, **columns)
-    except (OSError, ImportError):
-        raise  # a server or a package, and what to do about it
-    except Exception as error:
-        raise FailedError(f"reward {name!r} raised {type(error).__name__}: {error}") from error
+    values = named(reward)(prompts=prompts, completions=completions, **columns)
     try:
         count = len(values)
     except TypeError:

@@ -9,32 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import bontea
 from bontea._errors import BonteaError
+from bontea._settings import DEMO, flag, require_own, setting
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.table import write_text
 
-DEMO = "demo"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+_fixed = partial(setting, fixed=True)
+"""A setting that every row of a file shares."""
+_free = partial(setting, fixed=False)
+"""A setting that another run of the same file may change."""
 
 
-def _fixed(default: Any, help: str) -> Any:
-    """A setting that every row of a file shares."""
-    return field(default=default, metadata={"help": help, "fixed": True})
-
-
-def _free(default: Any, help: str) -> Any:
-    """A setting that another run of the same file may change."""
-    return field(default=default, metadata={"help": help, "fixed": False})
-
-
-@dataclass
+@dataclass(frozen=True)
 class SampleSettings:
-    """What `bontea sample` was asked for. `None` means: chosen from the other settings."""
+    """What to sample, and how. `None` means: chosen from the other settings."""
 
     model: str = _fixed(
         DEMO, "hub name or local folder; with --endpoint, the name of the model there"
@@ -78,7 +72,7 @@ class SampleSettings:
     retries: int = _free(6, "how often a failed request is made again")
 
     def check(self) -> None:
-        """Raise ValueError on what can be known to be wrong before anything is loaded."""
+        """Raise BonteaError on what can be known to be wrong before anything is loaded."""
         for name, least in {
             "rollouts": 1,
             "max_new_tokens": 1,
@@ -89,27 +83,46 @@ class SampleSettings:
         }.items():
             value = getattr(self, name)
             if value is not None and value < least:
-                raise BonteaError(f"{_flag(name)} {value} must be at least {least}")
+                raise BonteaError(f"{flag(name)} {value} must be at least {least}")
         for name in ("temperature", "timeout", "requests_per_minute"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise BonteaError(f"{_flag(name)} {value:g} must be a number above 0")
+                raise BonteaError(f"{flag(name)} {value:g} must be a number above 0")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise BonteaError(f"--dtype {self.dtype!r} must be one of {', '.join(DTYPES)}")
         if self.endpoint is None:
             for name in ("completions", "api_key_env"):
                 if getattr(self, name):
-                    raise BonteaError(f"{_flag(name)} goes with --endpoint URL, which is missing")
+                    raise BonteaError(f"{flag(name)} goes with --endpoint URL, which is missing")
         elif self.model == DEMO:
             raise BonteaError("--endpoint needs --model NAME, the name of the model on that server")
         elif self.dtype is not None:
             raise BonteaError("--dtype is up to the server with --endpoint: leave it out")
-        if self.model != DEMO and (self.reward is None or self.prompts is None):
-            missing = "--reward" if self.reward is None else "--prompts"
-            raise BonteaError(
-                f"--model {self.model} needs {missing} as well: the embedded reward and prompts "
-                "only make sense for the embedded policy"
-            )
+        require_own(self.model, self.reward, self.prompts)
+
+    def resolved(self) -> SampleSettings:
+        """The same, checked, with what depends on other settings filled in."""
+        filled: dict[str, Any] = {}
+        embedded = self.model == DEMO
+        if embedded and not self.endpoint:
+            from bontea import demo
+
+            filled["reward"] = self.reward or demo.DEFAULT_REWARD
+            filled["max_new_tokens"] = self.max_new_tokens or demo.MAX_COMPLETION_LENGTH
+        settings = replace(self, **filled)
+        settings.check()
+        filled["max_new_tokens"] = settings.max_new_tokens or 512
+        filled["batch_size"] = self.batch_size or (64 if self.endpoint else 256 if embedded else 32)
+        if not self.endpoint:
+            import torch
+
+            gpu = torch.cuda.is_available() and not embedded
+            filled["dtype"] = self.dtype or ("auto" if gpu else "float32")
+        return replace(settings, **filled)
+
+    def given(self) -> dict[str, Any]:
+        """The settings that are not the default."""
+        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
 
 
 @dataclass(frozen=True)
@@ -121,7 +134,7 @@ class Record:
     """Fingerprint of the prompts."""
     asked: list[int]
     """Numbers of rollouts that were asked for, rising, the present one last."""
-    version: str = bontea.__version__
+    version: str = field(default_factory=lambda: version())
     command: list[str] = field(default_factory=lambda: list(sys.argv))
 
     def save(self, path: Path) -> None:
@@ -153,7 +166,7 @@ class Record:
             ) from None
 
     def resumed(self, given: dict[str, Any], output: Path) -> SampleSettings:
-        """These settings, `given` ones on top; ValueError if that would mix two kinds of rows."""
+        """These settings, `given` ones on top; BonteaError if that would mix two kinds of rows."""
         fixed = {setting.name for setting in fields(SampleSettings) if setting.metadata["fixed"]}
         if self.settings.endpoint:
             fixed.remove("batch_size")  # no more than a matter of speed there
@@ -162,7 +175,7 @@ class Record:
             if given[name] != old:
                 raise BonteaError(
                     f"{output} was begun with {name}={old!r}, not {given[name]!r}: resume it "
-                    f"without {_flag(name)}, or choose another --output"
+                    f"without {flag(name)}, or choose another --output"
                 )
         settings = SampleSettings(**{**asdict(self.settings), **given})
         if settings.rollouts < self.asked[-1]:
@@ -182,5 +195,7 @@ def fingerprint(rows: list[Row]) -> str:
     return hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def version() -> str:
+    import bontea
+
+    return bontea.__version__

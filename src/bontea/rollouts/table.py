@@ -48,11 +48,11 @@ class RolloutFile:
         for row in new:
             self._index(row)
 
-    def table(self, prompts: int, rollouts: int) -> np.ndarray:
-        """Rewards as `(P, M)`, NaN where missing or unscorable."""
-        out = np.full((prompts, rollouts), np.nan)
+    def table(self, p: int, m: int) -> np.ndarray:
+        """The rewards of `p` prompts as `(P, M)`, NaN where missing or unscorable."""
+        out = np.full((p, m), np.nan)
         for (i, j), reward in self.rewards.items():
-            if i < prompts and j < rollouts:
+            if i < p and j < m:
                 out[i, j] = reward
         return out
 
@@ -64,13 +64,13 @@ class RolloutFile:
         shares = [len(self.completions[i]) / n for i, n in counts.items()]
         return float(np.mean(shares)) if shares else 0.0
 
-    def texts(self, rollouts: int) -> dict[int, list[str]]:
-        """Completions by prompt, those of the first `rollouts` rollouts in their order."""
+    def texts(self, m: int) -> dict[int, list[str]]:
+        """Completions by prompt, those of the first `m` rollouts in their order."""
         found: dict[int, dict[int, str]] = {}
         with self.path.open(encoding="utf-8") as file:
             for line in file:
                 row = json.loads(line)
-                if row["rollout"] < rollouts:
+                if row["rollout"] < m:
                     found.setdefault(row["prompt_id"], {})[row["rollout"]] = row["completion"]
         return {i: [own[j] for j in sorted(own)] for i, own in found.items()}
 

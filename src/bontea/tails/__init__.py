@@ -10,7 +10,8 @@
 - `calibrate`: the shape itself, from a pilot.
 - `pooled`: the tails of many prompts together, for prediction.
 - `pareto`: the generalised Pareto law of excesses over a threshold.
-- `choose`: the largest tail fraction that a batch supports.
+- `choose`: the largest tail fraction that a batch supports; `memory`: the rewards of the latest
+  batches, which it may decide on too.
 - `beta_binomial`: the prior of success rates, for 0/1 rewards.
 - `kind`: 0/1, mixed, discrete or continuous rewards.
 """

@@ -11,12 +11,16 @@ easy ones is described by a small a, which is as near as a beta law comes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bontea._arrays import check_n
 from bontea._errors import BonteaError
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Int
+
 
 # Width, in log a and log b, of the penalty of `fit_beta`: two widths are a factor of 55.
 WIDTH = 2.0
@@ -91,7 +95,7 @@ def posterior_weights(n: float, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return n * np.exp(_log_all_fail(n - 1, a, b))
 
 
-def fit_beta(successes: Any, trials: Any) -> tuple[float, float]:
+def fit_beta(successes: Int[ArrayLike, " P"], trials: Int[ArrayLike, " P"]) -> tuple[float, float]:
     """`(a, b)` of the success rates of prompts, from successes and trials of each prompt.
 
         maximise  sum_i log [B(a + s_i, b + t_i - s_i) / B(a, b)] - ((log a)^2 + (log b)^2) / 8

@@ -13,15 +13,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
 from bontea._errors import BonteaError
+from bontea._json import Result
 from bontea.tails.fit import require_tail
 from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import LIMITS
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
+
+Family: TypeAlias = Literal["lognormal", "gp"]
+"""Of tails with a parameter that can be estimated: the keys of `LIMITS`."""
 
 
 class TooFewPromptsError(BonteaError):
@@ -29,7 +37,7 @@ class TooFewPromptsError(BonteaError):
 
 
 @dataclass(frozen=True)
-class TailShape:
+class TailShape(Result):
     """An estimated tail shape. `str()` ends with what to do."""
 
     tail: str
@@ -41,25 +49,34 @@ class TailShape:
     """Prompts with a spread and enough rewards."""
     limited: bool
     """Whether the estimate is at the limit of the family."""
-    influence: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    influence: Float[np.ndarray, " P"] = field(
+        default_factory=lambda: np.empty(0), repr=False, compare=False
+    )
     """(P,) how much each prompt moved the estimate, its Newton step; 0 for prompts left out."""
 
-    def __str__(self) -> str:
+    @property
+    def message(self) -> str:
+        """Which tail to use."""
         family = self.tail.partition("(")[0]
-        text = (
-            f"tail {self.tail} (standard error {self.standard_error:.2g}, {self.prompts} prompts)"
-        )
         if self.limited:
-            return text + (
-                f"; the rewards lie beyond what {family} can follow: ties, a ceiling or outliers "
+            return (
+                f"the rewards lie beyond what {family} can follow: ties, a ceiling or outliers "
                 "in the tail. Do not extrapolate; use max_at_k"
             )
         if family == "lognormal" and abs(self.parameter) < 2 * self.standard_error:
-            return text + "; not told apart from a normal tail: use tail='normal'"
-        return text + f"; use tail='{self.tail}'"
+            return "not told apart from a normal tail: use tail='normal'"
+        return f"use tail='{self.tail}'"
+
+    def __str__(self) -> str:
+        return (
+            f"tail {self.tail} (standard error {self.standard_error:.2g}, {self.prompts} prompts); "
+            f"{self.message}"
+        )
 
 
-def calibrate_tail(rewards: Any, *, alpha: float = 0.25, family: str = "lognormal") -> TailShape:
+def calibrate_tail(
+    rewards: Float[ArrayLike, "*P M"], *, alpha: float = 0.25, family: Family = "lognormal"
+) -> TailShape:
     """Estimate the tail's shape parameter from pilot rewards `(*P, M)`, pooled over prompts.
 
     Solves for the parameter g

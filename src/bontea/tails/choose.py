@@ -14,28 +14,41 @@ and is refused with it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
-from bontea._errors import BonteaError
+from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.tails.calibrate import contrasts
 from bontea.tails.fit import line_weights
 from bontea.tails.normal import tail_size
 from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import get_tail
 
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
+
 ALPHAS = (0.75, 0.5, 0.25)
 Z_LIMIT = -1.0
 ATOM = 0.4
+Z_LIMIT_WITH_HISTORY = -2.0
+"""Over 256 groups it refuses the shortfall that -1 refuses over 64: an eighth of the spread."""
+LEAST_WITH_HISTORY = 64
+"""Groups that a large tail fraction needs: with a history it pays to wait for them."""
 
 
 def choose_alpha(
-    rewards: Any, *, alphas: Sequence[float] = ALPHAS, tail: str = "normal"
+    rewards: Float[ArrayLike, "*P M"],
+    *,
+    alphas: Sequence[float] = ALPHAS,
+    tail: str = "normal",
+    history: Float[ArrayLike, "Q M2"] | None = None,
 ) -> float | None:
     """The largest of `alphas` whose tail keeps its promise on the batch, None if none does.
 
@@ -49,6 +62,9 @@ def choose_alpha(
     at most 40 % of the rewards of a group, on average, equal the worst of its tail. A batch of few
     groups refuses little, and one with fewer than two groups that have a spread supports nothing.
 
+    With a `history`, even an empty one, there will be more groups to decide on: then the limit is 2
+    standard errors, and all but the smallest of `alphas` need 64 groups that have a spread.
+
     Parameters
     ----------
     rewards : (*P, M)
@@ -58,6 +74,11 @@ def choose_alpha(
         in the tail takes no part.
     tail
         A name of `bontea.tails.shapes`.
+    history : (Q, M'), optional
+        Rewards of earlier groups, which count like those of the batch; `(0, M)` where there are
+        none yet. A trainer with few prompts a step has hundreds of them from its last steps. The
+        policy has moved since, but every group is compared with its own tail alone; only the unit
+        of the rewards must be the same.
 
     Raises ValueError for alpha outside (0, 1], an unknown tail, or infinite rewards. Ours.
 
@@ -80,18 +101,27 @@ def choose_alpha(
         tied = [xp.mean(xp.astype(best_first == w, r.dtype), axis=-1, keepdims=True) for w in worst]
         return xp.concat([best_first @ table, *tied], axis=-1)
 
-    table = to_numpy(per_group(rewards, kernel, per_rollout=False, missing=np.nan, in_blocks=True))
-    table = table.reshape(-1, 4 * len(alphas))
+    def table_of(r: ArrayLike) -> np.ndarray:
+        found = per_group(r, kernel, per_rollout=False, missing=np.nan, in_blocks=True)
+        return to_numpy(found).reshape(-1, 4 * len(alphas))
+
+    table, limit, least = table_of(rewards), Z_LIMIT, 2
+    if history is not None:
+        limit, least = Z_LIMIT_WITH_HISTORY, LEAST_WITH_HISTORY
+        if np.shape(history)[0]:
+            with contextlib.suppress(GroupTooSmallError):  # of earlier groups none was scorable
+                table = np.concatenate([table, table_of(history)])
     for index, alpha in enumerate(alphas):
         spread, *statistics = table[:, 3 * index : 3 * index + 3].T
         use = spread > 0  # False for NaN, of a group too small
         groups = int(use.sum())
-        if groups < 2 or table[use, index - len(alphas)].mean() > ATOM:
+        needed = least if alpha > min(alphas) else 2
+        if groups < needed or table[use, index - len(alphas)].mean() > ATOM:
             continue
         for values in statistics:
             values = values[use]
             error = values.std(ddof=1) / np.sqrt(groups)
-            if not values.mean() >= Z_LIMIT * error:
+            if not values.mean() >= limit * error:
                 break
         else:
             return alpha

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -25,9 +25,13 @@ from bontea._arrays import (
     to_numpy,
 )
 from bontea._errors import GroupTooSmallError
+from bontea._json import Result
 from bontea.tails.normal import tail_size
 from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import expected_max, get_tail
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
 
 
 def require_tail(m: int, alpha: float, least: int = 3) -> int:
@@ -61,8 +65,8 @@ def line_weights(m: int, top: range, at: float, tail: str = "normal") -> np.ndar
 
 
 def predict_best_of_n(
-    rewards: Any, n: float, *, alpha: float = 0.25, tail: str = "normal"
-) -> Array:
+    rewards: Float[ArrayLike, "*P M"], n: float, *, alpha: float = 0.25, tail: str = "normal"
+) -> Float[Array, "*P"]:
     """Best-of-N of each prompt, predicted from the tail of its rewards; n may exceed M.
 
         V_N = mu + c_N sigma,   (mu, sigma) the least-squares line of the k = ceil(alpha M) best
@@ -112,19 +116,33 @@ def predict_best_of_n(
     return per_group(rewards, kernel, per_rollout=False, missing=float("nan"))
 
 
+TailVerdict: TypeAlias = Literal["holds", "doubtful", "fails", "unknown"]
+"""Of a tail model. `"fails"`: do not extrapolate."""
+
+
 @dataclass(frozen=True)
-class TailFit:
+class TailFit(Result):
     """The tail line of each prompt. `str()` ends with what to do."""
 
-    location: Array
+    location: Float[Array, "*P"]
     """(*P,) where the standard form's 0 lies, in reward units (the mean, under a normal tail)."""
-    scale: Array
+    scale: Float[Array, "*P"]
     """(*P,) reward units per standard unit; NaN where a group is too small."""
     tail: str
     alpha: float
     check: TailCheck
 
-    def predict(self, n: float) -> Array:
+    @property
+    def verdict(self) -> TailVerdict:
+        """That of the check."""
+        return self.check.verdict
+
+    @property
+    def message(self) -> str:
+        """That of the check."""
+        return self.check.message
+
+    def predict(self, n: float) -> Float[Array, "*P"]:
         """Best-of-N of each prompt: `location + expected_max(n, tail) scale`."""
         return self.location + expected_max(n, self.tail) * self.scale
 
@@ -138,7 +156,9 @@ class TailFit:
         )
 
 
-def fit_tail(rewards: Any, *, alpha: float = 0.25, tail: str = "normal") -> TailFit:
+def fit_tail(
+    rewards: Float[ArrayLike, "*P M"], *, alpha: float = 0.25, tail: str = "normal"
+) -> TailFit:
     """Fit the tail line of each prompt and check it; `(*P, M)` to `(*P,)` location and scale.
 
     The least-squares line of the `k = ceil(alpha M)` best rewards on their expected order
@@ -168,7 +188,7 @@ def fit_tail(rewards: Any, *, alpha: float = 0.25, tail: str = "normal") -> Tail
 
 
 @dataclass(frozen=True)
-class TailCheck:
+class TailCheck(Result):
     """Does the tail predict the best reward of the group? One number, with its error.
 
     `str()` ends with what to do.
@@ -183,26 +203,32 @@ class TailCheck:
     groups: int
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> TailVerdict:
         """`"holds"` (|z| < 2), `"doubtful"` (< 4), `"fails"`, or `"unknown"`."""
         if not np.isfinite(self.z):
             return "unknown"
         return "holds" if abs(self.z) < 2 else "doubtful" if abs(self.z) < 4 else "fails"
 
-    def __str__(self) -> str:
-        advice = {
+    @property
+    def message(self) -> str:
+        """What the verdict means, and what to do."""
+        return {
             "unknown": "too few groups that differ to check the tail model: use more prompts",
             "holds": "the tail model is consistent with the best rewards seen",
             "doubtful": "the tail model is doubtful: watch it, and compare with max_at_k",
             "fails": "the tail model misses the best rewards: do not extrapolate; use max_at_k",
         }[self.verdict]
+
+    def __str__(self) -> str:
         return (
             f"best reward of a group: seen {self.seen:.4g}, predicted from the rest of its tail "
-            f"{self.predicted:.4g} (z = {self.z:.1f} over {self.groups} groups); {advice}"
+            f"{self.predicted:.4g} (z = {self.z:.1f} over {self.groups} groups); {self.message}"
         )
 
 
-def check_tail(rewards: Any, *, alpha: float = 0.25, tail: str = "normal") -> TailCheck:
+def check_tail(
+    rewards: Float[ArrayLike, "*P M"], *, alpha: float = 0.25, tail: str = "normal"
+) -> TailCheck:
     """Check the tail model where it can be checked: at the best reward of each group.
 
     The tail line is fitted on the k-1 tail rewards *below* the best one and extrapolated to the

@@ -19,13 +19,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from bontea._arrays import Array, check_alpha, per_group, to_numpy
 from bontea._errors import GroupTooSmallError
+from bontea._json import Result
 from bontea.tails.normal import tail_size
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
 
 ATOM_SHARE, ATOM_COUNT = 0.05, 3
 MOST_EQUAL_PAIRS = 0.01
@@ -35,12 +40,14 @@ CLEAN = 0.9
 """Share of clean tails from which on ties in the tail are not worth a word."""
 
 
+KindName: TypeAlias = Literal["binary", "constant", "mixed", "discrete", "continuous"]
+
+
 @dataclass(frozen=True)
-class RewardKind:
+class RewardKind(Result):
     """The kind of a sample of rewards. `str()` ends with which estimator to use."""
 
-    name: str
-    """`"binary"`, `"constant"`, `"mixed"`, `"discrete"` or `"continuous"`."""
+    name: KindName
     atom_share: float
     """Share of the rewards that have the most frequent value; of equals, the lowest value."""
     atom_value: float
@@ -57,13 +64,13 @@ class RewardKind:
     """The tail fraction `clean_tails` was measured at."""
     prompts: int
     """Prompts with at least one reward."""
-    rollouts: float
+    m: float
     """Median number of rewards of such a prompt."""
     rewards: int
     """Number of rewards, NaN not counted."""
 
     @property
-    def advice(self) -> str:
+    def message(self) -> str:
         """Which estimator to use."""
         if self.name == "constant":
             return (
@@ -91,10 +98,10 @@ class RewardKind:
                 f"the best reward, {self.highest:g}, is an atom, so no tail is left above it: use "
                 f"max_at_k, or pass_at_n on the 0/1 reward of reaching {self.highest:g}"
             )
-        if self.above * self.rollouts < LEAST_TAIL:
+        if self.above * self.m < LEAST_TAIL:
             return (
                 f"tail estimators need at least {LEAST_TAIL} rewards above the atom, and of "
-                f"{self.rollouts:g} rollouts {self.above * self.rollouts:.2g} are there on "
+                f"{self.m:g} rollouts {self.above * self.m:.2g} are there on "
                 "average: use max_at_k, or more rollouts"
             )
         return (
@@ -108,7 +115,7 @@ class RewardKind:
             f"{self.name}: {self.rewards:,} rewards have {self.distinct:,} value{plural}, the most "
             f"frequent ({self.atom_value:g}) {_percent(self.atom_share)} of the time; "
             f"{_percent(self.clean_tails)} of {self.prompts:,} tails (alpha = {self.alpha:g}) are "
-            f"free of ties and atoms; {self.advice}"
+            f"free of ties and atoms; {self.message}"
         )
 
 
@@ -122,7 +129,7 @@ def _is_spread(count: np.ndarray) -> bool:
     return n < 2 or (count * (count - 1)).sum() <= MOST_EQUAL_PAIRS * n * (n - 1)
 
 
-def _name(values: np.ndarray, count: np.ndarray, atom: np.ndarray) -> str:
+def _name(values: np.ndarray, count: np.ndarray, atom: np.ndarray) -> KindName:
     if len(values) == 1:
         return "constant"
     if len(values) == 2 and (atom.all() or set(values) == {0, 1}):
@@ -133,7 +140,7 @@ def _name(values: np.ndarray, count: np.ndarray, atom: np.ndarray) -> str:
     return "mixed" if rest.sum() >= LEAST_SPREAD and _is_spread(rest) else "discrete"
 
 
-def reward_kind(rewards: Any, *, alpha: float = 0.25) -> RewardKind:
+def reward_kind(rewards: Float[ArrayLike, "*P M"], *, alpha: float = 0.25) -> RewardKind:
     """The kind of the rewards `(*P, M)`, by the rules in the module docstring.
 
     Parameters
@@ -160,7 +167,7 @@ def reward_kind(rewards: Any, *, alpha: float = 0.25) -> RewardKind:
     >>> kind = reward_kind(speed)
     >>> kind.name, round(kind.atom_share, 1), kind.atom_value
     ('mixed', 0.6, 0.0)
-    >>> print(reward_kind([[0, 1, 0, 0], [1, 1, 0, 1]]).advice)
+    >>> print(reward_kind([[0, 1, 0, 0], [1, 1, 0, 1]]).message)
     use pass_at_n for N beyond M, max_at_k or pass_at_k for k below M
     """
     alpha = check_alpha(alpha)
@@ -193,6 +200,6 @@ def reward_kind(rewards: Any, *, alpha: float = 0.25) -> RewardKind:
         clean_tails=float(clean.mean()),
         alpha=alpha,
         prompts=len(size),
-        rollouts=float(np.median(size)),
+        m=float(np.median(size)),
         rewards=total,
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bontea._errors import BonteaError
 from bontea.tails.shapes import get_tail
+
+if TYPE_CHECKING:
+    from bontea._types import Float
+
 
 _NODES = 96
 _ALL_RANKS = 512
@@ -31,7 +35,7 @@ def _expected_scores(m: int, tail: str) -> np.ndarray:
     return scores
 
 
-def expected_scores(m: int, tail: str = "normal") -> np.ndarray:
+def expected_scores(m: int, tail: str = "normal") -> Float[np.ndarray, " M"]:
     """`E[Z_(1)], ..., E[Z_(m)]`: expected order statistics of m variables of a tail law, ascending.
 
     Read-only float64 array of shape `(m,)`. The last entry is `expected_max(m, tail)`.

@@ -12,11 +12,16 @@ depth and sample size (`bontea.diagnosis`), never with 0.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bontea._errors import BonteaError
+from bontea._json import with_derived
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
 
 LEAST = 5
 MOST_POINTS = 2000
@@ -37,8 +42,12 @@ class ParetoFit(NamedTuple):
         """The largest possible excess: `-sigma / xi` for xi < 0, else infinite."""
         return -self.scale / self.shape if self.shape < 0 else float("inf")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as what JSON knows; an infinite end point is None."""
+        return with_derived(self, ("end_point",))
 
-def fit_pareto(excesses: Any) -> ParetoFit:
+
+def fit_pareto(excesses: Float[ArrayLike, "*E"]) -> ParetoFit:
     """Shape and scale of the generalised Pareto law of excesses, by Zhang & Stephens.
 
     With `theta = -xi / sigma`, whose profile log-likelihood is

@@ -19,18 +19,24 @@ as an error, of the size that it has on real rollouts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
+from bontea._json import Result
 from bontea.tails.calibrate import TooFewPromptsError, calibrate_tail
 from bontea.tails.fit import line_weights, require_tail
 from bontea.tails.normal import tail_size
 from bontea.tails.shapes import LIMITS, expected_max, get_tail
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+    from bontea.tails.calibrate import Family
+
 
 SHAPE_PRIOR = {"lognormal": (0.0, 0.15), "gp": (-0.15, 0.15)}
 """Mean and standard deviation of the guess about the shape: on normal scores, the normal tail has
@@ -42,69 +48,72 @@ DRAWS = 10_000
 _STEP = 0.02
 
 
-class SharedShape(NamedTuple):
+@dataclass(frozen=True)
+class SharedShape(Result):
     """The shape parameter that all prompts share."""
 
     value: float
-    error: float
+    standard_error: float
     """What remains unknown about it, as a standard deviation."""
     kept: float
     """Weight of the estimate against the guess."""
-    influence: np.ndarray
+    influence: Float[np.ndarray, " P"] = field(repr=False)
     """(P,) how much each prompt moved the estimate."""
 
 
 @dataclass(frozen=True)
-class PooledTail:
+class PooledTail(Result):
     """Tail lines of P prompts. Arrays are `(P,)`, in reward units; NaN for a group too small."""
 
     tail: str
     alpha: float
-    location: np.ndarray
-    scale: np.ndarray
+    location: Float[np.ndarray, " P"]
+    scale: Float[np.ndarray, " P"]
     """Drawn towards the mean."""
-    own_location: np.ndarray
-    own_scale: np.ndarray
+    own_location: Float[np.ndarray, " P"]
+    own_scale: Float[np.ndarray, " P"]
     """The line of each prompt by itself."""
-    line_noise: np.ndarray
+    line_noise: Float[np.ndarray, " P"]
     """Variance of the line at the score `-turn`, where it is independent of the scale."""
-    turn: np.ndarray
-    scale_noise: np.ndarray
+    turn: Float[np.ndarray, " P"]
+    scale_noise: Float[np.ndarray, " P"]
     """Variance of `scale` about the true one."""
     scale_spread: float
     """Standard deviation of true scales between prompts."""
     shape: SharedShape | None
     """None for a tail that was given."""
-    near: tuple[PooledTail, PooledTail] | None
+    near: tuple[PooledTail, PooledTail] | None = field(repr=False)
     """The fit with the shared shape a little lower and higher, for the slope in it."""
 
-    def predict(self, n: float) -> np.ndarray:
+    def predict(self, n: float) -> Float[np.ndarray, " P"]:
         """Best-of-n of each prompt, `(P,)`: `location + c_n scale`."""
         return self.location + expected_max(n, self.tail) * self.scale
 
-    def predict_alone(self, n: float) -> np.ndarray:
+    def predict_alone(self, n: float) -> Float[np.ndarray, " P"]:
         """The same by each prompt's own line: independent between prompts, for errors of means."""
         return self.own_location + expected_max(n, self.tail) * self.own_scale
 
-    def slope_in_shape(self, n: float) -> np.ndarray:
+    def slope_in_shape(self, n: float) -> Float[np.ndarray, " P"]:
         """`d predict(n) / dg` of each prompt, fit and constant both moved; 0 for a given tail."""
         if self.near is None:
             return np.zeros_like(self.location)
         low, high = self.near
         return (high.predict(n) - low.predict(n)) / (2 * _STEP)
 
-    def variance(self, n: float) -> np.ndarray:
+    def variance(self, n: float) -> Float[np.ndarray, " P"]:
         """Of `predict(n)` about the truth, each prompt: noise of the fit, and of the shape.
 
-        line_noise + (c_n + turn)^2 scale_noise + slope^2 (shape error^2 + BEND_SPREAD^2)
+        line_noise + (c_n + turn)^2 scale_noise + slope^2 (error of shape^2 + BEND_SPREAD^2)
         """
         reach = expected_max(n, self.tail) + self.turn
         fit = self.line_noise + reach**2 * self.scale_noise
-        unknown = 0.0 if self.shape is None else self.shape.error**2 + BEND_SPREAD**2
+        unknown = 0.0 if self.shape is None else self.shape.standard_error**2 + BEND_SPREAD**2
         return fit + self.slope_in_shape(n) ** 2 * unknown
 
 
-def fit_pooled(rewards: Any, *, alpha: float = 0.5, tail: str = "lognormal") -> PooledTail:
+def fit_pooled(
+    rewards: Float[ArrayLike, "*P M"], *, alpha: float = 0.5, tail: str = "lognormal"
+) -> PooledTail:
     """Fit the tails of all prompts, `(*P, M)`, together.
 
     With `mu_p, sigma_p` the tail line of a prompt (`bontea.tails.fit`), whose errors have the
@@ -147,7 +156,7 @@ def fit_pooled(rewards: Any, *, alpha: float = 0.5, tail: str = "lognormal") -> 
         return _pool(line, worst, size, alpha, tail)
     guess, width = SHAPE_PRIOR[tail]
     try:
-        found = calibrate_tail(rewards, alpha=alpha, family=tail)
+        found = calibrate_tail(rewards, alpha=alpha, family=cast("Family", tail))
         g, se, influence = found.parameter, found.standard_error, found.influence
     except TooFewPromptsError:
         g, se, influence = guess, np.inf, None

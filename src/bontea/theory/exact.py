@@ -24,6 +24,7 @@ import numpy as np
 
 from bontea._arrays import check_n
 from bontea._errors import BonteaError
+from bontea._json import with_derived
 from bontea.theory._latents import GUMBEL_RANGE, Latent
 from bontea.theory.laws import Law, get_law
 
@@ -41,6 +42,10 @@ class Gradient(NamedTuple):
     log_scale: float
     shape: float | None
     """None for a law without a shape."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as what JSON knows."""
+        return with_derived(self, ())
 
 
 @dataclass(frozen=True, eq=False)

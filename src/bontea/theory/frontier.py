@@ -21,7 +21,9 @@ import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
 from bontea._errors import BonteaError
+from bontea._json import Result
 from bontea.advantages import EstimatorSpec, scale_advantages
+from bontea.tails.memory import Memory
 from bontea.tails.normal import expected_max
 from bontea.theory.style_law import StyleLaw, draw_rewards, require_positive
 
@@ -37,13 +39,15 @@ Sample: TypeAlias = Callable[
 
 
 @dataclass(frozen=True)
-class Shares:
+class Shares(Result):
     """How near the best policy an estimator trains; arrays have one entry per seed, `(S,)`."""
 
     n: float
     m: int
     share: np.ndarray
     """`V_N` of the final policy over that of the best; negative when it is worse than style 0."""
+
+    DERIVED = ("mean", "low", "high")
 
     @property
     def mean(self) -> float:
@@ -132,7 +136,8 @@ def risk_frontier(
     seeds: int = 5,
     steps: int = 400,
     prompts: int = 64,
-    rng: np.random.Generator | int | None = 0,
+    memory: int = 0,
+    rng: np.random.Generator | int | None = None,
     progress: Callable[[int], None] | None = None,
     **params: Any,
 ) -> Frontier:
@@ -151,6 +156,9 @@ def risk_frontier(
         Adam steps at a learning rate of 0.02, from tau = 1, and prompts in the batch of one step.
         Between 0.01 and 0.1 the learning rate moves the shares of reinforce, max_at_k, pkpo_loo,
         tea and linear_tea by 3 percentage points at most.
+    memory
+        Groups of the last steps that an estimator with a `history` sees beside the batch, as it
+        does in the trainers, which remember 256; 0 for none.
     rng
         Seed or NumPy generator. Every seed has its own stream, so more seeds do not change the
         first ones, and estimators at the same seed start from the same draws.
@@ -167,7 +175,7 @@ def risk_frontier(
     1, an unknown estimator or parameter, and advantages that are not finite; GroupTooSmallError
     when the estimator needs more rollouts.
 
-    >>> result = risk_frontier("reinforce", n=128, m=16, seeds=2, steps=100)
+    >>> result = risk_frontier("reinforce", n=128, m=16, seeds=2, steps=100, rng=0)
     >>> result.tau.shape, bool(result.mean < 0.3)
     ((2,), True)
     """
@@ -187,6 +195,7 @@ def risk_frontier(
         seeds=seeds,
         steps=steps,
         sizes={"m": m, "prompts": prompts},
+        memory=memory,
         rng=rng,
         progress=progress,
         params=params,
@@ -206,6 +215,7 @@ def ascend(
     seeds: int,
     steps: int,
     sizes: dict[str, int],
+    memory: int = 0,
     rng: np.random.Generator | int | None,
     progress: Callable[[int], None] | None,
     params: dict[str, Any],
@@ -220,6 +230,7 @@ def ascend(
     spec = EstimatorSpec.of(estimator, **params).bind(n=n, m=sizes["m"])
     streams = np.random.default_rng(rng).spawn(seeds)
     own_streams = [stream.spawn(1)[0] for stream in streams]  # for estimators that draw
+    memories = [Memory(memory) for _ in range(seeds if memory and spec.takes("history") else 0)]
 
     path = np.empty((steps + 1, seeds, len(start)))
     path[0] = start
@@ -228,7 +239,11 @@ def ascend(
         gradient = np.empty_like(first)
         for seed in range(seeds):
             rewards, pull = sample(path[step - 1, seed], streams[seed])
-            advantages = np.asarray(spec(rewards, rng=own_streams[seed]), dtype=float)
+            past = {}
+            if memories:
+                past["history"] = memories[seed].history(rewards.shape[-1])
+                memories[seed].add(rewards)
+            advantages = np.asarray(spec(rewards, rng=own_streams[seed], **past), dtype=float)
             gradient[seed] = pull(scale_advantages(advantages))
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2

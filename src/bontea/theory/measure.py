@@ -29,6 +29,7 @@ import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
 from bontea._errors import BonteaError
+from bontea._json import Result
 from bontea.advantages.spec import EstimatorSpec
 from bontea.theory.exact import LARGEST_N, fisher_information, gradient, gradients
 from bontea.theory.laws import Law, get_law
@@ -43,8 +44,8 @@ _LEAST_BLOCKS = 8
 
 
 @dataclass(frozen=True)
-class Alignment:
-    """What one estimator optimises on one law; `..._se` are standard errors. `str()` is a page.
+class Alignment(Result):
+    """What one estimator optimises on one law. `str()` is a page.
 
     Gradients are `(2,)`: location and log scale of the latent, in reward units.
     """
@@ -54,27 +55,29 @@ class Alignment:
     n: float
     m: int
     groups: int
-    effective_n: float
-    """The budget really optimised; 1 when below what any N wants, inf when beyond, see `note`."""
-    effective_n_se: float
+    value: float
+    """Effective N, the budget really optimised; 1 when below what any N wants, inf when beyond, see
+    `message`."""
+    standard_error: float
+    """Of `value`."""
     cosine: float
-    cosine_se: float
+    cosine_standard_error: float
     snr: float
     """Per rollout."""
-    snr_se: float
+    snr_standard_error: float
     gradient: np.ndarray
-    gradient_se: np.ndarray
+    gradient_standard_error: np.ndarray
     truth: np.ndarray
     """The exact gradient of V_N."""
     variance: np.ndarray
     """Of one group's gradient."""
-    variance_se: np.ndarray
-    note: str
+    variance_standard_error: np.ndarray
+    message: str
     """Why a number is NaN or infinite; empty when none is."""
 
     @property
     def bias(self) -> np.ndarray:
-        """`gradient - truth`; its standard error is `gradient_se`."""
+        """`gradient - truth`; its standard error is `gradient_standard_error`."""
         return self.gradient - self.truth
 
     def __str__(self) -> str:
@@ -83,17 +86,17 @@ class Alignment:
 
         lines = [
             f"{self.estimator} on {self.law} rewards: N = {self.n:g} from M = {self.m}",
-            f"  effective N  {self.effective_n:.4g} +- {self.effective_n_se:.2g}",
-            f"  cosine       {self.cosine:.4f} +- {self.cosine_se:.4f}",
-            f"  SNR          {self.snr:.4f} +- {self.snr_se:.4f}   per rollout",
+            f"  effective N  {self.value:.4g} +- {self.standard_error:.2g}",
+            f"  cosine       {self.cosine:.4f} +- {self.cosine_standard_error:.4f}",
+            f"  SNR          {self.snr:.4f} +- {self.snr_standard_error:.4f}   per rollout",
             "                 location             log scale",
-            f"  gradient     {pair(self.gradient, self.gradient_se)}",
+            f"  gradient     {pair(self.gradient, self.gradient_standard_error)}",
             f"  truth        {self.truth[0]:8.4f}{'':12}{self.truth[1]:8.4f}",
-            f"  bias         {pair(self.bias, self.gradient_se)}",
-            f"  variance     {pair(self.variance, self.variance_se)}   of one group",
+            f"  bias         {pair(self.bias, self.gradient_standard_error)}",
+            f"  variance     {pair(self.variance, self.variance_standard_error)}   of one group",
             f"  {self.groups:,} groups; +- is a standard error",
         ]
-        return "\n".join([*lines, f"  note: {self.note}"] if self.note else lines)
+        return "\n".join([*lines, f"  note: {self.message}"] if self.message else lines)
 
 
 def effective_n(
@@ -104,7 +107,7 @@ def effective_n(
     law: Any = "normal",
     groups: int = 40_000,
     batch: int | None = None,
-    rng: np.random.Generator | int | None = 0,
+    rng: np.random.Generator | int | None = None,
     progress: Callable[[int], None] | None = None,
     **params: Any,
 ) -> Alignment:
@@ -138,8 +141,8 @@ def effective_n(
         An unknown estimator or law, n outside [1, 1e9], m < 1, too few groups, or advantages that
         are not finite or not of the shape of the rewards.
 
-    >>> result = effective_n("tea", n=128, m=16, groups=4000)
-    >>> 20 < result.effective_n < 26  # far from 128: the bias of TEA at M = 16
+    >>> result = effective_n("tea", n=128, m=16, groups=4000, rng=0)
+    >>> 20 < result.value < 26  # far from 128: the bias of TEA at M = 16
     True
     """
     law, n, m = get_law(law), check_n(n), check_k(m, "m")
@@ -166,23 +169,23 @@ def effective_n(
         n=n,
         m=m,
         groups=sample.groups,
-        effective_n=float(value[0]),
-        effective_n_se=float(se[0]),
+        value=float(value[0]),
+        standard_error=float(se[0]),
         cosine=float(value[1]),
-        cosine_se=float(se[1]),
+        cosine_standard_error=float(se[1]),
         snr=float(value[2]),
-        snr_se=float(se[2]),
+        snr_standard_error=float(se[2]),
         gradient=value[3:5],
-        gradient_se=se[3:5],
+        gradient_standard_error=se[3:5],
         truth=truth,
         variance=value[5:7],
-        variance_se=se[5:7],
-        note=_note(law, truth, value),
+        variance_standard_error=se[5:7],
+        message=_message(law, truth, value),
     )
 
 
 @dataclass(frozen=True)
-class Simulation:
+class Simulation(Result):
     """Means over the groups of each block, and what follows from their means."""
 
     blocks: np.ndarray
@@ -215,7 +218,7 @@ def simulate(
     *,
     groups: int,
     batch: int | None = None,
-    rng: np.random.Generator | int | None = 0,
+    rng: np.random.Generator | int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Simulation:
     """Run a bound estimator on `groups` groups of m rewards of `law`, a batch at a time."""
@@ -322,7 +325,7 @@ def _budgets(law: Law, s: np.ndarray) -> np.ndarray:
     return np.where(forward | (s[:, 1] > 0), out, math.nan)
 
 
-def _note(law: Law, truth: np.ndarray, value: np.ndarray) -> str:
+def _message(law: Law, truth: np.ndarray, value: np.ndarray) -> str:
     budget, got = value[0], value[3:5]
     if not truth.any():
         return "the rewards of this law never differ: there is nothing to optimise"

@@ -13,25 +13,27 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
 from bontea._errors import BonteaError
+from bontea._json import Result
 from bontea.advantages import EstimatorSpec
 from bontea.theory.exact import fisher_information, gradient
 from bontea.theory.laws import get_law
 from bontea.theory.measure import Simulation, simulate
 
-COMPONENTS = ("both", "location", "log_scale")
+Component: TypeAlias = Literal["both", "location", "log_scale"]
+COMPONENTS: tuple[Component, ...] = get_args(Component)
 SLOPES = np.linspace(-10, 4, 5601)
 """Slopes that are tried; an interval that reaches an end is reported as infinite."""
 _COARSE = SLOPES[::8]
 
 
 @dataclass(frozen=True)
-class PowerLaw:
+class PowerLaw(Result):
     """Slope on log-log paper with its 95 % interval."""
 
     slope: float
@@ -46,8 +48,8 @@ class PowerLaw:
 
 
 @dataclass(frozen=True)
-class BiasSlope:
-    """Bias and variance of an estimator's gradient at each M. `..._se` are standard errors.
+class BiasSlope(Result):
+    """Bias and variance of an estimator's gradient at each M.
 
     `bias` is `(J, 2)`: location and log scale of the latent, in reward units. `size` and `variance`
     are `(J,)`: of the component asked for, or of both in Fisher units, `size^2 = b' I^-1 b` and
@@ -57,16 +59,16 @@ class BiasSlope:
     estimator: str
     law: str
     n: float
-    component: str
+    component: Component
     ms: np.ndarray
     groups: np.ndarray
     bias: np.ndarray
-    bias_se: np.ndarray
+    bias_standard_error: np.ndarray
     size: np.ndarray
     """Never negative: about its standard error where the bias is really 0."""
-    size_se: np.ndarray
+    size_standard_error: np.ndarray
     variance: np.ndarray
-    variance_se: np.ndarray
+    variance_standard_error: np.ndarray
     bias_slope: PowerLaw
     variance_slope: PowerLaw
 
@@ -81,10 +83,10 @@ class BiasSlope:
             columns = [
                 f"{value:9.4f} +- {se:.4f}"
                 for value, se in (
-                    (self.bias[j, 0], self.bias_se[j, 0]),
-                    (self.bias[j, 1], self.bias_se[j, 1]),
-                    (self.size[j], self.size_se[j]),
-                    (self.variance[j], self.variance_se[j]),
+                    (self.bias[j, 0], self.bias_standard_error[j, 0]),
+                    (self.bias[j, 1], self.bias_standard_error[j, 1]),
+                    (self.size[j], self.size_standard_error[j]),
+                    (self.variance[j], self.variance_standard_error[j]),
                 )
             ]
             lines.append(f"  {m:>6}  " + "  ".join(f"{column:<20}" for column in columns).rstrip())
@@ -99,10 +101,10 @@ def bias_slope(
     n: float,
     law: Any = "normal",
     *,
-    component: str = "both",
+    component: Component = "both",
     groups: int | Sequence[int] = 20_000,
     batch: int | None = None,
-    rng: np.random.Generator | int | None = 0,
+    rng: np.random.Generator | int | None = None,
     progress: Callable[[int], None] | None = None,
     **params: Any,
 ) -> BiasSlope:
@@ -128,7 +130,7 @@ def bias_slope(
     ValueError
         As in `effective_n`; fewer than 2 different M; an unknown component.
 
-    >>> fit = bias_slope("tea", [32, 64, 128], 128, groups=2000, center=False)
+    >>> fit = bias_slope("tea", [32, 64, 128], 128, groups=2000, center=False, rng=0)
     >>> -1.0 < fit.bias_slope.slope < -0.6  # order 1 in the limit
     True
     """
@@ -180,11 +182,11 @@ def bias_slope(
         ms=np.array(sizes),
         groups=np.array(drawn),
         bias=b,
-        bias_se=np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)),
+        bias_standard_error=np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)),
         size=size,
-        size_se=np.sqrt(np.einsum("ji,jik,jk->j", along, mapped_covariance, along)),
+        size_standard_error=np.sqrt(np.einsum("ji,jik,jk->j", along, mapped_covariance, along)),
         variance=var,
-        variance_se=var_se,
+        variance_standard_error=var_se,
         bias_slope=fit_power_law(sizes, mapped, mapped_covariance),
         variance_slope=fit_power_law(sizes, var[:, None], var_se[:, None, None] ** 2),
     )

@@ -80,7 +80,8 @@ def style_frontier(
     seeds: int = 5,
     steps: int = 400,
     prompts: int = 64,
-    rng: np.random.Generator | int | None = 0,
+    memory: int = 0,
+    rng: np.random.Generator | int | None = None,
     progress: Callable[[int], None] | None = None,
     **params: Any,
 ) -> StyleFrontier:
@@ -90,7 +91,7 @@ def style_frontier(
 
     Parameters
     ----------
-    estimator, n, m, seeds, steps, prompts, rng, progress, params
+    estimator, n, m, seeds, steps, prompts, memory, rng, progress, params
         As in `risk_frontier`; Adam's learning rate is 0.05.
     styles
         The grid, (J,); default 0, 0.1, ..., 4. It should reach beyond `c_N`.
@@ -101,7 +102,7 @@ def style_frontier(
 
     Raises as `risk_frontier`, and ValueError for styles or a timidity that are not finite numbers.
 
-    >>> result = style_frontier("reinforce", n=128, m=16, seeds=2, steps=100)
+    >>> result = style_frontier("reinforce", n=128, m=16, seeds=2, steps=100, rng=0)
     >>> result.probabilities.shape, bool(result.mean < 0.6)
     ((2, 41), True)
     """
@@ -127,6 +128,7 @@ def style_frontier(
             seeds=seeds,
             steps=steps,
             sizes={"m": m, "prompts": prompts},
+            memory=memory,
             rng=rng,
             progress=progress,
             params=params,

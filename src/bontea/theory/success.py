@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
+from bontea._json import Result
 from bontea.advantages import EstimatorSpec
 from bontea.tails.beta_binomial import check_beta, expected_pass_at_n, log_rising
 
@@ -62,7 +63,7 @@ class SuccessRates:
 
 
 @dataclass(frozen=True)
-class SuccessAlignment:
+class SuccessAlignment(Result):
     """What one estimator does with 0/1 rewards; exact."""
 
     estimator: str
@@ -85,7 +86,7 @@ def success_alignment(
     n: float,
     m: int,
     rates: SuccessRates,
-    rng: np.random.Generator | int | None = 0,
+    rng: np.random.Generator | int | None = None,
     **params: Any,
 ) -> SuccessAlignment:
     """What `estimator` does when it is asked for pass@`n` and sees `m` 0/1 rewards of a prompt.

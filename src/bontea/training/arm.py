@@ -2,94 +2,212 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 import json
-import math
 import shutil
 import sys
 import time
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bontea
-from bontea import GroupTooSmallError
-from bontea._errors import BonteaError
+from bontea._errors import BonteaError, GroupTooSmallError, what_gave_up
 from bontea._progress import JobProgress, Stopped
-from bontea.rollouts import model as models
-from bontea.training.arms import Arm
+from bontea.advantages import EstimatorSpec
+from bontea.rollouts.rewards import named
+from bontea.rollouts.table import write_text
+from bontea.training.inputs import Inputs
 from bontea.training.processes import world_size
+from bontea.training.results import Spent
 from bontea.training.settings import Settings
 
 if TYPE_CHECKING:
-    from bontea.training.job import Inputs
+    from bontea.integrations.trl import BestOfNConfig
 
 RECORD = "bontea.json"
 """Written last into a saved model, and into every whole checkpoint."""
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What an arm cost."""
+class Arm:
+    """One way to train from the start model, in a folder of its own."""
 
-    rollouts: int
-    seconds: float
+    settings: Settings
+    inputs: Inputs
+    spec: EstimatorSpec
+    """As the user wrote it."""
+    folder: Path
+    progress: JobProgress
 
-
-def check(settings: Settings, arm: Arm, prompts: int) -> None:
-    """Raise ValueError if the trainer would refuse this arm, before any rollout is drawn.
-
-    With fewer training prompts than one step takes the trainer would end at once, without a step.
-    """
-    from bontea.integrations._params import estimator_call
-
-    step = settings.batch_size // settings.rollouts
-    if step > prompts:
-        raise BonteaError(
-            f"batch_size={settings.batch_size} with rollouts={settings.rollouts} takes {step} "
-            f"prompts a step, but the training prompts are {prompts}: use --batch-size "
-            f"{prompts * settings.rollouts} or less, more rollouts a prompt, or more prompts"
+    @cached_property
+    def bound(self) -> EstimatorSpec:
+        """The estimator with the numbers of this job."""
+        return self.spec.bind(
+            n=self.settings.deploy_n, m=self.settings.rollouts, alpha=self.settings.tail_fraction
         )
+
+    @property
+    def label(self) -> str:
+        """Its name in results: with the k that a `max_at_k` without one gets here."""
+        return self.bound.label
+
+    @property
+    def model(self) -> Path:
+        """The folder of the trained model."""
+        return self.folder / "model"
+
+    def check(self) -> None:
+        """Raise BonteaError if the trainer would refuse this arm, before any rollout is drawn.
+
+        With fewer training prompts than one step takes the trainer would end at once, without a
+        step.
+        """
+        m, prompts = self.settings.rollouts, len(self.inputs.train_rows)
+        step = self.settings.batch_size // m
+        if step > prompts:
+            raise BonteaError(
+                f"batch_size={self.settings.batch_size} with rollouts={m} takes {step} prompts a "
+                f"step, but the training prompts are {prompts}: use --batch-size {prompts * m} or "
+                "less, more rollouts a prompt, or more prompts"
+            )
+        try:
+            self.bound.checked(m)
+        except GroupTooSmallError as error:
+            raise BonteaError(f"rollouts={m} is too few: {error}") from None
+        if self.settings.trl:
+            self._config()
+
+    def train(self) -> Spent:
+        """Train and save; return at once if that has been done, go on if it was begun."""
+        record = self.model / RECORD
+        if record.exists():
+            values = json.loads(record.read_text())
+            return Spent(values["estimator"], **values["spent"])
+        settings = self.settings
+        last = last_whole_checkpoint(self.folder / "checkpoints")
+        with self.progress.phase(f"{self.label}: training steps", settings.steps):
+            trainer, watch = self._trainer(last)
+            if last:
+                _wind_prompts_forward(trainer, last)
+            with warnings.catch_warnings():
+                warnings.simplefilter("default", UserWarning)
+                trainer.train(resume_from_checkpoint=str(last) if last else None)
+            if trainer.state.global_step < settings.steps:
+                raise Stopped
+        spent = Spent(self.label, settings.steps * settings.batch_size, watch.seconds())
+        if trainer.accelerator.is_main_process:
+            log = "".join(json.dumps(row) + "\n" for row in trainer.state.log_history)
+            (self.folder / "log.jsonl").write_text(log)
+        trainer.save_model(str(self.model))
+        if trainer.accelerator.is_main_process:
+            self._finish(trainer, spent)
+        trainer.accelerator.wait_for_everyone()  # the others read the model next
+        del trainer
+        gc.collect()
+        return spent
+
+    def _finish(self, trainer: Any, spent: Spent) -> None:
+        trainer.processing_class.save_pretrained(self.model)
+        record = {
+            "version": bontea.__version__,
+            "estimator": spent.estimator,
+            "seed": self.settings.seed,
+            "command": sys.argv,
+            "settings": self.settings.to_dict(),
+            "spent": {"rollouts": spent.rollouts, "seconds": spent.seconds},
+        }
+        write_text(self.model / RECORD, json.dumps(record, indent=2) + "\n")
+        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+
+    def _trainer(self, last: Path | None) -> tuple[Any, _Watch]:
+        from datasets import Dataset
+        from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+        from bontea.integrations.trl import BestOfNTrainer
+
+        config = self._config()
+        with _refused_by_trl(ImportError, RuntimeError, ValueError):
+            trainer = BestOfNTrainer(
+                model=self.inputs.model,
+                reward_funcs=named(self.inputs.reward),
+                args=config,
+                train_dataset=Dataset.from_list(self.inputs.train_rows),
+                processing_class=self.inputs.tokenizer,
+                peft_config=_lora(self.settings),
+            )
+        for callback in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(callback)  # both write to stdout
+        watch = _Watch(self.settings, self.progress, last)
+        trainer.add_callback(watch.callback())
+        return trainer, watch
+
+    def _config(self) -> BestOfNConfig:
+        import torch
+
+        from bontea.integrations.trl import BestOfNConfig
+
+        settings = self.settings
+        known = [field.name for field in fields(BestOfNConfig)]
+        for name in settings.trl:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise BonteaError(
+                    f"--trl {name}: TRL's GRPOConfig has no such field"
+                    + (f"; did you mean {near[0]!r}?" if near else "")
+                )
+        gpu = torch.cuda.is_available()
+        micro = int(settings.micro_batch or 1)
+        values: dict[str, Any] = {
+            "output_dir": str(self.folder / "checkpoints"),
+            "estimator": self.spec.name,
+            "estimator_params": dict(self.spec.params),
+            "deploy_n": settings.deploy_n,
+            "tail_fraction": settings.tail_fraction,
+            "advantage_scale": settings.advantage_scale,
+            "num_generations": settings.rollouts,
+            "per_device_train_batch_size": micro,
+            "gradient_accumulation_steps": settings.batch_size // world_size() // micro,
+            "max_steps": settings.steps,
+            "learning_rate": settings.learning_rate,
+            "lr_scheduler_type": "constant",
+            "beta": settings.beta,
+            "temperature": settings.temperature,
+            "max_completion_length": settings.max_new_tokens,
+            "seed": settings.seed,
+            "use_cpu": not gpu,
+            "bf16": gpu and settings.dtype != "float16",
+            "gradient_checkpointing": gpu,
+            "model_init_kwargs": {
+                "dtype": str(settings.dtype),
+                "trust_remote_code": settings.trust_remote_code,
+            },
+            "save_steps": settings.save_steps,
+            "save_total_limit": 2,
+            "logging_steps": 1,
+            "report_to": settings.report_to,
+            "run_name": self.label,
+            "disable_tqdm": True,
+            "dataloader_pin_memory": gpu,
+        }
+        with _refused_by_trl(ImportError, RuntimeError, TypeError, ValueError):
+            return BestOfNConfig(**{**values, **settings.trl})
+
+
+@contextmanager
+def _refused_by_trl(*kinds: type[Exception]) -> Iterator[None]:
+    """Say of errors of these kinds that TRL does not take the settings."""
     try:
-        estimator_call(
-            arm.estimator,
-            n=settings.deploy_n,
-            alpha=settings.tail_fraction,
-            m=settings.rollouts,
-            params=arm.params,
-        )
-    except GroupTooSmallError as error:
-        raise BonteaError(f"rollouts={settings.rollouts} is too few: {error}") from None
-
-
-def train(
-    settings: Settings, arm: Arm, inputs: Inputs, folder: Path, progress: JobProgress
-) -> Spent:
-    """Train and save; return at once if that has been done, go on if it was begun."""
-    record = folder / "model" / RECORD
-    if record.exists():
-        return Spent(**json.loads(record.read_text())["spent"])
-    checkpoints = folder / "checkpoints"
-    last = last_whole_checkpoint(checkpoints)
-    with progress.phase(f"{arm.name}: training steps", settings.steps):
-        trainer, watch = _trainer(settings, arm, inputs, checkpoints, progress, last)
-        if last:
-            _wind_prompts_forward(trainer, last)
-        with warnings.catch_warnings():
-            warnings.simplefilter("default", UserWarning)
-            trainer.train(resume_from_checkpoint=str(last) if last else None)
-        if trainer.state.global_step < settings.steps:
-            raise Stopped
-    spent = Spent(settings.steps * settings.batch_size, watch.seconds())
-    if trainer.accelerator.is_main_process:
-        (folder / "log.jsonl").write_text(
-            "".join(json.dumps(row) + "\n" for row in trainer.state.log_history)
-        )
-    _save(trainer, settings, arm, folder, spent)
-    del trainer
-    gc.collect()
-    return spent
+        yield
+    except kinds as error:
+        if isinstance(error, (BonteaError, ModuleNotFoundError)) or what_gave_up(error):
+            raise
+        raise BonteaError(f"TRL refuses these settings: {error}") from error
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:
@@ -124,97 +242,6 @@ def _wind_prompts_forward(trainer: Any, checkpoint: Path) -> None:
     trainer._get_train_sampler = wound
 
 
-def load_model(settings: Settings, path: str) -> Any:
-    """A model for sampling, on the device of this process."""
-    import torch
-
-    # Weights trained in float32 under bfloat16 autocast are sampled in bfloat16 as well.
-    mixed = torch.cuda.is_available() and settings.dtype == "float32"
-    return models.load_model(
-        path,
-        dtype="bfloat16" if mixed else str(settings.dtype),
-        trust_remote_code=settings.trust_remote_code,
-    )
-
-
-def disk_need(settings: Settings, model: str) -> float:
-    """Bytes for two checkpoints (weights and Adam's two moments) and one model for each arm."""
-    from safetensors import safe_open
-
-    parameters = 0
-    for path in Path(model).glob("*.safetensors"):  # a hub model's size is not known yet
-        with safe_open(path, framework="numpy") as file:
-            parameters += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
-    weights = parameters * (4 if settings.dtype == "float32" else 2)
-    trained = weights * 0.05 if settings.lora else weights
-    return 1e7 + trained * (2 * 3 + len(settings.arms))
-
-
-def _trainer(
-    settings: Settings,
-    arm: Arm,
-    inputs: Inputs,
-    checkpoints: Path,
-    progress: JobProgress,
-    last: Path | None,
-) -> tuple[Any, _Watch]:
-    import torch
-    from datasets import Dataset
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-    from bontea.integrations.trl import BestOfNConfig, BestOfNTrainer
-
-    world = world_size()
-    gpu = torch.cuda.is_available()
-    micro = int(settings.micro_batch or 1)
-    fields: dict[str, Any] = {
-        "output_dir": str(checkpoints),
-        "estimator": arm.estimator,
-        "estimator_params": arm.params,
-        "deploy_n": settings.deploy_n,
-        "tail_fraction": settings.tail_fraction,
-        "advantage_scale": settings.advantage_scale,
-        "num_generations": settings.rollouts,
-        "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": settings.batch_size // world // micro,
-        "max_steps": settings.steps,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": "constant",
-        "beta": settings.beta,
-        "temperature": settings.temperature,
-        "max_completion_length": settings.max_new_tokens,
-        "seed": settings.seed,
-        "use_cpu": not gpu,
-        "bf16": gpu and settings.dtype != "float16",
-        "gradient_checkpointing": gpu,
-        "model_init_kwargs": {
-            "dtype": str(settings.dtype),
-            "trust_remote_code": settings.trust_remote_code,
-        },
-        "save_steps": settings.save_steps,
-        "save_total_limit": 2,
-        "logging_steps": 1,
-        "report_to": settings.report_to,
-        "run_name": arm.name,
-        "disable_tqdm": True,
-        "dataloader_pin_memory": gpu,
-    }
-    config = BestOfNConfig(**{**fields, **settings.trl})
-    trainer = BestOfNTrainer(
-        model=inputs.model,
-        reward_funcs=inputs.reward,
-        args=config,
-        train_dataset=Dataset.from_list(inputs.train_rows),
-        processing_class=inputs.tokenizer,
-        peft_config=_lora(settings),
-    )
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)  # both write to stdout
-    watch = _Watch(settings, progress, last)
-    trainer.add_callback(watch.callback())
-    return trainer, watch
-
-
 def _lora(settings: Settings) -> Any:
     if not settings.lora:
         return None
@@ -223,27 +250,6 @@ def _lora(settings: Settings) -> Any:
     return LoraConfig(
         r=settings.lora, lora_alpha=2 * settings.lora, target_modules="all-linear", bias="none"
     )
-
-
-def _save(trainer: Any, settings: Settings, arm: Arm, folder: Path, spent: Spent) -> None:
-    trainer.save_model(str(folder / "model"))
-    if trainer.accelerator.is_main_process:
-        _finish(trainer, settings, arm, folder, spent)
-    trainer.accelerator.wait_for_everyone()  # the others read the model next
-
-
-def _finish(trainer: Any, settings: Settings, arm: Arm, folder: Path, spent: Spent) -> None:
-    trainer.processing_class.save_pretrained(folder / "model")
-    record = {
-        "version": bontea.__version__,
-        "estimator": arm.name,
-        "seed": settings.seed,
-        "command": sys.argv,
-        "settings": settings.to_mapping(),
-        "spent": vars(spent),
-    }
-    (folder / "model" / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 class _Watch:
@@ -287,6 +293,6 @@ class _Watch:
             def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                 if state.is_world_process_zero:
-                    (folder / RECORD).write_text(json.dumps({"seconds": watch.seconds()}))
+                    write_text(folder / RECORD, json.dumps({"seconds": watch.seconds()}))
 
         return Callback()

@@ -16,11 +16,11 @@ so a killed job goes on where it stopped, and ends with what an unbroken one giv
 from __future__ import annotations
 
 import json
+import math
 import os
-import random
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,230 +30,173 @@ import numpy as np
 import bontea
 from bontea._errors import BonteaError
 from bontea._progress import JobProgress
-from bontea.rollouts import rewards
-from bontea.rollouts.model import load_tokenizer
-from bontea.rollouts.prompts import Row, load_prompts
-from bontea.rollouts.rewards import Reward
-from bontea.rollouts.sample import sample_rollouts
+from bontea.rollouts.generate import sample_rollouts
+from bontea.rollouts.model import load_model
 from bontea.rollouts.table import RolloutFile, write_text
-from bontea.training import arm as arm_module
 from bontea.training import distance, processes
-from bontea.training.results import ArmResult, summarise
-from bontea.training.settings import Settings
+from bontea.training.arm import Arm
+from bontea.training.inputs import Inputs, load_inputs
+from bontea.training.results import ArmResult, Spent, summarise
+from bontea.training.settings import START, Settings
 
-START = "start"
+
+def run(settings: Settings, progress: JobProgress | None = None) -> dict[str, Any] | None:
+    """Run or go on with a job; what `results.json` holds, None where not the main process.
+
+    `settings` are resolved ones. Raises Stopped when Ctrl-C asked for that, and BonteaError for
+    what can be known to be wrong before anything is trained.
+    """
+    folder = settings.output_folder()
+    processes.join()
+    return Job(settings, load_inputs(settings), folder, progress or JobProgress(quiet=True)).run()
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What a job works on, loaded and checked."""
+class Job:
+    """Settings, what they load, where it all goes, and who is told how far it is."""
 
-    model: str
-    tokenizer: Any
-    reward: Reward
-    train_rows: list[Row]
-    held_out: list[Row]
+    settings: Settings
+    inputs: Inputs
+    folder: Path
+    progress: JobProgress
 
+    def run(self) -> dict[str, Any] | None:
+        """Do what is not done yet: see the module."""
+        arms = [
+            Arm(self.settings, self.inputs, spec, self.folder / name, self.progress)
+            for name, spec in self.settings.arms.items()
+        ]
+        for arm in arms:
+            arm.check()
+        self._prepare_folder(len(arms))
+        results = [self._evaluate(self.folder / START, self.inputs.model)]
+        for arm in arms:
+            spent = arm.train()
+            results.append(self._evaluate(arm.folder, str(arm.model), spent))
+        return summarise(results, self.settings, self.folder) if processes.is_main() else None
 
-def run(settings: Settings, progress: JobProgress) -> dict[str, Any] | None:
-    """Run or go on with a job; what `results.json` holds, None where not the main process."""
-    folder = settings.output_folder()
-    processes.join()
-    inputs = load_inputs(settings)
-    for arm in settings.arms:
-        arm_module.check(settings, arm, len(inputs.train_rows))
-    prepare_folder(settings, inputs)
-    results = [_evaluate(settings, inputs, START, inputs.model, progress)]
-    for arm in settings.arms:
-        spent = arm_module.train(settings, arm, inputs, folder / arm.folder, progress)
-        model = str(folder / arm.folder / "model")
-        results.append(_evaluate(settings, inputs, arm.folder, model, progress, arm.name, spent))
-    return summarise(results, settings, folder) if processes.is_main() else None
-
-
-def load_inputs(settings: Settings) -> Inputs:
-    """Load and check tokenizer, reward and prompts: cheap things first, all before training."""
-    if settings.is_demo:
+    def load_model(self, path: str) -> Any:
+        """A model for sampling, on the device of this process."""
         import torch
 
-        from bontea import demo
+        # Weights trained in float32 under bfloat16 autocast are sampled in bfloat16 as well.
+        mixed = torch.cuda.is_available() and self.settings.dtype == "float32"
+        return load_model(
+            path,
+            dtype="bfloat16" if mixed else str(self.settings.dtype),
+            trust_remote_code=self.settings.trust_remote_code,
+        )
 
-        # So small a model gains little from more, and waits long for them on a busy machine; and
-        # the last digits, from which runs drift apart, no longer depend on the number of cores.
-        torch.set_num_threads(1)
-        model = str(demo.policy_folder())
-    else:
-        model = settings.model
-    train_rows, held_out = _load_rows(settings)
-    tokenizer = load_tokenizer(
-        model,
-        chats=not isinstance(train_rows[0]["prompt"], str),
-        trust_remote_code=settings.trust_remote_code,
-    )
-    reward = load_reward(str(settings.reward), trust_remote_code=settings.trust_remote_code)
-    return Inputs(model, tokenizer, reward, train_rows, held_out)
+    def draw_held_out(self, model: Any, numbers: Iterable[int], path: Path) -> RolloutFile:
+        """Rollouts of a model for held-out prompts, by number, in a file that may hold some."""
+        return sample_rollouts(
+            model,
+            self.inputs.tokenizer,
+            {i: self.inputs.held_out[i] for i in numbers},
+            self.inputs.reward,
+            path,
+            m=self.settings.eval_rollouts,
+            max_new_tokens=int(self.settings.max_new_tokens or 0),
+            temperature=self.settings.temperature,
+            batch_size=int(self.settings.eval_batch or 1),
+            seed=self.settings.seed,
+            on_chunk=self.progress.advance,
+        )
 
+    def far_from_start(self, model: Any, file: RolloutFile, path: Path) -> dict[int, float]:
+        """KL from the start for every prompt of a rollout file of `model`, kept at `path`."""
+        if path.exists():
+            kept = {int(i): value for i, value in json.loads(path.read_text()).items()}
+            self.progress.advance(2 * len(kept))
+            return kept
+        texts = file.texts(distance.ROLLOUTS)
 
-def load_reward(spec: str, **options: Any) -> Reward:
-    """`rewards.load_reward`, which says early when the weights of the demo's reward are missing."""
-    if spec.startswith("bontea.demo.reward:"):
-        from bontea.demo.reward import encoder_folder
+        def logs(of: Any) -> dict[int, np.ndarray]:
+            out = {}
+            for i, own in texts.items():
+                out[i] = distance.log_likelihoods(
+                    of,
+                    self.inputs.tokenizer,
+                    self.inputs.held_out[i]["prompt"],
+                    own,
+                    max_new_tokens=int(self.settings.max_new_tokens or 0),
+                    temperature=self.settings.temperature,
+                )
+                self.progress.advance()
+            return out
 
-        encoder_folder()  # says how to install them
-    return rewards.load_reward(spec, **options)
+        trained = logs(model)
+        model.to("cpu")  # where only one of them fits on the device
+        start = logs(self.load_model(self.inputs.model))
+        kl = {i: float(np.mean(trained[i] - start[i])) for i in texts}
+        write_text(path, json.dumps(kl) + "\n")
+        return kl
 
-
-def _load_rows(settings: Settings) -> tuple[list[Row], list[Row]]:
-    options = {"column": settings.prompt_column, "split": settings.prompts_split}
-    if settings.prompts is None:
-        from bontea import demo
-
-        rows = [{"prompt": prompt} for prompt in demo.training_prompts()]
-        held_out = [{"prompt": prompt} for prompt in demo.held_out_prompts()]
-    else:
-        rows, held_out = load_prompts(settings.prompts, **options), []
-    if settings.eval_prompts is not None:
-        held_out = load_prompts(settings.eval_prompts, **options)
-    elif not held_out:
-        if len(rows) < 2:
+    def _prepare_folder(self, arms: int) -> None:
+        """Make the folder, see that it takes files and has room, and write the settings."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / f".write-test-{os.getpid()}"
+            probe.write_text("x")
+            probe.unlink()
+        except OSError as error:
             raise BonteaError(
-                f"prompts {settings.prompts} hold {len(rows)} row: at least 2 are needed, one to "
-                "train on and one to hold out (or give --eval-prompts)"
+                f"output folder {self.folder} cannot be written ({error.strerror}): choose another "
+                "with --output"
+            ) from None
+        need, free = self._disk_need(arms), shutil.disk_usage(self.folder).free
+        if need > free:
+            raise BonteaError(
+                f"output folder {self.folder} has {free / 1e6:,.0f} MB free, and about "
+                f"{need / 1e6:,.0f} MB are needed for two checkpoints and the trained models: free "
+                "some, or use --output"
             )
-        order = random.Random(settings.seed).sample(range(len(rows)), len(rows))
-        cut = max(1, min(64, len(rows) // 5))
-        held_out = [rows[i] for i in order[:cut]]
-        rows = [rows[i] for i in sorted(order[cut:])]
-    return rows, held_out
+        path = self.folder / "settings.json"
+        if processes.is_main() and not path.exists():
+            record = {
+                "version": bontea.__version__,
+                "seed": self.settings.seed,
+                "command": sys.argv,
+                "settings": self.settings.to_dict(),
+            }
+            write_text(path, json.dumps(record, indent=2) + "\n")
 
+    def _disk_need(self, arms: int) -> float:
+        """Bytes for two checkpoints (weights and Adam's two moments) and one model for each arm."""
+        from safetensors import safe_open
 
-def prepare_folder(settings: Settings, inputs: Inputs) -> None:
-    """Make the output folder, see that it takes files and has room, and write the settings."""
-    folder = settings.output_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".write-test-{os.getpid()}"
-        probe.write_text("x")
-        probe.unlink()
-    except OSError as error:
-        raise BonteaError(
-            f"output folder {folder} cannot be written ({error.strerror}): choose another with "
-            "--output"
-        ) from None
-    need, free = arm_module.disk_need(settings, inputs.model), shutil.disk_usage(folder).free
-    if need > free:
-        raise BonteaError(
-            f"output folder {folder} has {free / 1e6:,.0f} MB free, and about {need / 1e6:,.0f} MB "
-            "are needed for two checkpoints and the trained models: free some, or use --output"
-        )
-    if processes.is_main():
-        record = {
-            "version": bontea.__version__,
-            "seed": settings.seed,
-            "command": sys.argv,
-            "settings": settings.to_mapping(),
-        }
-        path = folder / "settings.json"
-        if not path.exists():
-            path.write_text(json.dumps(record, indent=2) + "\n")
+        parameters = 0
+        for path in Path(self.inputs.model).glob("*.safetensors"):  # of a hub model: not yet known
+            with safe_open(path, framework="numpy") as file:
+                parameters += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())
+        weights = parameters * (4 if self.settings.dtype == "float32" else 2)
+        trained = weights * 0.05 if self.settings.lora else weights
+        return 1e7 + trained * (2 * 3 + arms)
 
+    def _evaluate(self, folder: Path, model_path: str, spent: Spent | None = None) -> ArmResult:
+        """Held-out rollouts of one model; each process draws a share of the prompts."""
+        name = spent.estimator if spent else START
+        rank, world = processes.rank(), processes.world_size()
+        mine = list(range(rank, len(self.inputs.held_out), world))
+        suffix = "" if world == 1 else f".{rank}-of-{world}"
+        m = self.settings.eval_rollouts
+        with self.progress.phase(f"{name}: held-out rollouts", len(mine) * m):
+            model = self.load_model(model_path)
+            file = self.draw_held_out(model, mine, folder / f"rollouts{suffix}.jsonl")
+            table = file.table(len(self.inputs.held_out), m)
+            distinct = file.distinct()
+        kl = {}
+        if spent:
+            with self.progress.phase(f"{name}: distance from the start", 2 * len(mine)):
+                kl = self.far_from_start(model, file, folder / f"kl{suffix}.json")
+        if world > 1:
+            from accelerate.utils import gather_object
 
-def _evaluate(
-    settings: Settings,
-    inputs: Inputs,
-    name: str,
-    model_path: str,
-    progress: JobProgress,
-    title: str = "",
-    spent: arm_module.Spent | None = None,
-) -> ArmResult:
-    """Held-out rollouts of one model; each process draws a share of the prompts."""
-    folder = settings.output_folder() / name
-    rank, world = processes.rank(), processes.world_size()
-    mine = list(range(rank, len(inputs.held_out), world))
-    suffix = "" if world == 1 else f".{rank}-of-{world}"
-    with progress.phase(f"{title or name}: held-out rollouts", len(mine) * settings.eval_rollouts):
-        model = arm_module.load_model(settings, model_path)
-        file = draw_held_out(
-            settings, inputs, model, mine, folder / f"rollouts{suffix}.jsonl", progress
-        )
-        table = file.table(len(inputs.held_out), settings.eval_rollouts)
-        distinct = file.distinct()
-    kl = {}
-    if spent:
-        with progress.phase(f"{title}: distance from the start", 2 * len(mine)):
-            kl = far_from_start(
-                settings, inputs, model, file, folder / f"kl{suffix}.json", progress
-            )
-    if world > 1:
-        from accelerate.utils import gather_object
-
-        shares = gather_object([(mine, table, distinct, kl)])
-        for rows, rewards, _, _ in shares:
-            table[rows] = rewards[rows]
-        sizes = [len(rows) for rows, _, _, _ in shares]
-        distinct = float(np.average([s[2] for s in shares], weights=sizes))
-        kl = {i: value for share in shares for i, value in share[3].items()}
-    far = float(np.mean(list(kl.values()))) if spent else 0.0
-    return ArmResult.from_rewards(title or name, table, distinct, far, spent)
-
-
-def draw_held_out(
-    settings: Settings,
-    inputs: Inputs,
-    model: Any,
-    numbers: Sequence[int],
-    path: Path,
-    progress: JobProgress,
-) -> RolloutFile:
-    """Rollouts of a model for held-out prompts, by number, in a file that may hold some already."""
-    return sample_rollouts(
-        model,
-        inputs.tokenizer,
-        {i: inputs.held_out[i] for i in numbers},
-        inputs.reward,
-        path,
-        rollouts=settings.eval_rollouts,
-        max_new_tokens=int(settings.max_new_tokens or 0),
-        temperature=settings.temperature,
-        batch_size=int(settings.eval_batch or 1),
-        seed=settings.seed,
-        on_chunk=progress.advance,
-    )
-
-
-def far_from_start(
-    settings: Settings,
-    inputs: Inputs,
-    model: Any,
-    file: RolloutFile,
-    path: Path,
-    progress: JobProgress,
-) -> dict[int, float]:
-    """KL from the start model for every prompt of a rollout file of `model`, kept at `path`."""
-    if path.exists():
-        kept = {int(i): value for i, value in json.loads(path.read_text()).items()}
-        progress.advance(2 * len(kept))
-        return kept
-    texts = file.texts(distance.ROLLOUTS)
-
-    def logs(of: Any) -> dict[int, np.ndarray]:
-        out = {}
-        for i, own in texts.items():
-            out[i] = distance.log_likelihoods(
-                of,
-                inputs.tokenizer,
-                inputs.held_out[i]["prompt"],
-                own,
-                max_new_tokens=int(settings.max_new_tokens or 0),
-                temperature=settings.temperature,
-            )
-            progress.advance()
-        return out
-
-    trained = logs(model)
-    model.to("cpu")  # where only one of them fits on the device
-    start = logs(arm_module.load_model(settings, inputs.model))
-    kl = {i: float(np.mean(trained[i] - start[i])) for i in texts}
-    write_text(path, json.dumps(kl) + "\n")
-    return kl
+            shares = gather_object([(mine, table, distinct, kl)])
+            for rows, rewards, _, _ in shares:
+                table[rows] = rewards[rows]
+            sizes = [len(rows) for rows, _, _, _ in shares]
+            distinct = float(np.average([s[2] for s in shares], weights=sizes))
+            kl = {i: value for share in shares for i, value in share[3].items()}
+        far = float(np.mean(list(kl.values()))) if spent else 0.0
+        return ArmResult.from_rewards(name, table, distinct, far, spent)

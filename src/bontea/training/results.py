@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,17 @@ import bontea
 from bontea._errors import BonteaError
 from bontea.curves import Curve, compare, curve
 from bontea.curves.mean_curve import default_ks
+from bontea.training.settings import Settings
 
-if TYPE_CHECKING:
-    from bontea.training.arm import Spent
-    from bontea.training.settings import Settings
+
+@dataclass(frozen=True)
+class Spent:
+    """What training an arm cost."""
+
+    estimator: str
+    """The label of what was trained."""
+    rollouts: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -56,53 +63,45 @@ class ArmResult:
             spent.seconds if spent else 0.0,
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Its entry in `results.json`."""
+        return {
+            "arm": self.name,
+            "ks": self.curve.ks.tolist(),
+            "best_of_k": _rounded(self.curve.value),
+            "low": _rounded(self.curve.low),
+            "high": _rounded(self.curve.high),
+            "spread": round(self.spread, 6),
+            "distinct": round(self.distinct, 6),
+            "kl": round(self.kl, 6),
+            "rollouts": self.rollouts,
+            "seconds": self.seconds,
+        }
+
 
 def summarise(results: list[ArmResult], settings: Settings, folder: Path) -> dict[str, Any]:
     """Write `results.json` and `curve.png`; return what the JSON holds."""
     from bontea.report import plot_curves
 
-    out = to_mapping(results, settings)
+    out = {
+        "version": bontea.__version__,
+        "seed": settings.seed,
+        "settings": settings.to_dict(),
+        "held_out_prompts": len(results[0].rewards),
+        "confidence_level": results[0].curve.confidence_level,
+        "arms": [result.to_dict() for result in results],
+        "differences": [
+            _difference(first, second) for i, first in enumerate(results) for second in results[:i]
+        ],
+    }
     (folder / "results.json").write_text(json.dumps(out, indent=2) + "\n")
     fig, _ = plot_curves(
         {result.name: result.curve for result in results},
-        deploy_n=settings.deploy_n,
-        rollouts=settings.rollouts,
+        n=settings.deploy_n,
+        m=settings.rollouts,
     )
     fig.savefig(folder / "curve.png", dpi=150, bbox_inches="tight")
     return out
-
-
-def to_mapping(results: list[ArmResult], settings: Settings) -> dict[str, Any]:
-    """The results as plain JSON values."""
-    arms = [
-        {
-            "arm": result.name,
-            "ks": result.curve.ks.tolist(),
-            "best_of_k": _rounded(result.curve.value),
-            "low": _rounded(result.curve.low),
-            "high": _rounded(result.curve.high),
-            "spread": round(result.spread, 6),
-            "distinct": round(result.distinct, 6),
-            "kl": round(result.kl, 6),
-            "rollouts": result.rollouts,
-            "seconds": result.seconds,
-        }
-        for result in results
-    ]
-    return {
-        "version": bontea.__version__,
-        "seed": settings.seed,
-        "settings": settings.to_mapping(),
-        "held_out_prompts": len(results[0].rewards),
-        "confidence_level": results[0].curve.confidence_level,
-        "arms": arms,
-        "differences": [
-            difference
-            for i, first in enumerate(results)
-            for second in results[:i]
-            if (difference := _difference(first, second))
-        ],
-    }
 
 
 def _difference(first: ArmResult, second: ArmResult) -> dict[str, Any]:

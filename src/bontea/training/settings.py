@@ -2,96 +2,93 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import asdict, dataclass, field, fields
+import re
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bontea._arrays import check_alpha, check_n
 from bontea._errors import BonteaError
-from bontea.training.arms import Arm, parse_arms
+from bontea._settings import DEMO, from_dict, require_own, setting
+from bontea.advantages import EstimatorSpec, parse_estimators
 
-DEMO = "demo"
-"""The model, reward and prompts that come with the package (`bontea.demo`)."""
-
-
-def _setting(default: Any, help: str, **extra: Any) -> Any:
-    metadata = {"help": help, **extra}
-    if isinstance(default, (list, dict)):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+START = "start"
+"""The start model among the arms: its name, and its folder."""
 
 
 @dataclass
 class Settings:
     """A training job. `None` means: chosen by `resolve` from the other settings."""
 
-    model: str = _setting(DEMO, "start model: hub name or local folder")
-    reward: str | None = _setting(
+    model: str = setting(DEMO, "start model: hub name or local folder")
+    reward: str | None = setting(
         None, "sequence-classification model (hub name, folder), or module:function"
     )
-    prompts: str | None = _setting(None, "training prompts: JSONL, CSV, Parquet, or hub dataset")
-    prompt_column: str = _setting("prompt", "column that holds the prompt (text or chat)")
-    prompts_split: str = _setting("train", "split, for a hub dataset")
-    eval_prompts: str | None = _setting(
+    prompts: str | None = setting(None, "training prompts: JSONL, CSV, Parquet, or hub dataset")
+    prompt_column: str = setting("prompt", "column that holds the prompt (text or chat)")
+    prompts_split: str = setting("train", "split, for a hub dataset")
+    eval_prompts: str | None = setting(
         None, "held-out prompts; default: a seeded fifth of the prompts, at most 64, is held out"
     )
-    estimator: list[str] = _setting(
+    estimator: list[str] = setting(
         ["grpo", "max_at_k", "tea", "adaptive_tea"],
         "estimators to train with, each from the same start: tea, 'max_at_k(k=8)', module:function",
-        many=True,
     )
-    rollouts: int = _setting(16, "rollouts per prompt in training (M)")
-    deploy_n: float = _setting(128, "responses sampled per prompt when deployed (N)")
-    tail_fraction: float = _setting(0.25, "share of a prompt's rollouts that make the tail")
-    advantage_scale: str = _setting(
+    rollouts: int = setting(16, "rollouts per prompt in training (M)")
+    deploy_n: float = setting(128, "responses sampled per prompt when deployed (N)")
+    tail_fraction: float = setting(0.25, "share of a prompt's rollouts that make the tail")
+    advantage_scale: str = setting(
         "batch", "unit root-mean-square over the 'batch' or 'group', or 'none'"
     )
-    batch_size: int = _setting(96, "rollouts per optimizer step, all processes together")
-    micro_batch: int | None = _setting(None, "rollouts per forward pass and process")
-    steps: int = _setting(80, "optimizer steps of each arm")
-    learning_rate: float | None = _setting(
+    batch_size: int = setting(96, "rollouts per optimizer step, all processes together")
+    micro_batch: int | None = setting(None, "rollouts per forward pass and process")
+    steps: int = setting(80, "optimizer steps of each arm")
+    learning_rate: float | None = setting(
         None, "default: 1e-4 for the demo, 1e-5 with --lora, else 1e-6"
     )
-    beta: float = _setting(0.0, "weight of the KL to the start model in the loss")
-    temperature: float = _setting(1.0, "sampling temperature, training and evaluation")
-    max_new_tokens: int | None = _setting(None, "longest completion; default 32 (demo), 512")
-    lora: int = _setting(0, "rank of a LoRA adapter on all linear layers; 0 trains every weight")
-    dtype: str | None = _setting(
+    beta: float = setting(0.0, "weight of the KL to the start model in the loss")
+    temperature: float = setting(1.0, "sampling temperature, training and evaluation")
+    max_new_tokens: int | None = setting(None, "longest completion; default 32 (demo), 512")
+    lora: int = setting(0, "rank of a LoRA adapter on all linear layers; 0 trains every weight")
+    dtype: str | None = setting(
         None,
         "weights in float32, bfloat16 or float16; default float32, with --lora on a GPU bfloat16",
     )
-    eval_rollouts: int = _setting(256, "rollouts per held-out prompt for the curve")
-    eval_batch: int | None = _setting(None, "rollouts drawn at once in evaluation")
-    seed: int = _setting(0, "seed of everything random")
-    save_steps: int = _setting(1, "optimizer steps between checkpoints")
-    report_to: str = _setting("none", "where TRL logs: none, wandb, tensorboard, trackio, ...")
-    trust_remote_code: bool = _setting(False, "run code that comes with a hub model")
-    trl: dict[str, Any] = _setting({}, "any other field of TRL's GRPOConfig, as name=value")
-    output: str | None = _setting(None, "output folder; default runs/DATE-TIME")
+    eval_rollouts: int = setting(256, "rollouts per held-out prompt for the curve")
+    eval_batch: int | None = setting(None, "rollouts drawn at once in evaluation")
+    seed: int = setting(0, "seed of everything random")
+    save_steps: int = setting(1, "optimizer steps between checkpoints")
+    report_to: str = setting("none", "where TRL logs: none, wandb, tensorboard, trackio, ...")
+    trust_remote_code: bool = setting(False, "run code that comes with a hub model")
+    trl: dict[str, Any] = setting({}, "any other field of TRL's GRPOConfig, as name=value")
+    output: str | None = setting(None, "output folder; default runs/DATE-TIME")
 
     @classmethod
-    def from_mapping(cls, values: dict[str, Any], where: str) -> Settings:
+    def from_dict(cls, values: dict[str, Any], where: str) -> Settings:
         """Settings from parsed YAML or JSON; an unknown key names its nearest neighbour."""
-        known = {f.name for f in fields(cls)}
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                raise BonteaError(
-                    f"{where}: unknown setting {name!r}"
-                    + (f"; did you mean {near[0]!r}?" if near else "")
-                )
-        settings = cls(**values)
-        if isinstance(settings.estimator, str):
-            settings.estimator = [settings.estimator]
-        return settings
+        if isinstance(values.get("estimator"), str):
+            values = {**values, "estimator": [values["estimator"]]}
+        return from_dict(cls, values, where)
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @property
-    def arms(self) -> list[Arm]:
-        return parse_arms(self.estimator)
+    def arms(self) -> dict[str, EstimatorSpec]:
+        """The estimators to train with, by their folders: `max_at_k(k=8)` is in `max_at_k-k-8`.
+
+        Raises BonteaError for an estimator that is unknown, or given twice.
+        """
+        out: dict[str, EstimatorSpec] = {}
+        for spec in parse_estimators(self.estimator):
+            folder = re.sub(r"[^\w.]+", "-", spec.label).strip("-")
+            if folder in out or folder == START:
+                raise BonteaError(
+                    f"estimator {spec.label!r} would be kept in the folder {folder}, as another "
+                    "one: train it in a job of its own"
+                )
+            out[folder] = spec
+        return out
 
     @property
     def is_demo(self) -> bool:
@@ -107,12 +104,7 @@ class Settings:
             self.learning_rate = self.learning_rate or 1e-4
             self.micro_batch = self.micro_batch or max(1, self.batch_size // processes)
             self.dtype = self.dtype or "float32"
-        elif self.reward is None or self.prompts is None:
-            missing = "--reward" if self.reward is None else "--prompts"
-            raise BonteaError(
-                f"--model {self.model} needs {missing} as well: the embedded reward and prompts "
-                "only make sense for the embedded policy"
-            )
+        require_own(self.model, self.reward, self.prompts)
         self.max_new_tokens = self.max_new_tokens or 512
         self.learning_rate = self.learning_rate or (1e-5 if self.lora else 1e-6)
         self.dtype = self.dtype or ("bfloat16" if gpu and self.lora else "float32")

@@ -1,7 +1,8 @@
 """What is known of each framework, for the adapters, `bontea check`, `bontea ls` and the docs.
 
-A module per framework: the versions its adapter is for, how to switch it on, and which of its other
-settings change or undo the advantages.
+A module per framework: the versions its adapter is for, how to switch it on, which of its other
+settings change or undo the advantages, and a probe that sends a batch through it. They load nothing
+of the framework until that is called.
 """
 
 import dataclasses
@@ -21,7 +22,12 @@ from bontea.integrations.frameworks import (
     twinkle,
     verl,
 )
-from bontea.integrations.frameworks.framework import OVERRIDE, Framework, UntestedVersionError
+from bontea.integrations.frameworks.framework import (
+    OVERRIDE,
+    Framework,
+    Probed,
+    UntestedVersionError,
+)
 
 FRAMEWORKS: dict[str, Framework] = {
     "trl": trl.FRAMEWORK,
@@ -58,4 +64,11 @@ def require_tested(name: str, versions: tuple[str, str] | None = None) -> None:
         )
 
 
-__all__ = ["FRAMEWORKS", "OVERRIDE", "Framework", "UntestedVersionError", "require_tested"]
+__all__ = [
+    "FRAMEWORKS",
+    "OVERRIDE",
+    "Framework",
+    "Probed",
+    "UntestedVersionError",
+    "require_tested",
+]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+
+import numpy as np
 
 from bontea._errors import BonteaError
 
@@ -18,10 +21,25 @@ class UntestedVersionError(BonteaError):
 
 
 @dataclass(frozen=True)
+class Probed:
+    """What became of a batch that went through the code of a framework."""
+
+    advantages: np.ndarray
+    """Of the rows, in their order, not scaled."""
+    path: str
+    """What they went through."""
+    found: str
+    """How the framework found the adapter."""
+    loaded: bool = True
+    """Whether it would find it without us."""
+
+
+@dataclass(frozen=True)
 class Framework:
-    """A framework that an adapter exists for."""
+    """A framework that an adapter exists for: all that is known of it beside the adapter's code."""
 
     name: str
+    """Of the adapter's module, of its page in the docs, and in `bontea check NAME`."""
     distribution: str
     """As the package registry knows it; a framework that is not there is on the path."""
     tested: str
@@ -36,6 +54,24 @@ class Framework:
     """What `bontea check` imports to see whether it is there."""
     install: str
     """A command, or what to do."""
+    title: str
+    """As its makers write it."""
+    hook: str
+    """What the adapter takes hold of, in a few words for a table."""
+    probe: Callable[[np.ndarray, np.ndarray, str, float], Probed]
+    """`probe(rewards, ids, estimator, n)` sends the rows of a batch through the framework's own
+    code. It imports the framework itself: this module is read where the framework is missing."""
+    settings: Callable[[list[str]], str]
+    """`settings(arguments)` reads what a launch script passes as the framework will read it, and
+    says what it found; BonteaError for what cannot work."""
+    environment: tuple[str, ...]
+    """What pip installs for the tests of the adapter, a line for each call, after PyTorch. What the
+    tested code does not import (vLLM, flash-attn) is left out."""
+    clone: tuple[str, ...] = ()
+    """Of a framework on no package registry: the folders of its clone that go onto the Python path,
+    behind the name of the environment variable that says where it is (`PRIME_RL/src`)."""
+    estimator: str = "adaptive_tea"
+    """What `bontea check` sends its batch through."""
 
     @property
     def accepted(self) -> str:

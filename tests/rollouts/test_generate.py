@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("transformers")
 
 from bontea import demo
-from bontea.rollouts.sample import chunks, sample_rollouts
+from bontea.rollouts.generate import chunks, sample_rollouts
 from bontea.rollouts.table import RolloutFile
 
 
@@ -30,7 +30,7 @@ def policy():
 
 def draw(policy, path, rows=None, **options):
     rows = {i: {"prompt": p} for i, p in enumerate(demo.held_out_prompts()[:3])} | (rows or {})
-    options = {"rollouts": 10, "max_new_tokens": 8, "batch_size": 4, **options}
+    options = {"m": 10, "max_new_tokens": 8, "batch_size": 4, **options}
     return sample_rollouts(*policy, rows, length, path, **options)
 
 
@@ -69,7 +69,7 @@ def test_a_prompt_alone_gets_the_same_rollouts(policy, tmp_path):
         {1: {"prompt": demo.held_out_prompts()[1]}},
         length,
         tmp_path / "b.jsonl",
-        rollouts=10,
+        m=10,
         max_new_tokens=8,
         batch_size=4,
     ).table(3, 10)
@@ -78,8 +78,8 @@ def test_a_prompt_alone_gets_the_same_rollouts(policy, tmp_path):
 
 
 def test_more_rollouts_continue_the_file(policy, tmp_path):
-    small = draw(policy, tmp_path / "a.jsonl", rollouts=4).table(3, 4)
-    more = draw(policy, tmp_path / "a.jsonl", rollouts=8).table(3, 8)
+    small = draw(policy, tmp_path / "a.jsonl", m=4).table(3, 4)
+    more = draw(policy, tmp_path / "a.jsonl", m=8).table(3, 8)
     np.testing.assert_array_equal(more[:, :4], small)
     assert np.isnan(more).sum() < 24
 
@@ -89,13 +89,13 @@ def test_a_file_that_grows_is_the_same_however_it_was_killed(policy, tmp_path):
     assert list(chunks(9, 4, [6])) == [range(0, 4), range(4, 6), range(6, 9)]
     assert list(chunks(9, 4)) == [range(0, 4), range(4, 8), range(8, 9)]
     assert list(chunks(3, 4, [])) == [range(0, 3)]
-    draw(policy, tmp_path / "a.jsonl", rollouts=6)
+    draw(policy, tmp_path / "a.jsonl", m=6)
     first = (tmp_path / "a.jsonl").read_text()
-    draw(policy, tmp_path / "a.jsonl", rollouts=9, earlier=[6])
+    draw(policy, tmp_path / "a.jsonl", m=9, earlier=[6])
     whole = (tmp_path / "a.jsonl").read_text()
     assert whole.startswith(first)
     (tmp_path / "b.jsonl").write_text("".join(first.splitlines(True)[:5]))  # cut in 4-5
-    draw(policy, tmp_path / "b.jsonl", rollouts=9, earlier=[6])
+    draw(policy, tmp_path / "b.jsonl", m=9, earlier=[6])
     assert sorted(whole.splitlines()) == sorted((tmp_path / "b.jsonl").read_text().splitlines())
     rows = [json.loads(line) for line in whole.splitlines()]
     for i in range(3):
@@ -110,10 +110,10 @@ def test_rows_say_model_and_stratum_where_there_are_any(policy, tmp_path):
         2: {"prompt": prompts[2]},
     }
     file = RolloutFile(tmp_path / "a.jsonl")
-    assert draw(policy, file, rows, rollouts=1, name="demo") is file
+    assert draw(policy, file, rows, m=1, name="demo") is file
     written = [json.loads(line) for line in file.path.read_text().splitlines()]
     assert [(row["model"], row.get("stratum")) for row in written] == [
         ("demo", "3"), ("demo", None), ("demo", None),
     ]  # fmt: skip
-    draw(policy, tmp_path / "b.jsonl", rollouts=1)
+    draw(policy, tmp_path / "b.jsonl", m=1)
     assert all("model" not in json.loads(x) for x in (tmp_path / "b.jsonl").open())

@@ -1,7 +1,8 @@
-"""What several probes need."""
+"""What the probes of several frameworks need."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 from bontea._errors import BonteaError
 
 TOKENS = 4
+_SEEDS = itertools.count(1)
 
 
 def python_settings(arguments: list[str]) -> str:
     """`estimator=tea n=128 num_generations=16`, for frameworks that are set up in Python."""
-    from bontea.integrations._flat import FlatAdvantages
     from bontea.integrations._settings import plain, read_settings
+    from bontea.integrations._step import AdvantageStep
 
     given = {}
     for argument in arguments:
@@ -25,7 +27,7 @@ def python_settings(arguments: list[str]) -> str:
         given[key] = plain(value)
     m = given.pop("num_generations", None)
     settings = read_settings(given, where="settings")
-    FlatAdvantages(settings, m)
+    AdvantageStep(settings, m)
     return str(settings)
 
 
@@ -48,6 +50,21 @@ def on_tokens(rewards: np.ndarray) -> Any:
     tokens = torch.zeros(len(rewards), TOKENS)
     tokens[:, -1] = torch.tensor(rewards).float()
     return tokens, torch.ones(len(rewards), TOKENS, dtype=torch.long)
+
+
+def settings_for(estimator: str, n: float) -> dict[str, Any]:
+    """Settings of a probe. No two are equal: an adapter that goes on with what it has for equal
+    ones would remember the groups of another probe."""
+    return {"estimator": estimator, "n": n, "scale": "none", "seed": next(_SEEDS)}
+
+
+def registered(estimator: str) -> str:
+    """A name in the registries of verl and SkyRL that takes this estimator, or leaves it to the
+    settings."""
+    from bontea.advantages import ADVANTAGES
+    from bontea.integrations._tokens import PREFIX
+
+    return PREFIX + estimator if estimator in ADVANTAGES else "bontea"
 
 
 def nearest(name: str) -> str:

@@ -27,7 +27,7 @@ def sample_rollouts(
     reward: Reward,
     file: RolloutFile | Path,
     *,
-    rollouts: int,
+    m: int,
     max_new_tokens: int,
     temperature: float = 1.0,
     batch_size: int = 256,
@@ -36,20 +36,20 @@ def sample_rollouts(
     name: str | None = None,
     on_chunk: Callable[[int], None] | None = None,
 ) -> RolloutFile:
-    """Bring a rollout file to `rollouts` scored rollouts of every prompt.
+    """Bring a rollout file to `m` scored rollouts of every prompt.
 
     `rows` are the prompts by number, with any columns the reward function takes; what is drawn
-    depends on the number, not on the other prompts. `earlier` are the numbers of rollouts, rising,
-    that were asked for in this file before; `name` becomes the column `model`. `on_chunk` gets the
-    number of rollouts each chunk adds, those found in the file first; an exception it raises ends
-    the run with everything drawn so far on disk.
+    depends on the number, not on the other prompts. `earlier` are the values of `m`, rising, that
+    this file was brought to before; `name` becomes the column `model`. `on_chunk` gets the number
+    of rollouts each chunk adds, those found in the file first; an exception it raises ends the run
+    with everything drawn so far on disk.
     """
     import torch
 
     file = file if isinstance(file, RolloutFile) else RolloutFile(file)
     model.eval()
     for prompt_id, row in rows.items():
-        for wanted in chunks(rollouts, batch_size, earlier):
+        for wanted in chunks(m, batch_size, earlier):
             if not all((prompt_id, j) in file.rewards for j in wanted):
                 with torch.random.fork_rng(devices=_cuda_devices(model)):
                     torch.manual_seed(seed_of(seed, prompt_id, wanted.start))
@@ -63,10 +63,10 @@ def sample_rollouts(
     return file
 
 
-def chunks(rollouts: int, batch_size: int, earlier: Sequence[int] = ()) -> Iterator[range]:
+def chunks(m: int, batch_size: int, earlier: Sequence[int] = ()) -> Iterator[range]:
     """The chunks of one prompt: none reaches across a number that was asked for before."""
     start = 0
-    for stop in (*earlier, rollouts):
+    for stop in (*earlier, m):
         while start < stop:
             end = min(start + batch_size, stop)
             yield range(start, end)

@@ -1,0 +1,49 @@
+"""What `bontea train` and `bontea sample` share: a flag for every setting, and quiet libraries."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import fields
+from typing import Any
+
+from bontea._settings import flag
+
+
+def add_settings(parser: argparse.ArgumentParser, settings: type) -> None:
+    """A flag for every field of a dataclass of settings."""
+    for field in fields(settings):
+        options: dict[str, Any] = {"dest": field.name, "help": field.metadata["help"]}
+        if isinstance(field.default, (int, float, str)) and not isinstance(field.default, bool):
+            options["help"] += f" (default: {field.default})"
+        kind = str(field.type).partition(" ")[0]
+        if kind == "bool":
+            options["action"] = "store_true"
+        elif kind.startswith("list"):
+            options["nargs"] = "+"
+        elif kind.startswith("dict"):
+            options.update(nargs="+", metavar="NAME=VALUE")
+        else:
+            options["metavar"] = kind.upper()
+            options["type"] = {"int": int, "float": float}.get(kind, str)
+        parser.add_argument(flag(field.name), **options)
+
+
+def given_settings(args: argparse.Namespace, settings: type) -> dict[str, Any]:
+    """The settings that are on the command line, by name."""
+    return {f.name: getattr(args, f.name) for f in fields(settings) if f.name in args}
+
+
+def quiet_libraries() -> None:
+    """Keep libraries from talking over the progress bar; warnings of ours still show."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    if not sys.warnoptions:
+        import warnings
+
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.formatwarning = lambda m, c, *_: f"{c.__name__}: {m}\n"

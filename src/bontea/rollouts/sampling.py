@@ -1,0 +1,352 @@
+"""Draw rollouts of prompts, score them, and write them as they come: `bontea sample` in Python.
+
+    from bontea.rollouts import SampleSettings, sample
+
+    sample(SampleSettings(prompts="prompts.jsonl", rollouts=64, output="pilot.jsonl"))
+    sample({"output": "pilot.jsonl", "rollouts": 256}, resume=True)      # later: more of them
+
+Whatever ends a run (a kill, a full disk, a server that is gone), what was drawn is in the file, and
+a resumed run goes on from there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from bontea._errors import BonteaError, FailedError, MissingPackageError, what_gave_up
+from bontea._json import Result
+from bontea._progress import JobProgress, Stopped
+from bontea._settings import from_dict
+from bontea.rollouts.prompts import Row, load_prompts
+from bontea.rollouts.settings import Record, SampleSettings, fingerprint, settings_path
+from bontea.rollouts.table import RolloutFile, locked, read_parquet, write_parquet
+
+if TYPE_CHECKING:
+    from bontea.rollouts.rewards import Reward
+
+Draw: TypeAlias = "Callable[[RolloutFile, Reward], None]"
+SUFFIXES = (".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class SampleResult(Result):
+    """What a run left in its file. `str()` is a summary for a person."""
+
+    version: str
+    seed: int
+    command: list[str]
+    settings: dict[str, Any]
+    output: str
+    prompts: int
+    rollouts: int
+    """All that the file holds now; `drawn` of them by this run."""
+    drawn: int
+    unscorable: int
+    mean_reward: float | None
+    """None where no rollout could be scored."""
+    mean_best: float | None
+    """Of the best reward of each prompt."""
+    distinct: float
+    """Share of different completions among the rollouts of a prompt, mean over prompts."""
+    seconds: float
+
+    def __str__(self) -> str:
+        m = self.settings["rollouts"]
+        rewards = (
+            ""
+            if self.mean_reward is None
+            else f"mean reward {self.mean_reward:.4g}, mean best of {m:,} {self.mean_best:.4g}\n"
+        )
+        return (
+            f"{self.prompts:,} prompts with {m:,} rollouts each, {self.drawn:,} of them new "
+            f"({self.seconds:.0f} s)\n{rewards}"
+            f"different completions {self.distinct:.0%}, unscorable {self.unscorable:,}\n"
+            f"rollouts: {self.output}"
+        )
+
+
+def sample(
+    settings: SampleSettings | Mapping[str, Any],
+    *,
+    resume: bool = False,
+    progress: JobProgress | None = None,
+) -> SampleResult:
+    """Bring a rollout file to so many scored rollouts of every prompt.
+
+    Parameters
+    ----------
+    settings
+        `SampleSettings`, or those that are not the default, by name. The default is the embedded
+        policy with its reward and its held-out prompts.
+    resume
+        Go on with the file `output`, with the settings it was begun with. Settings that are given
+        (in `SampleSettings`: that are not the default) must agree with those; only `rollouts` may
+        grow, and what concerns speed may change. A file that is not there is begun.
+    progress
+        Shows how far it is; nothing is shown without.
+
+    The first Ctrl-C ends it after the present batch and raises Stopped, whose message says how many
+    rollouts are safe. Raises BonteaError or OSError for settings that cannot be used, and, when
+    something fails after the first rollouts are on disk, FailedError, which says what is safe.
+    """
+    started = time.time()
+    given = settings.given() if isinstance(settings, SampleSettings) else dict(settings)
+    wanted = from_dict(SampleSettings, given, "sample")
+    output = Path(wanted.output)
+    _check_output(output)
+    given["output"] = wanted.output
+    progress = progress or JobProgress(quiet=True)
+    # Parquet cannot be appended to: rows are gathered beside it, and turned into it at the end.
+    parquet = output.suffix == ".parquet"
+    rows_path = output.with_name(output.name + ".jsonl") if parquet else output
+    file: RolloutFile | None = None
+    try:
+        with locked(output), progress.catch_interrupt():
+            record = _find_record(output, rows_path, resume, given)
+            wanted = (record.resumed(given, output) if record else wanted).resolved()
+            prompts = _load_prompts(wanted)
+            record = _updated(record, wanted, prompts, output)
+            draw, reward = _prepare(wanted, prompts, record.asked[:-1], progress)
+            record.save(settings_path(output))
+            if parquet and output.exists() and not rows_path.exists():
+                read_parquet(output, rows_path)
+            file = RolloutFile(rows_path)
+            found, total = len(file), len(prompts) * wanted.rollouts
+            with progress.phase("rollouts", total, found):
+                if found < total:
+                    draw(file, reward)
+            progress.check()
+            if parquet:
+                write_parquet(rows_path, output)
+                rows_path.unlink()
+    except (Stopped, KeyboardInterrupt):
+        raise Stopped(_safe(file, rows_path, output)) from None
+    except Exception as error:
+        gone = what_gave_up(error)
+        if file is None or not (gone or isinstance(error, (BonteaError, OSError))):
+            raise
+        what = str(error) or type(error).__name__
+        if gone == "disk":
+            what = f"the disk of {output} is full ({error}): free some space"
+        elif gone == "memory":
+            what += f"\nstart again with less than --batch-size {wanted.batch_size}"
+        raise FailedError(f"{what}\n{_safe(file, rows_path, output)}") from error
+    rewards = file.table(len(prompts), wanted.rollouts)
+    scored = ~np.isnan(rewards)
+    best = np.where(scored, rewards, -np.inf).max(axis=1)[scored.any(axis=1)]
+    return SampleResult(
+        version=record.version,
+        seed=wanted.seed,
+        command=list(sys.argv),
+        settings=asdict(wanted),
+        output=str(output),
+        prompts=len(prompts),
+        rollouts=len(file),
+        drawn=len(file) - found,
+        unscorable=int((~scored).sum()),
+        mean_reward=float(rewards[scored].mean()) if scored.any() else None,
+        mean_best=float(best.mean()) if len(best) else None,
+        distinct=round(file.distinct(), 6),
+        seconds=round(time.time() - started, 1),
+    )
+
+
+def _safe(file: RolloutFile | None, rows_path: Path, output: Path) -> str:
+    """What is safe after a run that ended early, and the command that goes on."""
+    kept = f"{len(file):,} rollouts are safe in {rows_path}; " if file is not None else ""
+    again = f"bontea sample --resume --output {shlex.quote(str(output))}"
+    return f"{kept}go on with:\n  {again}"
+
+
+def _check_output(output: Path) -> None:
+    if output.suffix not in SUFFIXES:
+        raise BonteaError(f"--output {output}: the name must end in {' or '.join(SUFFIXES)}")
+    if output.is_dir():
+        raise IsADirectoryError(f"--output {output} is a folder: name a file in it")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(
+            f"--output {output}: there is no folder {output.parent}; make it first"
+        )
+    if output.suffix == ".parquet" and importlib.util.find_spec("polars") is None:
+        raise MissingPackageError(
+            f'--output {output} needs Polars: pip install "bontea[rollouts]", or write .jsonl'
+        )
+
+
+def _find_record(
+    output: Path, rows_path: Path, resume: bool, given: Mapping[str, Any]
+) -> Record | None:
+    """What the file was begun with, None for a new one; refuses to mix or to overwrite."""
+    held = next((p for p in (rows_path, output) if p.exists() and p.stat().st_size), None)
+    path = settings_path(output)
+    if held and not resume:
+        raise BonteaError(
+            f"{held} holds rollouts already: go on with them by adding --resume, or choose another "
+            "--output"
+        )
+    if held and not path.exists():
+        raise FileNotFoundError(
+            f"{held} cannot be added to: {path}, which says how it was drawn, is not there; choose "
+            "another --output"
+        )
+    if resume and path.exists():
+        return Record.load(path)
+    if resume and given.keys() == {"output"}:
+        raise FileNotFoundError(f"nothing to resume: {path} is not there")
+    return None
+
+
+def _load_prompts(settings: SampleSettings) -> dict[int, Row]:
+    if settings.prompts is None:
+        from bontea import demo
+
+        rows: list[Row] = [{"prompt": prompt} for prompt in demo.held_out_prompts()]
+    else:
+        rows = load_prompts(
+            settings.prompts, column=settings.prompt_column, split=settings.prompts_split
+        )
+    if settings.completions and not isinstance(rows[0]["prompt"], str):
+        raise BonteaError(
+            f"--completions sends texts, and the prompts of {settings.prompts} are chats: leave "
+            "it out"
+        )
+    return dict(enumerate(rows))
+
+
+def _updated(
+    record: Record | None, settings: SampleSettings, prompts: dict[int, Row], output: Path
+) -> Record:
+    """The record of this run; BonteaError if the prompts are no longer those of the file."""
+    mark = fingerprint(list(prompts.values()))
+    if record is None:
+        return Record(settings, mark, [settings.rollouts])
+    if record.prompts != mark:
+        raise BonteaError(
+            f"the prompts of {settings.prompts} have changed since {output} was begun: restore "
+            "them, or choose another --output"
+        )
+    grown = [settings.rollouts] if settings.rollouts > record.asked[-1] else []
+    return Record(settings, mark, record.asked + grown, record.version, record.command)
+
+
+def _prepare(
+    settings: SampleSettings, prompts: dict[int, Row], earlier: list[int], progress: JobProgress
+) -> tuple[Draw, Reward]:
+    """Load and check what draws and what scores."""
+    from bontea.rollouts.rewards import load_reward
+    from bontea.rollouts.service import read_key
+
+    for flag, name in (
+        ("--api-key-env", settings.api_key_env),
+        ("--reward-key-env", settings.reward_key_env),
+    ):
+        if name is not None and read_key(flag, name) is None:
+            raise BonteaError(f"{flag}: no environment variable of that name holds a key")
+    prepare = _from_endpoint if settings.endpoint else _from_model
+    draw = prepare(settings, prompts, earlier, _Rate(progress, len(prompts) * settings.rollouts))
+    reward = load_reward(
+        str(settings.reward),
+        trust_remote_code=settings.trust_remote_code,
+        key_name=settings.reward_key_env,
+        timeout=settings.timeout,
+        retries=settings.retries,
+    )
+    return draw, reward
+
+
+def _from_endpoint(
+    settings: SampleSettings, prompts: dict[int, Row], _: list[int], rate: _Rate
+) -> Draw:
+    from bontea.rollouts.endpoint import Sampling, sample_endpoint
+    from bontea.rollouts.service import Service
+
+    service = Service(
+        "--endpoint",
+        str(settings.endpoint),
+        "--api-key-env",
+        settings.api_key_env or "OPENAI_API_KEY",
+        model=settings.model,
+        timeout=settings.timeout,
+        retries=settings.retries,
+    )
+    service.client_options()  # says what to install
+    sampling = Sampling(**{f.name: getattr(settings, f.name) for f in fields(Sampling)})
+
+    def draw(file: RolloutFile, reward: Reward) -> None:
+        rate.start(len(file))
+        sample_endpoint(
+            service,
+            sampling,
+            prompts,
+            reward,
+            file,
+            m=settings.rollouts,
+            batch_size=int(settings.batch_size or 1),
+            on_rows=lambda _: rate.show(len(file)),
+            on_trouble=lambda text: rate.progress.say(f"endpoint: {text}"),
+            should_stop=lambda: rate.progress.stop_requested,
+        )
+
+    return draw
+
+
+def _from_model(
+    settings: SampleSettings, prompts: dict[int, Row], earlier: list[int], rate: _Rate
+) -> Draw:
+    from bontea.rollouts.generate import sample_rollouts
+    from bontea.rollouts.model import load_model, load_tokenizer, start_model
+
+    path = start_model(settings.model)
+    trust = {"trust_remote_code": settings.trust_remote_code}
+    tokenizer = load_tokenizer(path, chats=not isinstance(prompts[0]["prompt"], str), **trust)
+
+    def draw(file: RolloutFile, reward: Reward) -> None:
+        def on_chunk(_: int) -> None:
+            rate.show(len(file))
+            rate.progress.check()
+
+        model = load_model(path, dtype=str(settings.dtype), **trust)
+        rate.start(len(file))
+        sample_rollouts(
+            model,
+            tokenizer,
+            prompts,
+            reward,
+            file,
+            m=settings.rollouts,
+            max_new_tokens=int(settings.max_new_tokens or 1),
+            temperature=settings.temperature,
+            batch_size=int(settings.batch_size or 1),
+            seed=settings.seed,
+            earlier=earlier,
+            name=settings.model,
+            on_chunk=on_chunk,
+        )
+
+    return draw
+
+
+class _Rate:
+    """Shows how many rollouts there are, and how many come in a second in this run."""
+
+    def __init__(self, progress: JobProgress, total: int):
+        self.progress, self.total = progress, total
+
+    def start(self, done: int) -> None:
+        self.began, self.found = time.monotonic(), done
+
+    def show(self, done: int) -> None:
+        rate = (done - self.found) / max(time.monotonic() - self.began, 1e-9)
+        note = "" if not rate else f"{rate:.1f}/s" if rate > 1 else f"{60 * rate:.1f}/min"
+        if rate and not self.progress.console.is_terminal:  # there, the bar says so
+            note += f", about {(self.total - done) / rate:.0f} s left"
+        self.progress.advance(at=done, note=note)

@@ -1,0 +1,66 @@
+"""`rng` as in SciPy: the same seed repeats, another differs, and without one nothing is fixed."""
+
+import inspect
+
+import numpy as np
+import pytest
+from tests import walk
+
+import bontea
+from bontea import theory
+from bontea.theory.success import SuccessRates
+
+R = np.random.default_rng(0).normal(size=(40, 1)) + np.random.default_rng(1).normal(size=(40, 16))
+CALLS = {
+    "prefix_tea": lambda f, rng: f(R, n=128, rng=rng),
+    "curve": lambda f, rng: f(R, [1, 8], rng=rng).low,
+    "compare": lambda f, rng: f(R, R**2, [1, 8], method="bca", rng=rng).low,
+    "mean_interval": lambda f, rng: f(R, rng=rng).low,
+    "effective_n": lambda f, rng: f("tea", n=128, m=16, groups=640, rng=rng).gradient,
+    "simulate": lambda f, rng: (
+        f(bontea.EstimatorSpec.of("rloo"), theory.get_law("normal"), 4, groups=640, rng=rng).blocks
+    ),
+    "bias_slope": lambda f, rng: f("tea", [16, 32], 128, groups=640, rng=rng).bias,
+    "risk_frontier": lambda f, rng: f("tea", n=128, m=16, seeds=1, steps=2, rng=rng).tau,
+    "style_frontier": lambda f, rng: f("tea", n=128, m=16, seeds=1, steps=2, rng=rng).entropy,
+    "success_alignment": lambda f, rng: (
+        f(
+            lambda r, rng: r * rng.random(r.shape), n=8, m=4, rates=SuccessRates(1, 2), rng=rng
+        ).cosine
+    ),
+    "diagnose": lambda f, rng: str(f(R[:8, :12], n=64, groups=640, rng=rng).to_dict()),
+    "plan": lambda f, rng: str(f(n=128, m=[16], groups=640, rng=rng)),
+    "evaluate": lambda f, rng: f({"a": R}, [1, 8], rng=rng).curves["a"].low,
+    "pilot_law": lambda f, rng: [law.reward(R) for law in f(R, resamples=2, rng=rng).resamples],
+}
+SEEDS_ONLY = {"diagnose", "plan"}
+"""Slow: without a seed they are not run here."""
+LEFT_OUT = {
+    "speed": "what it returns are times",
+    "upper_halves": "an inner part of the diagnosis",
+    "gather": "an inner part of the diagnosis",
+    "deployment_of": "an inner part of the plan",
+}
+RANDOM = {
+    function.__name__: function
+    for _, function in walk.functions()
+    if "rng" in (given := inspect.signature(function).parameters)
+    and given["rng"].default is not inspect.Parameter.empty
+}
+
+
+def test_every_random_function_is_here():
+    assert set(RANDOM) <= set(CALLS) | set(LEFT_OUT)
+
+
+@pytest.mark.parametrize("name", sorted(set(RANDOM) - set(LEFT_OUT)))
+def test_the_same_seed_repeats_and_another_differs(name):
+    def run(rng):
+        return CALLS[name](RANDOM[name], rng)
+
+    first = run(3)
+    np.testing.assert_array_equal(run(3), first)
+    assert not np.array_equal(run(4), first)
+    if name not in SEEDS_ONLY:
+        np.testing.assert_array_equal(run(np.random.default_rng(3)), first)
+        assert not np.array_equal(run(None), run(None))
