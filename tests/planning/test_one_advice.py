@@ -76,6 +76,20 @@ def test_few_rewards_and_another_budget():
     assert advice.verdict == "too little data"
 
 
+def test_where_nothing_can_be_learnt():
+    """94 % of the prompts have equal rewards: no figures in one, refused rows in the other."""
+    rewards = np.where(
+        np.arange(64)[:, None] < 60, 0, np.random.default_rng(0).normal(size=(64, 16))
+    )
+    found = diagnose(rewards, n=32, groups=GROUPS, rng=0)
+    planned = plan(rewards, n=32, m=found.m, groups=GROUPS, rng=0)
+    assert planned.recommendation == found.recommendation
+    assert found.recommendation.recommended is None
+    assert found["ranking"] is None
+    assert not any(row.admitted for row in planned.rows)
+    assert {row.reason for row in planned.rows} == {"not admitted: the rewards do not differ"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", LAWS)
