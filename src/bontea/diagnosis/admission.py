@@ -193,7 +193,7 @@ def admit(evidence: Evidence) -> Admission:
 
 def _two_values(e: Evidence) -> str:
     low, high = e.kind.kind.lowest, e.kind.kind.highest
-    text = "Your rewards have two values, and no tail to extrapolate."
+    text = "The rewards have two values, and no tail to extrapolate."
     if (low, high) != (0, 1):
         text += f" Map {low:g} to 0 and {high:g} to 1."
     return text + (

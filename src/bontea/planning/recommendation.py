@@ -56,7 +56,7 @@ class Recommendation(Result):
 
     def __str__(self) -> str:
         if self.estimator is None:
-            return f"RECOMMENDATION: nothing to train on. {self.message}"
+            return f"RECOMMENDATION: none. {self.message}"
         return f"RECOMMENDATION: {self.recommended} with M = {self.m}. {self.message}"
 
 
@@ -79,7 +79,9 @@ def recommend(
     if best is not None:
         spec = best.spec.settled()
         lines += [_figures(best), *_compared(best, rows), *more, *_cautions(best, rows, n)]
-    elif admission.learnable:
+    elif not admission.learnable:
+        lines.insert(0, "There is nothing to train on.")
+    else:
         if named or any(not math.isnan(row.snr) for row in rows):
             lines.append(_nothing(rows))
         else:

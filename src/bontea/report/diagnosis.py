@@ -106,7 +106,7 @@ def plot_diagnosis(found: Diagnosis) -> tuple[Any, Any]:
     plot_qq(qq, axes[0])
     if pareto is not None:
         plot_shapes(pareto, axes[1])
-    fig.suptitle(f"{advice.verdict}: {advice.recommended or 'nothing to train on'}", fontsize=10)
+    fig.suptitle(f"{advice.verdict}: {advice.recommended or 'nothing'}", fontsize=10)
     return fig, axes
 
 

@@ -25,7 +25,7 @@ def diagnosis_section(
 
 def _one(model: str, d: Diagnosis, style: Style, charts: list[Chart]) -> str:
     advice = d.recommendation
-    call = f"<code>{parts.text(advice.recommended or 'nothing to train on')}</code>"
+    call = f"<code>{parts.text(advice.recommended or 'nothing')}</code>"
     size = f" with M = {advice.m:,}" if advice.recommended else ""
     blocks = [
         f"<p>To train this model for best of {d.n:,g}: <strong>{call}</strong>{size}. "

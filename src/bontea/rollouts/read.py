@@ -117,7 +117,8 @@ class _Known:
             frame = frame.filter(pl.col("model") == model)
         elif len(self.models) > 1:
             raise BonteaError(
-                f"{self.path} holds rollouts of {self._models()}: read one of them with model="
+                f"{self.path} holds rollouts of {self._models()}: read one of them with model=, "
+                "on the command line with --model"
             )
         prompts = (
             frame.with_row_index("at")
