@@ -38,7 +38,13 @@ def add_parser(subparsers: Any, name: str) -> None:
     )
     add = parser.add_argument
     add("file", type=Path, help="rollouts, JSONL or Parquet; best 64 prompts with 64 each")
-    add("--deploy-n", type=float, default=128, metavar="N", help="responses drawn when deployed")
+    add(
+        "--deploy-n",
+        type=float,
+        default=128,
+        metavar="N",
+        help="responses drawn per prompt when the model is used (default: 128)",
+    )
     add(
         "--rollouts",
         type=int,

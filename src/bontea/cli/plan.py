@@ -39,13 +39,29 @@ def add_parser(subparsers: Any, name: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--deploy-n", type=float, required=True, metavar="N", help="responses drawn when deployed")
-    add("--rollouts", default="8,16,32,64", metavar="M,...", help="rollouts per prompt to compare")
+    add(
+        "--deploy-n",
+        type=float,
+        required=True,
+        metavar="N",
+        help="responses drawn per prompt when deployed",
+    )
+    add(
+        "--rollouts",
+        default="8,16,32,64",
+        metavar="M,...",
+        help="numbers of rollouts per prompt (M) to compare (default: 8,16,32,64)",
+    )
     add("--batch-size", type=int, default=1024, help="rollouts per training step (default 1024)")
     add("--pilot", type=Path, metavar="FILE", help="rollouts of the start policy, JSONL or Parquet")
     add("--model", help="the model in the pilot to plan for, if it holds several")
     add("--law", help="a reward law (`bontea ls laws`) instead of a pilot; default normal")
-    add("--estimator", nargs="+", metavar="NAME", help="such as tea or 'max_at_k(k=8)'")
+    add(
+        "--estimator",
+        nargs="+",
+        metavar="NAME",
+        help="to compare, such as tea 'max_at_k(k=8)' or module:function",
+    )
     add("--price", type=float, help="of one rollout, in any unit")
     add(
         "--least-gain",

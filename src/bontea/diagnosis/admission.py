@@ -87,6 +87,8 @@ class Admission(Result):
     """Tail fraction that `adaptive_tea` will most often use; None for none."""
     prior: tuple[float, float] | None = None
     """Beta law of the success rates of 0/1 rewards."""
+    adaptive: str = ""
+    """What `adaptive_tea` would do on these rewards."""
     learnable: bool = True
     """Whether anything at all can be learnt from these rewards."""
 
@@ -170,8 +172,8 @@ def admit(evidence: Evidence) -> Admission:
     if tail.light:
         return verdict(
             "light",
-            "Do not extrapolate: the best rewards fall short of what the others promise "
-            f"({_short(tail)}), as with a bounded reward.",
+            "Do not extrapolate: the best rewards are lower than a normal tail through the others "
+            f"predicts ({_short(tail)}; harmless above -2.3). Bounded rewards look like this.",
         )
     reach = (
         f" N = {whole(n)} is beyond the {rewards:,} rewards seen: nothing is known about the tail "
@@ -179,16 +181,26 @@ def admit(evidence: Evidence) -> Admission:
         if n > rewards
         else ""
     )
-    more = {"tails": "all", "n": min(n, rewards), "supported": tail.supported}
+    more = {
+        "tails": "all",
+        "n": min(n, rewards),
+        "supported": tail.supported,
+        "adaptive": _steps(tail),
+    }
     if tail.heavy and tail.shape is not None:
         return verdict(
             "heavy",
             f"The tail is heavier than normal (g = {tail.shape.parameter:.2f}): estimators with a "
             "normal tail still point in a good direction, but best-of-N predicted from one is too "
-            f"low. {_steps(tail)}{reach}",
+            f"low.{reach}",
             **more,
         )
-    return verdict("normal", f"No sign against a normal tail. {_steps(tail)}{reach}", **more)
+    return verdict(
+        "normal",
+        "Nothing in these rewards contradicts a normal tail, so that it may be extrapolated."
+        + reach,
+        **more,
+    )
 
 
 def _two_values(e: Evidence) -> str:
@@ -234,14 +246,14 @@ def _mixed(e: Evidence, enough: bool) -> tuple[str, Tails]:
 def _too_little(e: Evidence) -> str:
     """Rule 8."""
     text = (
-        f"Too little data to judge a tail: {e.fitted} prompt{'s' * (e.fitted != 1)} with 5 rewards "
-        f"and a spread among the best, {e.median:g} rewards a prompt, M = {e.m}. Give at least "
-        f"{LEAST_PROMPTS} prompts with {LEAST_ROLLOUTS} rewards, better {WANTED_PROMPTS} with "
-        f"{WANTED_ROLLOUTS}"
+        f"Too little data to judge a tail: {e.fitted} prompt{'s' * (e.fitted != 1)} with 5 or more "
+        f"rewards that differ among the best, {e.median:g} rewards a prompt, M = {e.m}. Give at "
+        f"least {LEAST_PROMPTS} prompts with {LEAST_ROLLOUTS} rewards, better {WANTED_PROMPTS} "
+        f"with {WANTED_ROLLOUTS}"
     )
     if e.m < LEAST_ROLLOUTS:
         text += f", and train with M = {LEAST_ROLLOUTS} or more"
-    return f"{text}. Until then use what needs no model."
+    return f"{text}. Until then use an estimator that needs no tail model, such as max_at_k."
 
 
 def _short(tail: TailFinding) -> str:
@@ -255,4 +267,7 @@ def _steps(tail: TailFinding) -> str:
             f"In {100 * tail.refused:.0f} % of the steps adaptive_tea supports no tail fraction, "
             "and falls back to max_at_k there."
         )
-    return f"adaptive_tea will mostly use the best {100 * tail.supported:g} % of a group."
+    return (
+        f"On these rewards adaptive_tea would mostly fit its tail to the best "
+        f"{100 * tail.supported:g} % of a group."
+    )

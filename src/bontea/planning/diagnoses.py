@@ -82,7 +82,10 @@ class Diagnosis(Result):
 
     def __str__(self) -> str:
         chosen = (
-            "" if self.m_given else " (the smaller of 16 and the median group; give m to change it)"
+            ""
+            if self.m_given
+            else " (16, or the median number of rewards of a prompt where that is less; "
+            "--rollouts, in Python m=, changes it)"
         )
         head = (
             f"{self.prompts:,} prompt{'s' * (self.prompts != 1)}, {self.rewards:,} "
@@ -99,7 +102,14 @@ class Diagnosis(Result):
                 body += "\n" + as_text(finding.table)
             blocks.append(f"{title} [{mark}]\n" + textwrap.indent(body, "    "))
         if self.to_look_at:
-            blocks.append(_fill("To look at: " + ", ".join(self.to_look_at) + ".", WIDTH))
+            blocks.append(
+                _fill(
+                    "Read before you train (marked look or stop above): "
+                    + ", ".join(self.to_look_at)
+                    + ".",
+                    WIDTH,
+                )
+            )
         blocks.append(_fill(str(self.recommendation), WIDTH))
         return "\n\n".join(blocks)
 
@@ -191,7 +201,7 @@ def diagnose(
         skipped[RankingFinding.key] = why
     else:
         found[RankingFinding.key] = RankingFinding(
-            tuple(rows), why, why // FAR if evidence.success is None else int(LARGEST_N), evidence.n
+            tuple(rows), why, why // FAR if evidence.success is None else None, evidence.n
         )
     return Diagnosis(
         n=evidence.n,

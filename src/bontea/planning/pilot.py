@@ -106,8 +106,8 @@ class Pilot(Result):
             )
         if n > self.rewards / FAR:
             return (
-                f"N = {n:g} is more than a tenth of the {self.rewards:,} rewards of the pilot: the "
-                f"tail that decides rests on a few of them; {FAR * n:g} rewards would do",
+                f"N = {n:g} is more than a tenth of the {self.rewards:,} rewards of the pilot, so "
+                f"the figures rest on very few of them; draw {FAR * n:g} for firm figures",
             )
         return ()
 

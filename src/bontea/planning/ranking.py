@@ -26,26 +26,32 @@ class RankingFinding(Finding):
     rows: tuple[Row, ...]
     rewards: int
     """Pooled rewards that the law rests on."""
-    supported: int
-    """The largest N that they support."""
+    supported: int | None
+    """The largest N that they support; None for 0/1 rewards, which have no tail to be seen."""
     n: float
 
     @property
     def mark(self) -> Mark:
-        return "ok" if self.n <= self.supported else "look"
+        return "look" if self.supported is not None and self.n > self.supported else "ok"
 
     @property
     def text(self) -> str:
+        rollouts = "Rollouts: for the same progress, relative to the fastest that is admitted"
+        refusals = "".join(f" {why[0].upper()}{why[1:]}." for why in self._refusals)
+        if self.supported is None:
+            return f"{self.rewards:,} rewards as a law of success rates. {rollouts}.{refusals}"
         text = (
             f"{self.rewards:,} rewards of all prompts as one law; supported up to N = "
             f"{self.supported:,}"
         )
         if self.n > self.supported:
-            text += f", and N = {whole(self.n)} is beyond: take the figures as rough"
+            text += (
+                f". N = {whole(self.n)} needs {whole(10 * self.n)} rewards for firm figures: these "
+                "are rough, draw more if the choice is close"
+            )
         return (
-            f"{text}. Rollouts: for the same progress, relative to the fastest that is admitted; "
-            "end: share of the best V_N that a policy trained with it ends at."
-            + "".join(f" {why[0].upper()}{why[1:]}." for why in self._refusals)
+            f"{text}. {rollouts}; end: share of the best possible best-of-N reward (V_N) at which "
+            f"a long training with it ends, in a test on normal rewards, not on yours.{refusals}"
         )
 
     @property

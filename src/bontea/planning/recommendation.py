@@ -76,6 +76,8 @@ def recommend(
     rows = [row for row in rows if row.m == admission.m]
     best = choose_estimator(rows)
     lines, spec = [admission.message], None
+    if any(row.spec.name == "adaptive_tea" and row.admitted for row in rows):
+        lines.append(admission.adaptive)
     if best is not None:
         spec = best.spec.settled()
         lines += [_figures(best), *_compared(best, rows), *more, *_cautions(best, rows, n)]
@@ -113,15 +115,16 @@ def _nothing(rows: Sequence[Row]) -> str:
 
 
 def _figures(row: Row) -> str:
-    """`It needs 1,140 rollouts (71 prompts x 16) a step, and ends at 96 % of the best V_N.`"""
-    end = (
-        ""
-        if math.isnan(row.end_share)
-        else f", and its policy ends at {percent_of(row.end_share)} of the best V_N"
-    )
-    return (
+    """How fast it is, and where it ends."""
+    text = (
         f"A rollout of {row.estimator} has a signal-to-noise of {row.snr:.3f} along the true "
-        f"direction{end}."
+        "direction"
+    )
+    if math.isnan(row.end_share):
+        return f"{text}."
+    return (
+        f"{text}; in a test on normal rewards, not on yours, a policy trained with it for long "
+        f"ends at {percent_of(row.end_share)} of the best V_N."
     )
 
 
@@ -135,8 +138,8 @@ def _compared(best: Row, rows: Sequence[Row]) -> list[str]:
         times, error = best.needs(rival)
         level = abs(times - 1) <= LEVEL * error
         text = (
-            f"It needs about as many rollouts as {rival.estimator} ({times:.2f} +- {error:.2f} "
-            "times)"
+            f"The rollouts it needs cannot be told from those of {rival.estimator} ({times:.2f} +- "
+            f"{error:.2f} times as many)"
             if level
             else f"It needs {times:.2f} +- {error:.2f} times the rollouts of {rival.estimator}"
         )
@@ -156,9 +159,9 @@ def larger_m(rows: Sequence[Row], choices: Sequence[Row], best: Row) -> list[str
         times, _ = best.needs(fastest)
         other = "" if fastest.estimator == best.estimator else f"{fastest.estimator} with "
         out.append(
-            f"{other}M = {fastest.m} takes {percent_of(1 - 1 / times)} fewer rollouts, from "
-            f"{fastest.prompts:,.0f} prompts instead of {best.prompts:,.0f}: that prompts differ "
-            "is not in these figures and favours many prompts, so the smaller M is named."
+            f"{other}M = {fastest.m} would take {percent_of(1 - 1 / times)} fewer rollouts, but "
+            f"from {fastest.prompts:,.0f} prompts instead of {best.prompts:,.0f}. These figures "
+            "leave out that prompts differ, which favours many prompts; so the smaller M is named."
         )
     below = [row for row in choices if row.m < best.m]
     if best.m == max(row.m for row in rows) and below:

@@ -11,6 +11,11 @@ from bontea.planning.ranking import with_error
 from bontea.planning.rows import fastest_of
 from bontea.report.bench import COLOURS, MARKERS
 
+ENDS = (
+    " end: share of the best possible best-of-N reward (V_N) at which a long training ends, in a "
+    "test on normal rewards, not on yours."
+)
+
 
 def plan_tables(plan: Plan) -> list[Any]:
     """Rich tables: every estimator at every M, the trade of M against prompts, best-of-N."""
@@ -46,9 +51,9 @@ def _estimators(plan: Plan) -> Any:
     exact = all(math.isnan(row.effective_n) for row in plan.rows)
     ends = any(not math.isnan(row.end_share) for row in plan.rows)
     caption = (
-        "SNR: of a rollout, along the true direction. rollouts: for the same progress in a step, "
-        "relative to the fewest, ~ 1/SNR^2."
-        + (" end: share of the best V_N that a policy trained with it ends at." if ends else "")
+        "SNR: of a rollout, along the true direction. rollouts: how many times those of the "
+        "fastest row (1.00) a step needs for the same progress, as 1/SNR^2."
+        + (ENDS if ends else "")
         + ("" if exact else " effective N: the budget really optimised.")
         + (" cost: of a step's rollouts, in the unit of the price." if price else "")
     )
@@ -100,7 +105,8 @@ def _trade(plan: Plan) -> Any:
     table = _table(
         f"The choice at each M, in a step of {plan.batch_size:,} rollouts",
         "rollouts: relative to the fewest of these choices. efficiency: what a rollout is worth, "
-        "relative to the best M: SNR^2. That prompts differ is left out: it favours many prompts.",
+        "relative to the best M: SNR^2. Not included: prompts differ in their gradients, which "
+        "favours many prompts, so a small M.",
         ["M", "prompts", "estimator", "rollouts for the same progress", "efficiency"],
     )
     best = fastest_of(plan.trade)
