@@ -196,6 +196,10 @@ class EstimatorSpec:
         """Whether it has this parameter, such as `"n"`, `"k"` or `"alpha"`."""
         return parameter in self._signature[0]
 
+    def takes_any(self, parameter: str) -> bool:
+        """Whether it has this parameter, or takes any name."""
+        return self._signature[2] or self.takes(parameter)
+
     @property
     def looks_at_batch(self) -> bool:
         """Whether advantages depend on the other prompts of a call; of a function of yours, yes."""

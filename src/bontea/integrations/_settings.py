@@ -9,6 +9,7 @@ nothing, the environment variable `BONTEA` is read, which holds the same in JSON
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,8 @@ from bontea.advantages.flat import Scale
 
 VARIABLE = "BONTEA"
 SCALES = ("none", "group", "batch")
+LONG_NAMES = {"deploy_n": "n", "tail_fraction": "alpha", "advantage_scale": "scale"}
+"""What TRL's config and `bontea train` call them."""
 LARGE = 64
 """Rollouts of a prompt that no default depends on any more."""
 
@@ -90,12 +93,27 @@ def read_settings(config: Any = None, *, where: str, estimator: str | None = Non
             f"{where}.estimator={name!r} must be a name, such as 'adaptive_tea' or 'max_at_k(k=8)'"
         )
     settings = Settings(**{"estimator": name, **own, "params": {**given, **params}})
+    _refuse_misspelt(settings, where)
     check_n(settings.n, f"{where}.n")
     check_alpha(settings.alpha, f"{where}.alpha")
     check_scale(settings.scale, f"{where}.scale")
     if isinstance(settings.seed, bool) or not isinstance(settings.seed, int) or settings.seed < 0:
         raise BonteaError(f"{where}.seed={settings.seed!r} must be a whole number of at least 0")
     return settings
+
+
+def _refuse_misspelt(settings: Settings, where: str) -> None:
+    """A key that is neither a setting nor a parameter of the estimator, but near a setting."""
+    names = [f.name for f in dataclasses.fields(Settings)]
+    for key in settings.params:
+        near = difflib.get_close_matches(key, names, n=1, cutoff=0.7)
+        meant = LONG_NAMES.get(key, near[0] if near else None)
+        if meant is None or EstimatorSpec.of(settings.estimator).takes_any(key):
+            continue
+        raise BonteaError(
+            f"{where}.{key} is no setting, and no parameter of the estimator; did you mean "
+            f"{where}.{meant}?"
+        )
 
 
 def check_scale(scale: str, name: str = "scale") -> str:
