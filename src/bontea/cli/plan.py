@@ -174,7 +174,7 @@ def _show(plan: Plan) -> None:
     out = Console(highlight=False)
     if not out.is_terminal:
         out = Console(highlight=False, width=150)
-    for table in plan_tables(plan):
+    for table in plan_tables(plan, wide=out.width >= 110):
         out.print(table)
     for paragraph in plan_text(plan):
         out.print(f"\n{paragraph}", markup=False, width=min(out.width, 100))

@@ -11,15 +11,17 @@ from bontea.planning.ranking import with_error
 from bontea.planning.rows import fastest_of
 from bontea.report.bench import COLOURS, MARKERS
 
-ENDS = (
-    " end: share of the best possible best-of-N reward (V_N) at which a long training ends, in a "
-    "test on normal rewards, not on yours."
-)
 
+def plan_tables(plan: Plan, *, wide: bool = True) -> list[Any]:
+    """Rich tables: every estimator at every M, the trade of M against prompts, best-of-N.
 
-def plan_tables(plan: Plan) -> list[Any]:
-    """Rich tables: every estimator at every M, the trade of M against prompts, best-of-N."""
-    return [_estimators(plan), *([_trade(plan)] if len(plan.trade) > 1 else []), _deployment(plan)]
+    Without `wide` the first leaves out what fits no terminal of 80 columns.
+    """
+    return [
+        _estimators(plan, wide),
+        *([_trade(plan)] if len(plan.trade) > 1 else []),
+        _deployment(plan),
+    ]
 
 
 def plan_text(plan: Plan) -> list[str]:
@@ -46,43 +48,50 @@ def _table(title: str, caption: str, columns: list[str]) -> Any:
     return table
 
 
-def _estimators(plan: Plan) -> Any:
-    price = plan.price is not None
-    exact = all(math.isnan(row.effective_n) for row in plan.rows)
-    ends = any(not math.isnan(row.end_share) for row in plan.rows)
-    caption = (
-        "SNR: of a rollout, along the true direction. rollouts: how many times those of the "
-        "fastest row (1.00) a step needs for the same progress, as 1/SNR^2."
-        + (ENDS if ends else "")
-        + ("" if exact else " effective N: the budget really optimised.")
-        + (" cost: of a step's rollouts, in the unit of the price." if price else "")
-    )
-    columns = ["estimator", "M", *([] if exact else ["effective N"]), "cosine", "SNR", "rollouts"]
-    columns += [*(["end"] if ends else []), "prompts x M", *(["cost"] if price else []), "note"]
-    table = _table(f"N = {plan.n:g}, {plan.law} rewards", caption, columns)
+def _estimators(plan: Plan, wide: bool) -> Any:
+    budgets = wide and any(not math.isnan(row.effective_n) for row in plan.rows)
+    cells: dict[str, Any] = {
+        "effective N": lambda row: with_error(row.effective_n, row.effective_n_standard_error, 1),
+        "cosine": lambda row: f"{row.cosine:.3f}",
+        "SNR": lambda row: with_error(row.snr, row.snr_standard_error, 3),
+        "rollouts": lambda row: "never" if math.isinf(row.times) else _times(row),
+        "end": lambda row: _share(row.end_share),
+        "prompts x M": lambda row: "never" if math.isinf(row.times) else _step(row),
+        "cost": lambda row: "" if row.cost is None else f"{row.cost:,.4g}",
+    }
+    left_out = {
+        "effective N": not budgets,
+        "cosine": not wide,
+        "SNR": not wide,
+        "end": all(math.isnan(row.end_share) for row in plan.rows),
+        "prompts x M": not wide,
+        "cost": plan.price is None,
+    }
+    shown = [name for name in cells if not left_out.get(name)]
+    said = {
+        "SNR": "SNR: of a rollout, along the true direction.",
+        "rollouts": "rollouts: how many times those of the fastest row (1.00) a step needs for the "
+        "same progress, as 1/SNR^2.",
+        "end": "end: share of the best possible best-of-N reward (V_N) at which a long training "
+        "ends, in a test on normal rewards, not on yours.",
+        "effective N": "effective N: the budget really optimised.",
+        "cost": "cost: of a step's rollouts, in the unit of the price.",
+    }
+    caption = " ".join(text for name, text in said.items() if name in shown)
+    title = f"N = {plan.n:g}, {plan.law} rewards"
+    table = _table(title, caption, ["estimator", "M", *shown, "note"])
     for m in dict.fromkeys(row.m for row in plan.rows):
         for row in plan.rows:
-            if row.m != m:
-                continue
-            if math.isnan(row.snr):
-                empty = [""] * (len(columns) - 3)
-                table.add_row(row.estimator, str(m), *empty, _mark(row, plan))
-                continue
-            budget = with_error(row.effective_n, row.effective_n_standard_error, 1)
-            table.add_row(
-                row.estimator,
-                str(m),
-                *([] if exact else [budget]),
-                f"{row.cosine:.3f}",
-                with_error(row.snr, row.snr_standard_error, 3),
-                "never" if math.isinf(row.times) else _times(row),
-                *([_share(row.end_share)] if ends else []),
-                "never" if math.isinf(row.times) else f"{row.prompts:,.0f} x {m}",
-                *([f"{row.cost:,.4g}"] if row.cost is not None else [""] if price else []),
-                _mark(row, plan),
-            )
+            if row.m == m:
+                known = not math.isnan(row.snr)
+                figures = [cells[name](row) if known else "" for name in shown]
+                table.add_row(row.estimator, str(m), *figures, _mark(row, plan))
         table.add_section()
     return table
+
+
+def _step(row: Row) -> str:
+    return f"{row.prompts:,.0f} x {row.m}"
 
 
 def _mark(row: Row, plan: Plan) -> str:
