@@ -188,7 +188,7 @@ def test_a_little_light_is_light():
     assert evidence.tail.refused < 0.5
     got = admit(evidence)
     assert (got.verdict, got.tails) == ("light", "none")
-    assert "fall short of what the others promise" in got.message
+    assert "are lower than a normal tail through the others" in got.message
 
 
 def test_a_tail_within_the_atom_is_fitted_up_to_alpha():
