@@ -70,7 +70,9 @@ def test_tables_recommendation_and_picture(tmp_path, capsys):
     ):
         assert words in out, words
     last = out.strip().split("\n\n")[-1].replace("\n", " ")
-    assert last.startswith("RECOMMENDATION: adaptive_tea with M = 32. Nothing in these rewards contradicts")
+    assert last.startswith(
+        "RECOMMENDATION: adaptive_tea with M = 32. Nothing in these rewards contradicts"
+    )
     assert png.read_bytes()[:4] == b"\x89PNG"
     assert str(png) in err.replace("\n", "")
     assert "RECOMMENDATION" not in err

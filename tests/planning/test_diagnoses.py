@@ -44,7 +44,9 @@ def test_the_page():
     assert "harmless" in page
     assert "normal:" in page
     assert d["length"].correlation.value > 0.9
-    assert "(marked look or stop above): Length" in page.replace("\n", " ") or "Length" in d.to_look_at
+    assert (
+        "(marked look or stop above): Length" in page.replace("\n", " ") or "Length" in d.to_look_at
+    )
 
 
 def test_ragged_lists_arrays_and_rollouts_agree():
