@@ -161,7 +161,7 @@ def test_zero_one():
 @pytest.mark.parametrize(
     ("rewards", "verdict", "words"),
     [
-        (normal(shape=(1, 64)), "too little data", "1 prompt with 5 rewards"),
+        (normal(shape=(1, 64)), "too little data", "1 prompt with 5 or more rewards that differ"),
         (normal(shape=(15, 64)), "too little data", "at least 16 prompts with 8 rewards"),
         (normal(shape=(64, 7)), "too little data", "train with M = 8 or more"),
         (normal(shape=(64, 1)), "too little data", "No prompt has two rewards"),

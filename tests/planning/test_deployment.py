@@ -32,7 +32,7 @@ def test_normal_rewards_pay_for_every_doubling():
     assert d.cost is None
     np.testing.assert_array_equal(d.value, [value("normal", n) for n in d.ns])
     assert math.isnan(d.enough)
-    assert d.advice == "Every doubling gains 0.1 or more, up to N = 1e+09 at least."
+    assert d.advice == "Every doubling gains 0.1 or more, up to N = 1,000,000,000 at least."
 
 
 def test_success_rates():

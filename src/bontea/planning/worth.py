@@ -70,9 +70,9 @@ class Deployment(Result):
         exact = self.source[-1] == "exact"
         looked = LARGEST_N if exact else float(2 * self.ns[known[-1]])
         if math.isnan(self.enough):
-            return f"Every doubling gains {least} or more, up to N = {looked:g} at least."
-        text = f"From N = {self.enough:g} on a doubling gains less than {least}"
-        return f"{text}." if exact else f"{text}, up to N = {looked:g} at least."
+            return f"Every doubling gains {least} or more, up to N = {looked:,.0f} at least."
+        text = f"From N = {self.enough:,.0f} on a doubling gains less than {least}"
+        return f"{text}." if exact else f"{text}, up to N = {looked:,.0f} at least."
 
 
 def deployment(
