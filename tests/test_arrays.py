@@ -6,6 +6,7 @@ from tests.libraries import back, is_a, make
 
 import bontea
 from bontea._arrays import as_rewards, check_alpha, check_k, check_n, per_group, to_numpy
+from bontea._errors import BonteaError
 
 
 def test_nested_lists_with_none():
@@ -127,3 +128,32 @@ def test_bad_k(k):
 def test_numbers_of_any_kind(value):
     assert check_n(value) == value
     assert as_rewards([value]).shape == (1,)
+
+
+@pytest.mark.parametrize("dtype", [float, np.float32, int])
+def test_masked_rewards_are_missing(dtype):
+    rewards = np.random.default_rng(0).integers(0, 9, size=(6, 16)).astype(dtype)
+    mask = rewards == 4
+    masked = np.ma.array(rewards, mask=mask)
+    want = np.where(mask, np.nan, rewards.astype(float))
+    np.testing.assert_array_equal(to_numpy(masked), want)
+    np.testing.assert_array_equal(to_numpy(list(masked)), want)
+    np.testing.assert_array_equal(bontea.as_rollouts(masked).rewards, want.ravel())
+    np.testing.assert_array_equal(bontea.as_rollouts(list(masked)).rewards, want.ravel())
+    np.testing.assert_allclose(bontea.rloo(masked), bontea.rloo(want), rtol=1e-5)
+    assert not np.ma.isMaskedArray(bontea.rloo(masked))
+
+
+@pytest.mark.parametrize(
+    "rewards",
+    [
+        np.ones((2, 3)) + 1j,
+        [[np.complex64(1 + 1j), 1]],
+        [[1 + 1j, 1]],
+        [[10**400, 1]],
+    ],
+)
+def test_numbers_that_no_reward_can_be(rewards):
+    for door in (bontea.as_rollouts, bontea.rloo):
+        with pytest.raises((BonteaError, TypeError), match=r"real numbers|not a number|numeric"):
+            door(rewards)

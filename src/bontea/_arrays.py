@@ -10,7 +10,7 @@ applies one set of rules for every function of the library:
 ===========================  ===================================================================
 input                        what happens
 ===========================  ===================================================================
-NaN reward                   a missing rollout: the group is treated as one smaller, the result
+NaN reward, masked reward    a missing rollout: the group is treated as one smaller, the result
                              at that place is 0 (advantages)
 +-inf                        ValueError naming the group
 integer, bool                computed and returned in the default float type of the library
@@ -56,12 +56,13 @@ def as_rewards(rewards: Any) -> Array:
     Nested lists become NumPy arrays (`None` becomes NaN). Raises TypeError for what is not a real
     array and ValueError for ragged lists or an empty last axis.
     """
+    rewards = _unmasked(rewards)
     if not is_array_api_obj(rewards):
         try:
             array = np.asarray(rewards)
             if array.dtype == object:
                 array = array.astype(float)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError, RuntimeError) as error:
             raise BonteaError(
                 "rewards must be an array of shape (*P, M): prompts, then rollouts of a prompt. "
                 f"This {type(rewards).__name__} is ragged or not numeric ({error}). For groups of "
@@ -78,6 +79,19 @@ def as_rewards(rewards: Any) -> Array:
             f"rewards of shape {tuple(rewards.shape)} hold no rollouts: the last axis is rollouts "
             "and needs at least one"
         )
+    return rewards
+
+
+def _unmasked(rewards: Any) -> Any:
+    """NumPy's masked arrays with NaN where they are masked, also as rows of a list."""
+    if isinstance(rewards, np.ma.MaskedArray):
+        values, where = np.ma.getdata(rewards), np.ma.getmaskarray(rewards)
+        kept = values if values.dtype.kind in "fc" else values.astype(float)
+        return np.where(where, kept.dtype.type(np.nan), kept)
+    if isinstance(rewards, (list, tuple)) and any(
+        isinstance(row, np.ma.MaskedArray) for row in rewards
+    ):
+        return [_unmasked(row) for row in rewards]
     return rewards
 
 

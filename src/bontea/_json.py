@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from array_api_compat import is_array_api_obj
 
 
 class Result:
@@ -51,8 +52,8 @@ def plain(value: Any) -> Any:
         return {"none" if k is None else str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+    if is_array_api_obj(value) and not isinstance(value, np.generic):
+        return plain(np.asarray(value.cpu() if hasattr(value, "cpu") else value).tolist())
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):

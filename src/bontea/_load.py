@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import operator
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,23 +21,27 @@ def load_function(text: str, what: str) -> Any:
     2.0
     """
     module, _, name = text.partition(":")
+    if not all((*module.split("."), *name.split("."))):
+        raise BonteaError(f"{what} {text!r} must be MODULE:FUNCTION")
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:
-        function = getattr(importlib.import_module(module), name)
+        loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module.split(".")[0] and not module.startswith(f"{error.name}."):
             raise  # the module is there; something it imports is not
         raise BonteaError(
             f"{what} {text!r}: there is no module {module!r} on the Python path or in this folder"
         ) from None
-    except AttributeError:
-        raise BonteaError(f"{what} {text!r}: module {module} has no {name!r}") from None
-    except ValueError:  # an empty or relative name
-        raise BonteaError(f"{what} {text!r} must be MODULE:FUNCTION") from None
+    except OSError as error:  # which a command would take for a file that it was given
+        raise RuntimeError(f"{what} {text!r}: importing {module} failed: {error}") from error
     finally:
         if folder in sys.path:
             sys.path.remove(folder)
+    try:
+        function = operator.attrgetter(name)(loaded)
+    except AttributeError:
+        raise BonteaError(f"{what} {text!r}: module {module} has no {name!r}") from None
     if not callable(function):
         raise BonteaError(f"{what} {text!r} is a {type(function).__name__}, not a function")
     return function

@@ -97,7 +97,7 @@ class JobProgress:
                 raise KeyboardInterrupt
             self.stop_requested = True
             print(
-                "\nstopping after this step, and saving; once more to stop at once",
+                "\nstopping at the end of this step; once more to stop at once",
                 file=sys.stderr,
             )
 

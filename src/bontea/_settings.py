@@ -35,6 +35,11 @@ KINDS: dict[str, tuple[type, str]] = {
 }
 
 
+def given_or(value: T | None, default: T) -> T:
+    """`value`, or `default` where it is None; a 0 is kept, for a check to refuse."""
+    return default if value is None else value
+
+
 def from_dict(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """Settings from names and values, of YAML, JSON or a caller.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -18,7 +17,7 @@ from bontea._arrays import (
     to_input_dtype,
 )
 from bontea._errors import BonteaError, GroupTooSmallError
-from bontea.advantages.spec import EstimatorSpec, takes_missing
+from bontea.advantages.spec import EstimatorSpec
 
 if TYPE_CHECKING:
     from bontea._types import ArrayLike, Float, Shaped
@@ -61,12 +60,13 @@ def advantages_for(
     """
     if on_small not in ("zero", "raise"):
         raise BonteaError(f"on_small={on_small!r} must be 'zero' or 'raise'")
-    function: Callable[..., Array]
-    if isinstance(estimator, EstimatorSpec) or (callable(estimator) and not params):
-        function = estimator
-    else:
-        spec = EstimatorSpec.of(estimator, **params)
-        function, params = spec.function, dict(spec.params)
+    return _in_groups(rewards, groups, EstimatorSpec.of(estimator, **params), on_small)
+
+
+def _in_groups(
+    rewards: Any, groups: Any, apply: Callable[[Array], Array], on_small: str = "zero"
+) -> Array:
+    """`apply` takes the groups as a block, padded with NaN, and returns what each row gets."""
     rewards = as_rewards(rewards)
     ids = np.asarray(groups.cpu() if hasattr(groups, "cpu") else groups)
     if rewards.ndim != 1 or ids.shape != rewards.shape:
@@ -83,10 +83,6 @@ def advantages_for(
         nan = xp.asarray(math.nan, dtype=values.dtype, device=where)
         block = xp.where(xp.asarray(rows >= 0, device=where), block, nan)
 
-    if takes_missing(function):
-        apply = functools.partial(function, **params)
-    else:
-        apply = functools.partial(per_group, kernel=lambda r, xp: function(r, **params))
     try:
         if on_small == "raise":  # the smallest groups by themselves
             sizes = (rows >= 0).sum(axis=1)
@@ -147,7 +143,11 @@ def scale_advantages(
     if by not in ("batch", "group"):
         raise BonteaError(f"by={by!r} must be 'none', 'group' or 'batch'")
     if by == "group" and groups is not None:
-        return advantages_for(advantages, groups, scale_advantages, by="group", eps=eps)
+        return _in_groups(
+            advantages,
+            groups,
+            lambda block: per_group(block, lambda r, xp: scale_advantages(r, by="group", eps=eps)),
+        )
     xp = array_namespace(advantages)
     values = to_compute(advantages, xp)
     axis = -1 if by == "group" else None

@@ -18,19 +18,20 @@ import difflib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_array_api_obj
 
 from bontea._arrays import (
     Array,
     as_rewards,
     check_alpha,
     check_n,
+    is_traced,
     per_group,
     to_compute,
     to_input_dtype,
@@ -114,15 +115,12 @@ class EstimatorSpec:
                 f"estimator {estimator!r} is neither a name, such as 'tea' or 'max_at_k(k=8)', nor "
                 "a function (rewards (P, M), **params) -> (P, M)"
             )
-        inner = estimator
         given = dict(params)
-        while isinstance(inner, functools.partial) and not inner.args:
-            given = {**inner.keywords, **given}
-            inner = inner.func
-        known = _known_name(inner)
-        if known is not None:
-            return cls(known, inner, {}).with_params(given)
-        return cls(_name_of(estimator), estimator, {}).with_params(params)
+        while isinstance(estimator, functools.partial) and not estimator.args:
+            given = {**estimator.keywords, **given}
+            estimator = estimator.func
+        name = _known_name(estimator) or _name_of(estimator)
+        return cls(name, estimator, {}).with_params(given)
 
     @classmethod
     def parse(cls, text: str) -> EstimatorSpec:
@@ -140,17 +138,18 @@ class EstimatorSpec:
                 f"tea, max_at_k(k=8) or tea(alpha=0.5). Known: {', '.join(_known())}"
             )
         name, arguments = match.groups()
-        spec = cls(name, get_estimator(name), {})
+        function = get_estimator(name)
+        spec = cls(_known_name(function) or name, function, {})
         try:
             call = ast.parse(f"f({arguments or ''})", mode="eval").body
-            if not isinstance(call, ast.Call) or call.args:
+            if not isinstance(call, ast.Call) or call.args or not isinstance(call.func, ast.Name):
                 raise ValueError
             params = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
             if len(params) < len(call.keywords):
                 raise ValueError
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
             raise BonteaError(
-                f"estimator {text!r}: write parameters as NAME=VALUE, each once, such as "
+                f"estimator {text[:200]!r}: write parameters as NAME=VALUE, each once, such as "
                 f"tea(alpha=0.5). {spec._takes()}"
             ) from None
         return spec.with_params(params)
@@ -166,9 +165,14 @@ class EstimatorSpec:
                 + (f"; did you mean {near[0]!r}?" if near else ".")
                 + f" {self._takes()}"
             )
-        given = {**self.params, **params}
+        given = {**self.params, **{key: _hashable(value) for key, value in params.items()}}
         order = [*(key for key in accepted if key in given), *given]
-        return replace(self, params={key: given[key] for key in dict.fromkeys(order)})
+        return replace(
+            self,
+            params={key: given[key] for key in dict.fromkeys(order)},
+            context={key: value for key, value in self.context.items() if key not in params},
+            k_up_to=None if "k" in params else self.k_up_to,
+        )
 
     def settled(self) -> EstimatorSpec:
         """A bound spec without its run, but with the k that was filled in.
@@ -290,14 +294,16 @@ class EstimatorSpec:
             if key in accepted and key not in self.params
         }
         default_of_k = "k" in accepted and "k" not in self.params
-        known = {*context, *self.params, "rng", *(("k",) if default_of_k else ())}
-        missing = [key for key in required if key not in known]
+        self._require(required, {*context, *self.params, *(("k",) if default_of_k else ())})
+        return replace(self, context=context, k_up_to=n if default_of_k else None)
+
+    def _require(self, required: Iterable[str], known: Collection[str]) -> None:
+        missing = [key for key in required if key not in known and key != "rng"]
         if missing:
             raise BonteaError(
                 f"estimator {self.name!r} needs a value for {', '.join(missing)}: write "
                 f"{self.name}({missing[0]}=...), or give it among the estimator's parameters"
             )
-        return replace(self, context=context, k_up_to=n if default_of_k else None)
 
     def checked(self, m: int, asarray: Callable[[Any], Array] = np.asarray) -> EstimatorSpec:
         """This bound spec, tried once on groups of `m` rollouts, so that a run cannot start wrong.
@@ -322,20 +328,25 @@ class EstimatorSpec:
         """Advantages of rewards `(*P, M)`; NaN is a missing rollout.
 
         Estimators of this library see the whole block with it; any other function sees complete
-        groups only, size by size. What is returned must have the shape of the rewards and be
-        finite. `rng` goes to an estimator that is random, `more` to the function.
+        groups only, size by size, in an array of its own. What is returned must have the shape of
+        the rewards and be finite. `rng` goes to an estimator that is random, `more` to the
+        function, where it wins over everything else.
         """
         params = {**self.context, **self.params, **more}
         if self.takes_rng:
-            params["rng"] = rng
+            params.setdefault("rng", rng)
+        k_up_to = None if "k" in more else self.k_up_to
+        self._require(self._signature[1], {*params, *(() if k_up_to is None else ("k",))})
+        ours = takes_missing(self.function)
 
         def kernel(r: Array, xp: ModuleType) -> Array:
-            if self.k_up_to is not None:
-                params["k"] = default_k(self.k_up_to, r.shape[-1])
-            return self._checked(self.function(r, **params), r, xp)
+            if k_up_to is not None:
+                params["k"] = default_k(k_up_to, r.shape[-1])
+            given = r if ours else xp.asarray(r, copy=True)
+            return self._checked(self.function(given, **params), r, xp)
 
         # A k that depends on the size needs groups of one size.
-        if self.k_up_to is not None or not takes_missing(self.function):
+        if k_up_to is not None or not ours:
             return per_group(rewards, kernel)
         rewards = as_rewards(rewards)
         xp = array_namespace(rewards)
@@ -344,6 +355,8 @@ class EstimatorSpec:
         return to_input_dtype(xp.reshape(out, rewards.shape), rewards, xp)
 
     def _checked(self, out: Any, r: Array, xp: ModuleType) -> Array:
+        if is_array_api_obj(out) and array_namespace(out).isdtype(out.dtype, "complex floating"):
+            raise BonteaError(f"estimator {self.name!r} returned complex numbers ({out.dtype})")
         try:
             out = xp.asarray(out, dtype=r.dtype, device=device(r))
         except (TypeError, ValueError, RuntimeError) as error:
@@ -356,6 +369,8 @@ class EstimatorSpec:
                 f"estimator {self.name!r} returned shape {tuple(out.shape)} for rewards of shape "
                 f"{tuple(r.shape)}: it must return one advantage per rollout, prompts x rollouts"
             )
+        if is_traced(out):  # under jax.jit values cannot be looked at
+            return out
         bad = ~xp.all(xp.isfinite(out), axis=-1)
         if bool(xp.any(bad)):
             row = int(xp.argmax(xp.astype(bad, xp.int8)))
@@ -374,7 +389,7 @@ def parse_estimators(texts: str | Iterable[str]) -> list[EstimatorSpec]:
     ['grpo', 'tea(alpha=0.5, center=False)', 'rloo']
     """
     texts = [texts] if isinstance(texts, str) else list(texts)
-    parts = [part for text in texts for part in re.split(r",(?![^()]*\))", text) if part.strip()]
+    parts = [part for text in texts for part in _split(text) if part.strip()]
     specs = [EstimatorSpec.parse(part) for part in parts]
     if not specs:
         raise BonteaError("no estimator given: name at least one, such as tea")
@@ -383,6 +398,27 @@ def parse_estimators(texts: str | Iterable[str]) -> list[EstimatorSpec]:
         if labels.count(label) > 1:
             raise BonteaError(f"estimator {label!r} is given twice: name each once")
     return specs
+
+
+def _split(text: str) -> list[str]:
+    """The text between the commas that stand outside brackets and quotes.
+
+    >>> _split("a(b=(1, 2), c='x,)'),d")
+    ["a(b=(1, 2), c='x,)')", 'd']
+    """
+    out, depth, quote = [""], 0, ""
+    for i, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote and text[i - 1] != "\\" else quote
+        elif char in "'\"":
+            quote = char
+        else:
+            depth += (char in "([{") - (char in ")]}")
+        if char == "," and not quote and depth <= 0:
+            out.append("")
+        else:
+            out[-1] += char
+    return out
 
 
 def get_estimator(estimator: str | Callable[..., Array]) -> Callable[..., Array]:
@@ -435,6 +471,13 @@ def _probe(m: int, asarray: Callable[[Any], Array]) -> Array:
     """A group of zeros and ones (legal for estimators of pass rates, and full of ties) and a
     constant one: what every run meets sooner or later."""
     return asarray(np.stack([np.arange(m) % 2, np.zeros(m)]).astype(float))
+
+
+def _hashable(value: Any) -> Any:
+    """Lists and arrays as tuples: specs are compared, and kept as keys."""
+    if is_array_api_obj(value):
+        value = np.asarray(value.cpu() if hasattr(value, "cpu") else value).tolist()
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def _written(value: Any) -> str:

@@ -54,6 +54,9 @@ def main(argv: list[str] | None = None) -> int:
         code = COMMANDS[args.command].run(args)
         sys.stdout.flush()
         return code
+    except KeyboardInterrupt:  # a command with something to save has caught it before
+        print(f"\nbontea {args.command}: stopped", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         # The reader of our output, such as `head`, has seen enough. What is still buffered would
         # raise once more when the interpreter closes stdout.

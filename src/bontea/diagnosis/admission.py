@@ -23,6 +23,9 @@ nothing about the tail always is. The first line that applies:
     by a normal tail is too low;
 11. otherwise *normal*: everything.
 
+With 10 and 11 `adaptive_tea` is not admitted where most steps support no tail fraction: it would be
+`max_at_k` with k = M - 1, the noisiest k.
+
 A tail is followed to N = R at most, R the number of rewards: nothing of it has been seen beyond.
 """
 
@@ -70,6 +73,9 @@ REFUSALS: dict[str, str] = {
 }
 
 
+FALLS_BACK = "in most steps of these rewards it supports no tail fraction, and is max_at_k there"
+
+
 @dataclass(frozen=True)
 class Admission(Result):
     """What rewards admit at one M. `str()` is the verdict and the reason."""
@@ -98,7 +104,11 @@ class Admission(Result):
             return REFUSALS["constant"]
         if spec.assumes == "two values" and self.verdict != "binary":
             return "it needs rewards of two values, 0 and 1"
-        if spec.assumes != "tail" or self.tails == "all":
+        if spec.assumes != "tail":
+            return ""
+        if self.tails == "all":
+            if spec.name == "adaptive_tea" and self.adaptive and self.supported is None:
+                return FALLS_BACK
             return ""
         if self.tails == "fixed" and spec.takes("alpha"):  # others look at more, up to all rewards
             alpha = {"alpha": 0.25, **spec.context, **spec.params}["alpha"]

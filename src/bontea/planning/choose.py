@@ -63,6 +63,7 @@ def unmeasured(n: float, admission: Admission) -> EstimatorSpec | None:
         return EstimatorSpec.of("max_at_k", k=max(1, int(n)))
     if admission.verdict == "binary":
         return EstimatorSpec.of("pass_at_n", prior=admission.prior)
-    if admission.tails == "all":
-        return EstimatorSpec.parse("adaptive_tea")
+    adaptive = EstimatorSpec.parse("adaptive_tea")
+    if not admission.refusal(adaptive):
+        return adaptive
     return EstimatorSpec.of("max_at_k", k=default_k(n, m))

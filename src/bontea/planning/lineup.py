@@ -9,11 +9,13 @@ For 0/1 rewards `pass_at_n` with the prior of these rewards takes the place of `
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bontea.advantages.spec import EstimatorSpec
+from bontea._errors import BonteaError, GroupTooSmallError
+from bontea.advantages.spec import EstimatorSpec, parse_estimators
 from bontea.diagnosis.admission import Admission
 
 REFERENCES = ("tea", "prefix_tea", "linear_tea", "linear_tea(alpha=0.5)")
@@ -42,6 +44,8 @@ def lineup(
     >>> [entry.spec.label for entry in lineup(128, 16, admission) if entry.candidate]
     ['max_at_k(k=6)', 'adaptive_tea']
     """
+    if isinstance(estimators, str):
+        estimators = parse_estimators(estimators)
     if estimators is not None:
         named = [(EstimatorSpec.of(estimator), True) for estimator in estimators]
     else:
@@ -51,9 +55,17 @@ def lineup(
         if spec.name == "pass_at_n" and "prior" not in spec.params and admission.prior is not None:
             spec = spec.with_params({"prior": admission.prior})
         bound = spec.bind(n=n, m=m)
+        if estimators is not None:
+            with contextlib.suppress(GroupTooSmallError):  # its row says so
+                bound.checked(m)
         k = {**bound.context, **bound.params}.get("k")
         exact = bound.name == "max_at_k" and k == n
         known = out.get(bound.label)
+        if known is not None and known.spec.settled() != bound.settled():
+            raise BonteaError(
+                f"two estimators are called {bound.label}, and a table could not tell them apart: "
+                "give the functions names of their own (def), or parameters"
+            )
         out[bound.label] = Entry(bound, candidate or (known is not None and known.candidate), exact)
     return list(out.values())
 

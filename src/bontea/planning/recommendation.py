@@ -76,7 +76,7 @@ def recommend(
     rows = [row for row in rows if row.m == admission.m]
     best = choose_estimator(rows)
     lines, spec = [admission.message], None
-    if any(row.spec.name == "adaptive_tea" and row.admitted for row in rows):
+    if any(row.spec.name == "adaptive_tea" for row in rows):
         lines.append(admission.adaptive)
     if best is not None:
         spec = best.spec.settled()

@@ -294,13 +294,13 @@ def _rewards(row: Any, where: str) -> np.ndarray:
         values = np.full(len(row), np.nan)
         for j, value in enumerate(row):
             try:
-                if isinstance(value, (str, bytes)):
+                if isinstance(value, (str, bytes, complex, np.complexfloating)):
                     raise TypeError
                 values[j] = np.nan if value is None else float(value)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError, RuntimeError):
                 raise BonteaError(
-                    f"{where}, rollout {j}: {value!r} is not a number; a reward is a number, or "
-                    "None for a rollout that could not be scored"
+                    f"{where}, rollout {j}: {repr(value)[:60]} is not a number; a reward is a "
+                    "number, or None for a rollout that could not be scored"
                 ) from None
     return values
 
@@ -317,4 +317,4 @@ def _numbers(row: Any) -> np.ndarray | None:
 
 
 def _is_text(array: Any) -> bool:
-    return isinstance(array, np.ndarray) and array.dtype.kind not in "fiub"
+    return isinstance(array, np.ndarray) and array.dtype.kind not in "fiubc"

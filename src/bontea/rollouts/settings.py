@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bontea._errors import BonteaError
-from bontea._settings import DEMO, flag, require_own, setting
+from bontea._settings import DEMO, flag, given_or, require_own, setting
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.table import write_text
 
@@ -108,11 +108,13 @@ class SampleSettings:
             from bontea import demo
 
             filled["reward"] = self.reward or demo.DEFAULT_REWARD
-            filled["max_new_tokens"] = self.max_new_tokens or demo.MAX_COMPLETION_LENGTH
+            filled["max_new_tokens"] = given_or(self.max_new_tokens, demo.MAX_COMPLETION_LENGTH)
         settings = replace(self, **filled)
         settings.check()
-        filled["max_new_tokens"] = settings.max_new_tokens or 512
-        filled["batch_size"] = self.batch_size or (64 if self.endpoint else 256 if embedded else 32)
+        filled["max_new_tokens"] = given_or(settings.max_new_tokens, 512)
+        filled["batch_size"] = given_or(
+            self.batch_size, 64 if self.endpoint else 256 if embedded else 32
+        )
         if not self.endpoint:
             import torch
 

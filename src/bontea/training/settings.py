@@ -9,7 +9,7 @@ from typing import Any
 
 from bontea._arrays import check_alpha, check_n
 from bontea._errors import BonteaError
-from bontea._settings import DEMO, from_dict, require_own, setting
+from bontea._settings import DEMO, from_dict, given_or, require_own, setting
 from bontea.advantages import EstimatorSpec, parse_estimators
 
 START = "start"
@@ -100,15 +100,15 @@ class Settings:
             from bontea import demo
 
             self.reward = self.reward or demo.DEFAULT_REWARD
-            self.max_new_tokens = self.max_new_tokens or demo.MAX_COMPLETION_LENGTH
-            self.learning_rate = self.learning_rate or 1e-4
-            self.micro_batch = self.micro_batch or max(1, self.batch_size // processes)
+            self.max_new_tokens = given_or(self.max_new_tokens, demo.MAX_COMPLETION_LENGTH)
+            self.learning_rate = given_or(self.learning_rate, 1e-4)
+            self.micro_batch = given_or(self.micro_batch, max(1, self.batch_size // processes))
             self.dtype = self.dtype or "float32"
         require_own(self.model, self.reward, self.prompts)
-        self.max_new_tokens = self.max_new_tokens or 512
-        self.learning_rate = self.learning_rate or (1e-5 if self.lora else 1e-6)
+        self.max_new_tokens = given_or(self.max_new_tokens, 512)
+        self.learning_rate = given_or(self.learning_rate, 1e-5 if self.lora else 1e-6)
         self.dtype = self.dtype or ("bfloat16" if gpu and self.lora else "float32")
-        self.eval_batch = self.eval_batch or (256 if self.is_demo else 32)
+        self.eval_batch = given_or(self.eval_batch, 256 if self.is_demo else 32)
         self._check_numbers()
         self._check_batch(processes)
         self.arms  # noqa: B018  (parses, and raises on a bad one)
@@ -130,6 +130,8 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int) or value < limit:
                 raise BonteaError(f"{name}={value!r} must be a whole number of at least {limit}")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise BonteaError(f"seed={self.seed!r} must be a whole number from 0 to 2**32 - 1")
         for name in ("learning_rate", "temperature"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not value > 0:
@@ -146,10 +148,10 @@ class Settings:
     def _check_batch(self, processes: int) -> None:
         if self.batch_size % self.rollouts:
             below = self.batch_size // self.rollouts * self.rollouts
+            sizes = " or ".join(str(size) for size in (below, below + self.rollouts) if size)
             raise BonteaError(
                 f"batch_size={self.batch_size} does not hold whole groups of "
-                f"rollouts={self.rollouts}: use --batch-size {max(below, self.rollouts)} or "
-                f"{below + self.rollouts}"
+                f"rollouts={self.rollouts}: use --batch-size {sizes}"
             )
         if self.batch_size % processes:
             raise BonteaError(
@@ -160,7 +162,7 @@ class Settings:
             self.micro_batch = next(
                 size for size in range(min(8, share), 0, -1) if not share % size
             )
-        if share % self.micro_batch:
+        if self.micro_batch < 1 or share % self.micro_batch:
             raise BonteaError(
                 f"micro_batch={self.micro_batch} does not divide the {share} rollouts of a process "
                 f"and step (batch_size={self.batch_size})"
