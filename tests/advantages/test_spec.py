@@ -129,3 +129,24 @@ def test_two_functions_of_one_name():
     assert len(lineup(128, 16, admission, "rloo,grpo")) == 2
     with pytest.raises(BonteaError, match="failed on a group of 16"):
         lineup(128, 16, admission, ["grpo(eps='x')"])
+
+
+@pytest.mark.parametrize("error", ["ValueError", "AttributeError", "TypeError", "KeyError"])
+def test_an_error_inside_a_module_is_shown_as_it_is(error, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = f"broken_{error.lower()}"
+    (tmp_path / f"{name}.py").write_text(f"raise {error}('my own bug')\n")
+    with pytest.raises(Exception, match="my own bug") as caught:
+        EstimatorSpec.parse(f"{name}:f")
+    assert type(caught.value).__name__ == error
+
+
+def test_a_file_that_a_module_misses_is_not_one_of_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "opens.py").write_text("open('missing.json')\n")
+    with pytest.raises(RuntimeError, match=r"importing opens failed.*missing\.json"):
+        EstimatorSpec.parse("opens:f")
+    (tmp_path / "inner.py").write_text("class A:\n    def f(r):\n        return 0 * r\n")
+    assert not EstimatorSpec.parse("inner:A.f")(R).any()
+    with pytest.raises(BonteaError, match=r"module inner has no 'A\.g'"):
+        EstimatorSpec.parse("inner:A.g")

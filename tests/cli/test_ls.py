@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from bontea import ADVANTAGES
+from bontea import ADVANTAGES, cli
 from bontea.cli import main
 
 
@@ -25,3 +25,12 @@ def test_a_closed_pipe_is_no_bad_input():
     process.stdout.close()  # as `| head -0` does
     assert process.stderr.read() == ""
     assert process.wait() == 1
+
+
+def test_ctrl_c_is_one_line_and_code_130(monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.COMMANDS["ls"], "run", interrupted)
+    assert main(["ls"]) == 130
+    assert capsys.readouterr().err.strip() == "bontea ls: stopped"

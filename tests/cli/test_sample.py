@@ -402,6 +402,8 @@ def test_the_bridge_of_the_docs(folder):
         (["--rollouts", "0"], "--rollouts 0 must be at least 1"),
         (["--temperature", "0"], "--temperature 0 must be a number above 0"),
         (["--temperature", "nan"], "--temperature nan"),
+        (["--max-new-tokens", "0"], "--max-new-tokens 0 must be at least 1"),
+        (["--batch-size", "0"], "--batch-size 0 must be at least 1"),
         (["--concurrency", "0"], "--concurrency 0 must be at least 1"),
         (["--timeout", "-1"], "--timeout -1"),
         (["--requests-per-minute", "0"], "--requests-per-minute 0"),

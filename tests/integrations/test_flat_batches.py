@@ -390,3 +390,12 @@ def test_a_name_of_the_framework_and_one_of_the_config():
     assert read_settings({"estimator": "rloo"}, where="x", estimator="rloo").estimator == "rloo"
     with pytest.raises(ValueError, match=r"x\.estimator='tea', but the framework was told"):
         read_settings({"estimator": "tea"}, where="x", estimator="rloo")
+
+
+def test_rows_that_do_not_go_with_the_rewards():
+    rewards, ids = batch()
+    for name, rows in {"padding": [True], "order": np.arange(3)}.items():
+        with pytest.raises(ValueError, match=f"57 rewards, but {name} of shape"):
+            step(raw(), rewards, ids, **{name: rows})
+    with pytest.raises(ValueError, match="scale='x' must be one of none, group, batch"):
+        AdvantageStep(Settings("tea", scale="x"))

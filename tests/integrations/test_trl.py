@@ -509,7 +509,7 @@ def test_scale():
         ({"estimator": "tae"}, "unknown estimator 'tae'; did you mean 'tea'"),
         ({"estimator": "no.such:f"}, "estimator 'no.such:f': there is no module 'no.such'"),
         ({"estimator": "max_at_k(k=16)"}, "use k <= 15"),
-        ({"estimator": "max_at_k(8)"}, r"NAME=VALUE.*max_at_k takes k"),
+        ({"estimator": "max_at_k(8)"}, r"NAME=VALUE.*It takes: k"),
         ({"estimator": "max_at_k", "estimator_params": {"k": 16}}, "use k <= 15"),
         ({"estimator_params": {"alfa": 0.5}}, "no parameter 'alfa'; did you mean 'alpha'.*center"),
         ({"estimator_params": "k=3"}, "must be a dict"),

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from bontea._errors import BonteaError
 from bontea.cli import main
 from bontea.curves import curve, extrapolate
 from bontea.planning import diagnose, plan
@@ -179,3 +180,23 @@ def test_rewards_in_the_place_of_a_law_are_rewards():
         assert one.snr == pytest.approx(two.snr, rel=1e-6)  # a level is no part of the law
     with pytest.raises(ValueError, match="many prompts"):
         get_law(apart)
+
+
+def test_adaptive_tea_is_not_named_where_its_steps_support_no_tail():
+    rewards = np.random.default_rng(0).normal(size=(40, 16))
+    d = diagnose(rewards, n=128, m=16, groups=GROUPS, rng=0)
+    p = plan(rewards, n=128, m=16, groups=GROUPS, rng=0)
+    assert d.admission.tails == "all"
+    assert d.admission.supported is None
+    for advice in (d.recommendation, p.recommendation):
+        assert advice.estimator.name == "max_at_k"
+        assert "In 100 % of the steps adaptive_tea supports no tail fraction" in advice.message
+    row = next(row for row in p.rows if row.spec.name == "adaptive_tea")
+    assert not row.admitted
+    assert "supports no tail fraction" in row.reason
+
+
+def test_a_group_larger_than_a_step():
+    rewards = np.random.default_rng(0).normal(size=(16, 16))
+    with pytest.raises(BonteaError, match="m=2000 is above 1,024"):
+        diagnose(rewards, m=2000)

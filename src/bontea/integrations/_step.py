@@ -21,7 +21,7 @@ from bontea._errors import BonteaError, GroupTooSmallError
 from bontea.advantages import EstimatorSpec, scale_advantages
 from bontea.advantages.flat import rows_of_groups
 from bontea.integrations._metrics import batch_metrics, tail_metrics
-from bontea.integrations._settings import Settings
+from bontea.integrations._settings import SCALES, Settings
 from bontea.tails import TailCheck
 from bontea.tails.memory import Memory
 
@@ -86,6 +86,8 @@ class AdvantageStep:
         whole_groups: bool = False,
         say: Callable[[str], None] | None = None,
     ):
+        if settings.scale not in SCALES:
+            raise BonteaError(f"scale={settings.scale!r} must be one of {', '.join(SCALES)}")
         self.settings, self.m = settings, m
         self.metrics: dict[str, float] = {}
         self.batches = 0
@@ -137,6 +139,12 @@ class AdvantageStep:
             return np.zeros(0)
         values = to_numpy(rewards).ravel()
         ids = codes(groups, len(values))
+        for name, rows in {"padding": padding, "order": order}.items():
+            if rows is not None and np.shape(rows) != values.shape:
+                raise BonteaError(
+                    f"{len(values)} rewards, but {name} of shape {np.shape(rows)}: one for each is "
+                    "needed"
+                )
         keep = np.ones(len(values), bool) if padding is None else ~np.asarray(padding, bool)
         self.batches += 1
         rng = self._rng(moment)

@@ -176,8 +176,9 @@ def diagnose(
     is what `plan(rollouts, n=n, m=m)` recommends. Takes some seconds, mostly for the simulation of
     estimators.
 
-    Raises BonteaError for n < 1, alpha outside (0, 1], m < 1, infinite rewards, or no reward at
-    all. Rewards that are too few, constant or 0/1 are no error: the diagnosis says so. Ours.
+    Raises BonteaError for n < 1, alpha outside (0, 1], m < 1 or above 1,024, infinite rewards, or
+    no reward at all. Rewards that are too few, constant or 0/1 are no error: the diagnosis says so.
+    Ours.
 
     >>> rewards = np.random.default_rng(0).normal(size=(64, 32))
     >>> diagnose(rewards, n=128, rng=0).recommendation.recommended
@@ -186,6 +187,11 @@ def diagnose(
     'pass_at_n'
     """
     seed = seed_of(rng)
+    if m is not None and check_k(m, "m") > BATCH:
+        raise BonteaError(
+            f"m={m} is above {BATCH:,}, the rollouts of the training step that is looked at: m is "
+            "how many rollouts a prompt gets in training, mostly 8 to 64"
+        )
     evidence = gather(rollouts, n=n, m=m, alpha=alpha, rng=seed)
     found: dict[str, Finding] = {}
     skipped: dict[str, str] = {}
