@@ -64,7 +64,7 @@ def test_tables_recommendation_and_picture(tmp_path, capsys):
         "max_at_k(k=6)",
         "<- use",
         "The choice at each M, in a step of 1,024 rollouts",
-        "share of the best V_N",
+        "share of the best possible best-of-N",
         "What N is worth in deployment",
         "tea at M = 8: 8 rollouts with tail fraction 0.25 leave 2 in the tail",
     ):

@@ -172,7 +172,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
         (["--trl", "loss_type=[", "a=1"], "the value is not YAML"),
         (["--trl", "importance_sampling_level=word", "eval_strategy=yes"], "TRL refuses these"),
         (["--trl", "max_grad_norm"], "write NAME=VALUE"),
-        (["--estimator", "tea(beta=1)"], "Tea takes n, alpha"),
+        (["--estimator", "tea(beta=1)"], "It takes: n, alpha"),
         (["--reward", "mine:words"], "returned 'good'"),
         (["--reward", "mine:short"], "returned 1 values"),
         (["--reward", "mine:nothing"], "scored no held-out completion"),
