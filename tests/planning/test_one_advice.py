@@ -187,7 +187,7 @@ def test_adaptive_tea_is_not_named_where_its_steps_support_no_tail():
     d = diagnose(rewards, n=128, m=16, groups=GROUPS, rng=0)
     p = plan(rewards, n=128, m=16, groups=GROUPS, rng=0)
     assert d.admission.tails == "all"
-    assert d.admission.supported is None
+    assert d.admission.falls_back
     for advice in (d.recommendation, p.recommendation):
         assert advice.estimator.name == "max_at_k"
         assert "In 100 % of the steps adaptive_tea supports no tail fraction" in advice.message

@@ -23,8 +23,8 @@ nothing about the tail always is. The first line that applies:
     by a normal tail is too low;
 11. otherwise *normal*: everything.
 
-With 10 and 11 `adaptive_tea` is not admitted where most steps support no tail fraction: it would be
-`max_at_k` with k = M - 1, the noisiest k.
+With 10 and 11 `adaptive_tea` is not admitted where more than 90 % of the steps support no tail
+fraction: there it is `max_at_k` with k = M - 1, the noisiest k.
 
 A tail is followed to N = R at most, R the number of rewards: nothing of it has been seen beyond.
 """
@@ -73,7 +73,9 @@ REFUSALS: dict[str, str] = {
 }
 
 
-FALLS_BACK = "in most steps of these rewards it supports no tail fraction, and is max_at_k there"
+FALLS_BACK = "in the steps of these rewards it supports no tail fraction, and is max_at_k there"
+MOST_STEPS = 0.9
+"""A share near a half would depend on how the prompts were dealt into steps."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class Admission(Result):
     """Tail fraction that `adaptive_tea` will most often use; None for none."""
     prior: tuple[float, float] | None = None
     """Beta law of the success rates of 0/1 rewards."""
+    falls_back: bool = False
+    """In more than 90 % of the steps `adaptive_tea` supports no tail fraction."""
     adaptive: str = ""
     """What `adaptive_tea` would do on these rewards."""
     learnable: bool = True
@@ -107,9 +111,7 @@ class Admission(Result):
         if spec.assumes != "tail":
             return ""
         if self.tails == "all":
-            if spec.name == "adaptive_tea" and self.adaptive and self.supported is None:
-                return FALLS_BACK
-            return ""
+            return FALLS_BACK if spec.name == "adaptive_tea" and self.falls_back else ""
         if self.tails == "fixed" and spec.takes("alpha"):  # others look at more, up to all rewards
             alpha = {"alpha": 0.25, **spec.context, **spec.params}["alpha"]
             if alpha <= self.alpha:
@@ -195,6 +197,7 @@ def admit(evidence: Evidence) -> Admission:
         "tails": "all",
         "n": min(n, rewards),
         "supported": tail.supported,
+        "falls_back": tail.refused > MOST_STEPS,
         "adaptive": _steps(tail),
     }
     if tail.heavy and tail.shape is not None:
