@@ -325,7 +325,7 @@ def test_n_below_m_takes_the_exact_estimator():
     assert 1 < exact.needs(small)[0] < NEAR
     assert result.recommendation.verdict == "within M"
     assert "It is exact for k = N" in result.recommendation.message
-    assert "rollouts of max_at_k(k=6), which ends at 97 %" in result.recommendation.message
+    assert "rollouts of max_at_k(k=6), which ends at 98 %" in result.recommendation.message
 
 
 def test_equal_estimators_are_called_level():
