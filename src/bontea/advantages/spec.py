@@ -140,8 +140,10 @@ class EstimatorSpec:
         name, arguments = match.groups()
         function = get_estimator(name)
         spec = cls(_known_name(function) or name, function, {})
+        if not arguments:
+            return spec
         try:
-            call = ast.parse(f"f({arguments or ''})", mode="eval").body
+            call = ast.parse(f"f({arguments})", mode="eval").body
             if not isinstance(call, ast.Call) or call.args or not isinstance(call.func, ast.Name):
                 raise ValueError
             params = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
@@ -156,6 +158,8 @@ class EstimatorSpec:
 
     def with_params(self, params: Mapping[str, Any]) -> EstimatorSpec:
         """The same with more parameters; BonteaError for one that it does not take."""
+        if not params:
+            return self
         accepted, _, open_ended = self._signature
         unknown = [key for key in params if key not in accepted]
         if unknown and not open_ended:
@@ -189,12 +193,9 @@ class EstimatorSpec:
     def _signature(self) -> tuple[list[str], list[str], bool]:
         """Names accepted by keyword after the rewards, those without default, and `**kwargs`."""
         try:
-            found = list(inspect.signature(self.function).parameters.values())
-        except (TypeError, ValueError):  # some C functions have no signature: take what is given
-            return [], [], True
-        named = [p for i, p in enumerate(found) if p.kind in _KEYWORD and i > 0]
-        required = [p.name for p in named if p.default is inspect.Parameter.empty]
-        return [p.name for p in named], required, any(p.kind == p.VAR_KEYWORD for p in found)
+            return _signature_of(self.function)
+        except TypeError:  # an object that has no hash
+            return _signature_of.__wrapped__(self.function)
 
     def takes(self, parameter: str) -> bool:
         """Whether it has this parameter, such as `"n"`, `"k"` or `"alpha"`."""
@@ -447,6 +448,17 @@ def get_estimator(estimator: str | Callable[..., Array]) -> Callable[..., Array]
 def takes_missing(function: Callable[..., Array]) -> bool:
     """Whether an estimator treats NaN as a missing rollout itself: ours do."""
     return getattr(function, "takes_missing", False) or function in _known().values()
+
+
+@functools.lru_cache(maxsize=256)
+def _signature_of(function: Callable[..., Array]) -> tuple[list[str], list[str], bool]:
+    try:
+        found = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some C functions have no signature: take what is given
+        return [], [], True
+    named = [p for i, p in enumerate(found) if p.kind in _KEYWORD and i > 0]
+    required = [p.name for p in named if p.default is inspect.Parameter.empty]
+    return [p.name for p in named], required, any(p.kind == p.VAR_KEYWORD for p in found)
 
 
 def _known() -> dict[str, Callable[..., Array]]:
