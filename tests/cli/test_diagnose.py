@@ -23,7 +23,7 @@ def write(path, rewards, lengths=None, **fields):
 
 @pytest.fixture
 def normal(tmp_path):
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)
     rewards = rng.normal(size=(32, 16))
     return write(tmp_path / "rollouts.jsonl", rewards, rng.integers(1, 40, size=(32, 16)))
 
