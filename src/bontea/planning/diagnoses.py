@@ -173,8 +173,10 @@ def diagnose(
 
     The findings are described in the modules of `bontea.diagnosis`; what is admitted by which rule
     in `bontea.diagnosis.admission`, and what of it is recommended in `bontea.planning.choose`. It
-    is what `plan(rollouts, n=n, m=m)` recommends. Takes some seconds, mostly for the simulation of
-    estimators.
+    is what `plan(rollouts, n=n, m=m)` recommends. `plan` has to simulate estimators, and raises
+    where it cannot: for constant rewards, two values that are not 0 and 1, fewer than four rewards
+    a prompt, and N beyond the rewards; there what the rewards admit decides alone here. Takes some
+    seconds, mostly for the simulation of estimators.
 
     Raises BonteaError for n < 1, alpha outside (0, 1], m < 1 or above 1,024, infinite rewards, or
     no reward at all. Rewards that are too few, constant or 0/1 are no error: the diagnosis says so.
