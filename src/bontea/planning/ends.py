@@ -4,9 +4,9 @@ A policy that may mix 41 styles, some of them traps, is trained to the end with 
 (`style_frontier`), and its exact V_N is divided by that of the best policy. It is a property of the
 estimator and not of anyone's rewards: what its direction leads to when training goes on for long.
 
-For the line-up the shares are in `ends.json`, five seeds of 400 steps each on a grid of N and M,
-made by benchmarks/figures/ends.py; between the points of the grid they are interpolated in log N
-and log M. Anything else is trained here, with two seeds of 300 steps (one or two seconds, up to
+For the line-up the shares are in `ends.json`, five seeds of 400 steps each on most of a grid of N
+and M, made by benchmarks/figures/ends.py; between the points of the grid they are interpolated in
+log N and log M. Anything else is trained here, with two seeds of 300 steps (one or two seconds, up to
 3 points from the other).
 """
 
