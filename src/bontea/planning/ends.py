@@ -6,8 +6,8 @@ estimator and not of anyone's rewards: what its direction leads to when training
 
 For the line-up the shares are in `ends.json`, five seeds of 400 steps each on most of a grid of N
 and M, made by benchmarks/figures/ends.py; between the points of the grid they are interpolated in
-log N and log M. Anything else is trained here, with two seeds of 300 steps (one or two seconds, up to
-3 points from the other).
+log N and log M. Anything else is trained here, with two seeds of 300 steps (one or two seconds, up
+to 3 points from the other).
 """
 
 from __future__ import annotations
