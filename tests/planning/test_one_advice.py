@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from bontea._errors import BonteaError
+from bontea.advantages import EstimatorSpec
 from bontea.cli import main
 from bontea.curves import curve, extrapolate
+from bontea.diagnosis import Admission
 from bontea.planning import diagnose, plan
+from bontea.planning.choose import unmeasured
 from bontea.rollouts import as_rollouts, read_rollouts
 from bontea.theory import get_law
 
@@ -182,18 +185,22 @@ def test_rewards_in_the_place_of_a_law_are_rewards():
         get_law(apart)
 
 
-def test_adaptive_tea_is_not_named_where_its_steps_support_no_tail():
+def test_one_step_that_supports_no_tail_is_said_and_decides_nothing():
     rewards = np.random.default_rng(0).normal(size=(40, 16))
     d = diagnose(rewards, n=128, m=16, groups=GROUPS, rng=0)
     p = plan(rewards, n=128, m=16, groups=GROUPS, rng=0)
-    assert d.admission.tails == "all"
-    assert d.admission.falls_back
+    assert (d["tail"].steps, d["tail"].refused) == (1, 1.0)
     for advice in (d.recommendation, p.recommendation):
-        assert advice.estimator.name == "max_at_k"
-        assert "In 100 % of the steps adaptive_tea supports no tail fraction" in advice.message
-    row = next(row for row in p.rows if row.spec.name == "adaptive_tea")
-    assert not row.admitted
-    assert "supports no tail fraction" in row.reason
+        assert advice.recommended == "adaptive_tea"
+        assert "In the one step made of these rewards adaptive_tea supports no tail" in str(advice)
+        assert "One step in nine does so by chance on normal rewards" in str(advice)
+
+
+def test_adaptive_tea_is_not_named_where_its_steps_support_no_tail():
+    admission = Admission("normal", "", m=16, n=128, tails="all", falls_back=True)
+    assert "supports no tail fraction" in admission.refusal(EstimatorSpec.parse("adaptive_tea"))
+    assert admission.refusal(EstimatorSpec.parse("linear_tea")) == ""
+    assert unmeasured(128, admission).label == "max_at_k(k=6)"
 
 
 def test_a_group_larger_than_a_step():

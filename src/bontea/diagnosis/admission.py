@@ -23,8 +23,8 @@ nothing about the tail always is. The first line that applies:
     by a normal tail is too low;
 11. otherwise *normal*: everything.
 
-With 10 and 11 `adaptive_tea` is not admitted where more than 90 % of the steps support no tail
-fraction: there it is `max_at_k` with k = M - 1, the noisiest k.
+With 10 and 11 `adaptive_tea` is not admitted where more than 90 % of at least four steps support no
+tail fraction: there it is `max_at_k` with k = M - 1, the noisiest k.
 
 A tail is followed to N = R at most, R the number of rewards: nothing of it has been seen beyond.
 """
@@ -76,6 +76,8 @@ REFUSALS: dict[str, str] = {
 FALLS_BACK = "in the steps of these rewards it supports no tail fraction, and is max_at_k there"
 MOST_STEPS = 0.9
 """A share near a half would depend on how the prompts were dealt into steps."""
+ENOUGH_STEPS = 4
+"""One step in nine supports nothing by chance on normal rewards."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Admission(Result):
     prior: tuple[float, float] | None = None
     """Beta law of the success rates of 0/1 rewards."""
     falls_back: bool = False
-    """In more than 90 % of the steps `adaptive_tea` supports no tail fraction."""
+    """In more than 90 % of at least 4 steps `adaptive_tea` supports no tail fraction."""
     adaptive: str = ""
     """What `adaptive_tea` would do on these rewards."""
     learnable: bool = True
@@ -197,7 +199,7 @@ def admit(evidence: Evidence) -> Admission:
         "tails": "all",
         "n": min(n, rewards),
         "supported": tail.supported,
-        "falls_back": tail.refused > MOST_STEPS,
+        "falls_back": tail.steps >= ENOUGH_STEPS and tail.refused > MOST_STEPS,
         "adaptive": _steps(tail),
     }
     if tail.heavy and tail.shape is not None:
@@ -276,10 +278,14 @@ def _short(tail: TailFinding) -> str:
 def _steps(tail: TailFinding) -> str:
     """What adaptive_tea will do in steps of these rewards."""
     if tail.supported is None:
-        return (
-            f"In {100 * tail.refused:.0f} % of the steps adaptive_tea supports no tail fraction, "
-            "and falls back to max_at_k there."
+        steps = f"{100 * tail.refused:.0f} % of the {tail.steps} steps"
+        text = (
+            f"In {'the one step' if tail.steps == 1 else steps} made of these rewards adaptive_tea "
+            "supports no tail fraction, and falls back to max_at_k there."
         )
+        if tail.steps < ENOUGH_STEPS:
+            text += " One step in nine does so by chance on normal rewards: more would tell."
+        return text
     return (
         f"On these rewards adaptive_tea would mostly fit its tail to the best "
         f"{100 * tail.supported:g} % of a group."

@@ -9,7 +9,6 @@ For 0/1 rewards `pass_at_n` with the prior of these rewards takes the place of `
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -56,8 +55,7 @@ def lineup(
             spec = spec.with_params({"prior": admission.prior})
         bound = spec.bind(n=n, m=m)
         if estimators is not None:
-            with contextlib.suppress(GroupTooSmallError):  # its row says so
-                bound.checked(m)
+            _refuse_bugs(bound, m)
         k = {**bound.context, **bound.params}.get("k")
         exact = bound.name == "max_at_k" and k == n
         known = out.get(bound.label)
@@ -68,6 +66,17 @@ def lineup(
             )
         out[bound.label] = Entry(bound, candidate or (known is not None and known.candidate), exact)
     return list(out.values())
+
+
+def _refuse_bugs(spec: EstimatorSpec, m: int) -> None:
+    """What is wrong with its values its row says; what else it raises is an error."""
+    try:
+        spec.checked(m)
+    except GroupTooSmallError:
+        pass
+    except BonteaError as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
 
 
 def _texts(n: float, m: int, admission: Admission) -> list[tuple[str, bool]]:
