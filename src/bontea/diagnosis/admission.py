@@ -74,7 +74,7 @@ REFUSALS: dict[str, str] = {
 
 
 FALLS_BACK = "in the steps of these rewards it supports no tail fraction, and is max_at_k there"
-MOST_STEPS = 0.9
+REFUSED_STEPS = 0.9
 """A share near a half would depend on how the prompts were dealt into steps."""
 ENOUGH_STEPS = 4
 """One step in nine supports nothing by chance on normal rewards."""
@@ -199,7 +199,7 @@ def admit(evidence: Evidence) -> Admission:
         "tails": "all",
         "n": min(n, rewards),
         "supported": tail.supported,
-        "falls_back": tail.steps >= ENOUGH_STEPS and tail.refused > MOST_STEPS,
+        "falls_back": tail.steps >= ENOUGH_STEPS and tail.refused > REFUSED_STEPS,
         "adaptive": _steps(tail),
     }
     if tail.heavy and tail.shape is not None:

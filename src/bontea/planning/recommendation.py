@@ -80,7 +80,7 @@ def recommend(
         lines.append(admission.adaptive)
     if best is not None:
         spec = best.spec.settled()
-        lines += [_figures(best), *_compared(best, rows), *more, *_cautions(best, rows, n)]
+        lines += [_figures(best), *_compared(best, rows), *more, *_cautions(best)]
     elif not admission.learnable:
         lines.insert(0, "There is nothing to train on.")
     else:
@@ -175,7 +175,7 @@ def larger_m(rows: Sequence[Row], choices: Sequence[Row], best: Row) -> list[str
     return out
 
 
-def _cautions(best: Row, rows: Sequence[Row], n: float) -> list[str]:
+def _cautions(best: Row) -> list[str]:
     out = []
     alpha = {**best.spec.context, **best.spec.params}.get("alpha")
     if best.spec.assumes == "tail" and alpha is not None and alpha >= 0.5:
