@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bontea.rollouts.generate import score_rows, seed_of
+from bontea.rollouts.generate import Drawn, score_rows, seed_of
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import Reward
 from bontea.rollouts.service import HOPELESS, BadAnswer, EndpointError, Service, retry_after
@@ -172,7 +172,7 @@ class _Run:
                 self._count_failure(failure, i)
                 continue
             self.succeeded, self.failed_in_row = self.succeeded + 1, 0
-            self.arrived.put_nowait((i, j, text))
+            self.arrived.put_nowait(Drawn(i, j, text))
 
     def _count_failure(self, error: EndpointError, prompt: int) -> None:
         if error.status in HOPELESS:
@@ -249,7 +249,7 @@ class _Run:
                 await asyncio.to_thread(self._score, batch)
                 self.on_rows(len(batch))
 
-    def _score(self, batch: list[tuple[int, int, str]]) -> None:
+    def _score(self, batch: list[Drawn]) -> None:
         self.file.append(score_rows(self.reward, self.rows, batch, self.service.model))
 
 

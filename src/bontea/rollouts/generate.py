@@ -11,13 +11,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import Reward, score
 from bontea.rollouts.table import RolloutFile
+
+
+class Drawn(NamedTuple):
+    """A completion that is not scored yet."""
+
+    prompt_id: int
+    rollout: int
+    text: str
+    finish_reason: str | None = None
+    """Why it ends: "stop", "length" (it was cut off), ...; None where nobody says."""
 
 
 def sample_rollouts(
@@ -56,7 +66,7 @@ def sample_rollouts(
                     texts = _generate(
                         model, tokenizer, row["prompt"], len(wanted), max_new_tokens, temperature
                     )
-                drawn = [(prompt_id, j, text) for j, text in zip(wanted, texts, strict=True)]
+                drawn = [Drawn(prompt_id, j, text) for j, text in zip(wanted, texts, strict=True)]
                 file.append(score_rows(reward, rows, drawn, name))
             if on_chunk:
                 on_chunk(len(wanted))
@@ -74,33 +84,36 @@ def chunks(m: int, batch_size: int, earlier: Sequence[int] = ()) -> Iterator[ran
 
 
 def score_rows(
-    reward: Reward, rows: dict[int, Row], drawn: list[tuple[int, int, str]], name: str | None = None
+    reward: Reward, rows: dict[int, Row], drawn: list[Drawn], name: str | None = None
 ) -> list[Row]:
-    """Score `(prompt_id, rollout, text)` in one call of the reward; the rows of the file."""
-    prompts = [rows[i]["prompt"] for i, _, _ in drawn]
+    """Score what was drawn in one call of the reward; the rows of the file."""
+    prompts = [rows[one.prompt_id]["prompt"] for one in drawn]
     completions = [
-        text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]
-        for prompt, (_, _, text) in zip(prompts, drawn, strict=True)
+        one.text if isinstance(prompt, str) else [{"role": "assistant", "content": one.text}]
+        for prompt, one in zip(prompts, drawn, strict=True)
     ]
     columns = {
-        column: [rows[i].get(column) for i, _, _ in drawn]
-        for column in rows[drawn[0][0]]
+        column: [rows[one.prompt_id].get(column) for one in drawn]
+        for column in rows[drawn[0].prompt_id]
         if column != "prompt"
     }
     out = []
     rewards = score(reward, prompts, completions, columns)
-    for (i, j, text), value in zip(drawn, rewards, strict=True):
+    for one, value in zip(drawn, rewards, strict=True):
+        own = rows[one.prompt_id]
         row: Row = {
-            "prompt_id": i,
-            "rollout": j,
+            "prompt_id": one.prompt_id,
+            "rollout": one.rollout,
             "reward": None if np.isnan(value) else float(value),
-            "prompt": rows[i]["prompt"],
-            "completion": text,
+            "prompt": own["prompt"],
+            "completion": one.text,
         }
+        if one.finish_reason is not None:
+            row["finish_reason"] = one.finish_reason
         if name is not None:
             row["model"] = name
-        if rows[i].get("stratum") is not None:
-            row["stratum"] = str(rows[i]["stratum"])
+        if own.get("stratum") is not None:
+            row["stratum"] = str(own["stratum"])
         out.append(row)
     return out
 
