@@ -8,25 +8,23 @@ broken line, true among numbers) is taken line by line.
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
 from bontea.rollouts._batch import FIELDS, Batch
+from bontea.rollouts._open import open_text
 
 if TYPE_CHECKING:
     import polars as pl
 
 PIECE = 1 << 23
 """Bytes of a piece; the line it ends in is read to its end."""
-BOM = b"\xef\xbb\xbf"
 NAN = re.compile(rb'NaN(?:(?<=[^\\]": NaN)|(?<=[^\\]":NaN))')
 """A field that is NaN. Inside a text the quotation mark would come after a backslash."""
 
@@ -80,12 +78,9 @@ def completions(path: Path, rows: Sequence[int]) -> dict[int, str | None]:
 
 def _pieces(path: Path) -> Iterator[Piece]:
     """The file without what a killed run left unfinished at its end."""
-    number, start = 1, True
-    with _open(path) as file:
-        while data := _read(file, path):
-            if start and data.startswith(BOM):
-                data = data[len(BOM) :]
-            start = False
+    number = 1
+    with open_text(path) as file:
+        while data := file.read(PIECE) + file.readline():
             if not data.endswith(b"\n"):  # the last line
                 head, end, tail = data.rpartition(b"\n")
                 try:
@@ -94,17 +89,6 @@ def _pieces(path: Path) -> Iterator[Piece]:
                     data = head + end
             yield Piece(data, number)
             number += data.count(b"\n")
-
-
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
-def _read(file: IO[bytes], path: Path) -> bytes:
-    try:
-        return file.read(PIECE) + file.readline()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise BonteaError(f"{path} is not a whole gzip file ({error}): write it again") from None
 
 
 def _parse(piece: Piece, path: Path, fields: Sequence[str]) -> pl.DataFrame:
