@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bontea._errors import BonteaError
 from bontea._json import plain
 from bontea.cli._files import check_output
+from bontea.cli._reading import FILES, add_reading, given_reading, say_readings
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ EXAMPLES = """examples:
       two models on the same prompts: where each is better, with a figure and a page
   bontea curve all.parquet --model small large --ks 1,8,64 --json
       two models of one file at three k, every number for a machine
+  bontea curve logs/task.eval --reward-column match
+      an Inspect log, by the scorer match; files of other tools are read as they are
 """
 
 
@@ -41,7 +44,7 @@ def add_parser(subparsers: Any, name: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("files", nargs="+", type=Path, metavar="FILE", help="rollouts, JSONL or Parquet")
+    add("files", nargs="+", type=Path, metavar="FILE", help=FILES)
     add("--up-to", type=float, metavar="N", help="the last k; beyond the rollouts: extrapolated")
     add("--model", nargs="+", metavar="NAME", help="models of files that hold several")
     add("--ks", metavar="1,8,64", help="these k only (default: four to a doubling)")
@@ -55,6 +58,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--png", type=Path, metavar="FILE", help="draw the curves")
     add("--html", type=Path, metavar="FILE", help="write a page with curves and completions")
     add("--json", action="store_true", help="every number as JSON")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,8 +66,10 @@ def run(args: argparse.Namespace) -> int:
     from bontea.rollouts import read_sources
 
     ks, up_to = _check(args)
+    rollouts = read_sources(args.files, args.model, given_reading(args))
+    say_readings(rollouts.values())
     found = evaluate(
-        read_sources(args.files, args.model),
+        rollouts,
         ks,
         up_to=up_to,
         method=args.method,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
 from bontea.cli._files import check_output
+from bontea.cli._reading import FILES, add_reading, given_reading, say_readings
 
 if TYPE_CHECKING:
     from bontea.planning import Diagnosis
@@ -37,7 +38,7 @@ def add_parser(subparsers: Any, name: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("file", type=Path, help="rollouts, JSONL or Parquet; best 64 prompts with 64 each")
+    add("file", type=Path, help=f"{FILES}; best 64 prompts with 64 each")
     add(
         "--deploy-n",
         type=float,
@@ -55,6 +56,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--png", type=Path, metavar="FILE", help="draw the QQ and the end of the tail")
     add("--seed", type=int, default=0, help="seed of everything random")
     add("--json", action="store_true", help="every number as JSON")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     if args.rollouts is not None and args.rollouts < 1:
         raise BonteaError(f"--rollouts {args.rollouts} must be at least 1, such as 16")
     check_output("--png", args.png, (".png",))
-    rollouts = read_rollouts(args.file, model=args.model)
+    rollouts = read_rollouts(args.file, model=args.model, reading=given_reading(args))
+    say_readings([rollouts])
     try:
         found = diagnose(rollouts, n=args.deploy_n, m=args.rollouts, rng=args.seed)
     except BonteaError as error:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
 from bontea.cli._files import check_output
+from bontea.cli._reading import FILES, add_reading, given_reading, say_readings
 
 if TYPE_CHECKING:
     from bontea._progress import JobProgress
@@ -53,7 +54,7 @@ def add_parser(subparsers: Any, name: str) -> None:
         help="numbers of rollouts per prompt (M) to compare (default: 8,16,32,64)",
     )
     add("--batch-size", type=int, default=1024, help="rollouts per training step (default 1024)")
-    add("--pilot", type=Path, metavar="FILE", help="rollouts of the start policy, JSONL or Parquet")
+    add("--pilot", type=Path, metavar="FILE", help=f"of the start policy, {FILES}")
     add("--model", help="the model in the pilot to plan for, if it holds several")
     add("--law", help="a reward law (`bontea ls laws`) instead of a pilot; default normal")
     add(
@@ -73,6 +74,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--seed", type=int, default=0, help="seed of everything random")
     add("--png", type=Path, metavar="FILE", help="draw the plan")
     add("--json", action="store_true", help="the plan as JSON")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -130,7 +132,10 @@ def _plan(args: argparse.Namespace, sizes: list[int], progress: JobProgress) -> 
     from bontea.planning import plan
     from bontea.rollouts import read_rollouts
 
-    rollouts = None if args.pilot is None else read_rollouts(args.pilot, model=args.model)
+    rollouts = None
+    if args.pilot is not None:
+        rollouts = read_rollouts(args.pilot, model=args.model, reading=given_reading(args))
+        say_readings([rollouts])
 
     def advance(done: int, total: int) -> None:
         progress.advance(at=round(100 * done / total))

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bontea._errors import BonteaError
-
 if TYPE_CHECKING:
     import polars as pl
 
 FIELDS = ("prompt_id", "prompt", "reward", "completion", "rollout", "stratum", "model")
-PARQUET = (".parquet",)
-JSONL = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
 
 @dataclass(frozen=True)
@@ -28,15 +24,8 @@ class Batch:
 
 
 def check_path(path: str | Path) -> Path:
-    """The path of a file that may hold rollouts."""
+    """The path of a file, or of a folder of files, that may hold rollouts."""
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: name a JSONL or Parquet file of rollouts")
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there")
-    if not path.name.lower().endswith(PARQUET + JSONL):
-        raise BonteaError(
-            f"{path}: the name of a file of rollouts ends in {', '.join(JSONL + PARQUET)}; rename "
-            "or convert it"
-        )
     return path

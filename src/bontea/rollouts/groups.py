@@ -11,15 +11,18 @@ counts go all the way. (Estimators work on arrays alone; their door is `bontea._
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from array_api_compat import is_array_api_obj
 
 from bontea._arrays import to_numpy
 from bontea._errors import BonteaError
+
+if TYPE_CHECKING:
+    from bontea.rollouts.formats import Reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,10 @@ class Rollouts:
     model: str | None = None
     source: str | None = None
     """The file, where there is one."""
+    scores: Mapping[str, np.ndarray] | None = None
+    """By name, (R,) float64: what a tool's file has beside the reward, NaN where there is none."""
+    reading: Reading | None = None
+    """How the file was read, where it is not one of our own."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -146,6 +153,11 @@ class Rollouts:
             strata=None if self.strata is None else self.strata[which],
             lengths=None if self.lengths is None else self.lengths[flat],
             rows=None if self.rows is None else self.rows[flat],
+            scores=(
+                None
+                if self.scores is None
+                else {name: values[flat] for name, values in self.scores.items()}
+            ),
         )
 
     def __str__(self) -> str:
