@@ -1,12 +1,14 @@
 """Files of other tools, in the fields that their sources write, against the numbers put in.
 
-Files that a tool itself wrote: test_formats_trl.py, test_formats_inspect.py.
+Files that the tool itself wrote are in the folder data, each with the script that made it; for TRL
+and Inspect see test_formats_trl.py and test_formats_inspect.py.
 """
 
 import gzip
 import json
 import math
 import sqlite3
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from bontea.rollouts import read_completions, read_models, read_rollouts  # noqa
 from bontea.rollouts.formats import FORMATS, Reading  # noqa: E402
 
 NAN = math.nan
+DATA = Path(__file__).parent / "data"
 
 
 def lines(path, rows):
@@ -174,6 +177,16 @@ def test_verifiers_episodes(tmp_path):
         ValueError, match=r"2 kinds \(eval, train\): name one file, such as .*step_6"
     ):
         read_rollouts(tmp_path)
+
+
+def test_episodes_that_verifiers_wrote():
+    """data/make_verifiers_file.py; the rewards are what `Trace.reward` gives, but for a failure."""
+    got = read_rollouts(DATA / "traces.jsonl")
+    found = groups(got)
+    np.testing.assert_allclose(found["arithmetic/2 + 2"], [1.2, 1.1])
+    np.testing.assert_allclose(found["arithmetic/3 * 3"], [0.2, NAN])
+    assert read_completions(DATA / "traces.jsonl", got.rows, got.reading) == ["4", "four", "8", "9"]
+    assert groups(got, got.scores["metrics.characters"])["arithmetic/2 + 2"] == [1, 4]
 
 
 def test_verifiers_agents_are_chosen_as_models_are(tmp_path):
@@ -477,6 +490,20 @@ def test_lm_eval_repeats_have_no_scores_of_their_own(tmp_path, monkeypatch, caps
     assert main(["curve", str(path), "--reward", "checker:reward", "--ks", "1,3", "--json"]) == 0
     (curve,) = json.loads(capsys.readouterr().out)["curves"]
     np.testing.assert_allclose(curve["value"], [2 / 3, 1])
+
+
+def test_a_file_that_lm_eval_wrote(tmp_path, monkeypatch):
+    """data/make_lm_eval_file.sh; its dummy model says "lol"."""
+    path = DATA / "lm_eval_samples.jsonl"
+    with pytest.raises(ValueError, match="no response has a score of its own"):
+        read_rollouts(path)
+    (tmp_path / "joker.py").write_text(
+        "def reward(prompts, completions, target, doc, **_):\n"
+        "    assert prompts == [f'What is {d[\"q\"]}?' for d in doc]\n"
+        "    return [len(c) + int(t) for c, t in zip(completions, target)]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    check(path, {"0": [7] * 3, "1": [12] * 3}, reading=Reading(function="joker:reward"))
 
 
 def test_openai_batch(tmp_path, monkeypatch, capsys):

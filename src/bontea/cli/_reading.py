@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from bontea.rollouts.formats import Reading
 
 FILES = (
-    "rollouts: JSONL or Parquet, or a file or folder that TRL, verl, Inspect, verifiers, EvalPlus or "
-    "another tool wrote (docs/other-files.md)"
+    "rollouts: JSONL or Parquet, or a file or folder that TRL, verl, Inspect, verifiers, EvalPlus "
+    "or another tool wrote (docs/other-files.md)"
 )
 
 

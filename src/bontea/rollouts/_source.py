@@ -58,7 +58,7 @@ def open_source(path: Path, reading: Reading | None = None) -> Source:
 class Ours:
     """A rollout file."""
 
-    reading = None
+    reading: Reading | None = None
 
     def __init__(self, path: Path, module: ModuleType):
         self.path, self.module = path, module

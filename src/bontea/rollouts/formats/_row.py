@@ -172,7 +172,7 @@ def turns_text(turns: Any) -> str | None:
     return "\n\n".join(said)
 
 
-def equal_lengths(place: str, **lists: Any) -> int:
+def equal_lengths(place: str, /, **lists: Any) -> int:
     """How many responses a record with lists has; BonteaError if its lists do not agree."""
     there = {name: values for name, values in lists.items() if values is not None}
     for name, values in there.items():

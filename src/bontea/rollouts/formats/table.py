@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
-from bontea.rollouts.formats._row import Placed, Record, Row, Text, is_number, numbers_of, pick
+from bontea.rollouts.formats._row import (
+    Placed,
+    Record,
+    Row,
+    Text,
+    equal_lengths,
+    is_number,
+    numbers_of,
+    pick,
+)
 
 if TYPE_CHECKING:
     from bontea.rollouts.formats import Reading
@@ -33,52 +42,53 @@ class Table:
     REWARD: str | None = None
     GROUPS: str = ""
 
+    by_prompt: bool = False
+    """Whether a row is a prompt, with a list of rewards."""
+
     def detect(self, record: Record) -> bool:
         """Whether the first record says enough, and what of it is the reward."""
-        names = self.reading.rewards
-        lists = {name: v for name, v in _lists(record, names) if name in names or name in REWARDS}
-        chosen = [name for name in names if name in lists or _has(record, name)]
-        if lists and (not names or any(_is_list(record, name, lists) for name in names)):
+        reading, names = self.reading, self.reading.rewards
+        lists = self._rewards_in(record)
+        if lists:
+            self.by_prompt = True
             self.NAME, self.GROUPS = "a table of one row a prompt", "a row is a prompt"
             self.REWARD = next((name for name in ("rewards", "reward") if name in lists), None)
             return True
-        if names and not chosen:
-            return False
         self.NAME, self.REWARD = "a table of one row a rollout", "reward"
-        reading = self.reading
         by = [name for name in (reading.prompt_id, reading.prompt) if name is not None]
         by = by or [name for name in ("prompt_id", "prompt") if name in record]
         self.GROUPS = f"equal {' or '.join(by)} is one prompt" if by else ""
-        return bool(names or "reward" in record) and bool(by or reading.group_size)
+        there = any(_has(record, name) for name in names) if names else "reward" in record
+        return there and bool(by or reading.group_size)
 
     def rows(self, records: Iterable[Placed]) -> Iterator[Row]:
-        names = self.reading.rewards
         for number, (place, record) in enumerate(records):
-            lists = dict(_lists(record, names))
-            for name in names:
-                if name not in lists and _is_list(record, name, lists):
-                    lists[name] = _list(pick(record, name))
-            size = _size(place, lists, names or REWARDS)
-            if size is None:
+            if not self.by_prompt:
                 yield self._row(place, record, numbers_of(record, "prompt_id", "rollout"))
                 continue
-            texts = _texts(record, lists, self.reading.completion, size)
+            rewards = self._rewards_in(record)
+            size = equal_lengths(place, **rewards)
+            if not rewards:
+                raise BonteaError(f"{place}: it has no list of rewards, as the rows before it have")
+            lists = {**dict(_lists(record, ())), **rewards}
+            texts = _texts(record, self.reading.completion, size)
             for i in range(size):
-                scores = {
-                    name: values[i]
-                    for name, values in lists.items()
-                    if len(values) == size and (name in names or is_number(values[i]))
-                }
-                scores |= {
-                    name: None
-                    for name, values in lists.items()
-                    if len(values) == size and name not in scores and values[i] is None
-                }
+                scores = {name: v[i] for name, v in lists.items() if len(v) == size}
                 row = self._row(f"{place}, response {i + 1}", record, scores)
                 row.index, row.completion, row.rollout = i, None if texts is None else texts[i], i
                 if row.prompt_id is None and row.prompt is None:
                     row.prompt_id = number
                 yield row
+
+    def _rewards_in(self, record: Record) -> dict[str, list[Any]]:
+        """The lists of rewards that are named, or that have a usual name."""
+        names = self.reading.rewards
+        lists = {n: v for n, v in _lists(record, names) if n in (names or REWARDS)}
+        for name in names:
+            found = _list(pick(record, name)) if _has(record, name) else None
+            if found is not None:
+                lists[name] = found
+        return lists
 
     def _row(self, place: str, record: Record, scores: dict[str, Any]) -> Row:
         rollout = record.get("rollout")
@@ -116,10 +126,6 @@ def _has(record: Record, name: str) -> bool:
     return True
 
 
-def _is_list(record: Record, name: str, lists: dict[str, list[Any]]) -> bool:
-    return name in lists or (_has(record, name) and _list(pick(record, name)) is not None)
-
-
 def _list(value: Any) -> list[Any] | None:
     """A list of numbers and nulls; a cell of a CSV file may have it as JSON."""
     if isinstance(value, Text) and value.lstrip().startswith("["):
@@ -145,15 +151,7 @@ def _lists(record: Record, names: Sequence[str]) -> Iterator[tuple[str, list[Any
             yield name, [values_by[i] for i in sorted(values_by)]
 
 
-def _size(place: str, lists: dict[str, list[Any]], names: Sequence[str]) -> int | None:
-    sizes = {name: len(lists[name]) for name in names if name in lists}
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{size} {name}" for name, size in sizes.items())
-        raise BonteaError(f"{place}: {listed}: each response must have one of each")
-    return next(iter(sizes.values()), None)
-
-
-def _texts(record: Record, lists: Any, chosen: str | None, size: int) -> list[Any] | None:
+def _texts(record: Record, chosen: str | None, size: int) -> list[Any] | None:
     """The responses of a row, where it has one for each reward."""
     for name in RESPONSES if chosen is None else (chosen,):
         value = pick(record, name) if _has(record, name) else None
