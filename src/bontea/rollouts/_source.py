@@ -17,6 +17,7 @@ from bontea.rollouts import _jsonl, _parquet
 from bontea.rollouts._batch import FIELDS, Batch
 from bontea.rollouts._open import open_text
 from bontea.rollouts.formats import FORMATS, Reading
+from bontea.rollouts.formats._row import recognises
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,4 +122,4 @@ def _is_ours(path: Path, module: ModuleType) -> bool:
         return not row
     if isinstance(row["reward"], list):
         return False
-    return "prompt_id" in row or not any(known.detect(row) for known in FORMATS)
+    return "prompt_id" in row or not any(recognises(known, row) for known in FORMATS)

@@ -13,11 +13,19 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea.rollouts._batch import FIELDS, Batch
-from bontea.rollouts._jsonl import _text
+from bontea.rollouts._jsonl import _rollout, _text
 from bontea.rollouts.formats import FORMATS, _folder, lm_eval, nemo_rl, openai_batch
 from bontea.rollouts.formats._reading import Reading
 from bontea.rollouts.formats._records import records
-from bontea.rollouts.formats._row import Format, Placed, Row, number, pick
+from bontea.rollouts.formats._row import (
+    ODD,
+    Format,
+    Placed,
+    Row,
+    number,
+    pick,
+    recognises,
+)
 from bontea.rollouts.formats._score import Scorer, join_scores
 from bontea.rollouts.formats.table import Table
 
@@ -110,7 +118,7 @@ class Reader:
         table = Table(self.reading)
         for place, record in islice(self._records(), FIRST_RECORDS):
             for known in FORMATS:
-                if known.detect(record):
+                if recognises(known, record):
                     return known
             if table.detect(record):
                 return table
@@ -132,10 +140,29 @@ class Reader:
     def _records(self) -> Iterator[Placed]:
         return chain.from_iterable(records(file) for file in self.files)
 
+    def _format_rows(self) -> Iterator[Row]:
+        """What the reader of the format gives; a record that it cannot take is named."""
+        at = [str(self.path)]
+
+        def noted() -> Iterator[Placed]:
+            for place, record in self._records():
+                at[0] = place
+                yield place, record
+
+        try:
+            yield from self.format.rows(noted())
+        except BonteaError:
+            raise
+        except ODD as error:
+            raise BonteaError(
+                f"{at[0]} is not as in {self.format.NAME} ({type(error).__name__}: "
+                f"{str(error)[:100]})"
+            ) from error
+
     def _all_rows(self) -> Iterator[Row]:
         """All rollouts, by the options of the user; nothing is left out for its step."""
         reading = self.reading
-        rows = self.format.rows(self._records())
+        rows = self._format_rows()
         if reading.scores is not None:
             rows = join_scores(rows, Path(reading.scores))
         by_user = reading.prompt_id is not None or reading.prompt is not None
@@ -156,7 +183,12 @@ class Reader:
         step = None if self.path.is_dir() else self.reading.step
         only, count = step, 0
         for row in self._all_rows():
-            if row.step is not None:
+            if row.step is None:
+                if step is not None:
+                    raise BonteaError(
+                        f"{row.place}: --step {step} is asked for, but it has no step"
+                    )
+            else:
                 only = row.step if only is None else only
                 if row.step != only:
                     if step is not None:
@@ -171,6 +203,10 @@ class Reader:
                 if self.format is nemo_rl:
                     what = nemo_rl.NO_PROMPT
                 raise BonteaError(f"{row.place}: {what}")
+            try:
+                row.rollout = _rollout(row.rollout)
+            except BonteaError as error:
+                raise BonteaError(f"{row.place}: {error}") from None
             count += 1
             yield row
         if count == 0 and step is not None:

@@ -42,6 +42,12 @@ class Reading:
     def __post_init__(self) -> None:
         if self.group_size is not None and self.group_size < 1:
             raise BonteaError(f"group_size={self.group_size} must be at least 1")
+        given = [self.reward, self.function, self.scores]
+        if sum(one is not None for one in given) > 1:
+            raise BonteaError(
+                "a score of the file, a reward function and a file of scores are three rewards: "
+                "give one (--reward-column, --reward or --scores)"
+            )
         if isinstance(self.reward, Mapping) and not self.reward:
             raise BonteaError("reward={} names no score: give at least one with its weight")
 

@@ -11,6 +11,7 @@ import json
 import re
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -21,7 +22,7 @@ from bontea.rollouts._open import kind_of, open_text, read_text
 from bontea.rollouts._parquet import Table
 from bontea.rollouts._strict import strict_loads
 from bontea.rollouts.formats import trinity
-from bontea.rollouts.formats._row import Placed, Record, Text
+from bontea.rollouts.formats._row import ODD, Placed, Record, Text
 
 Kind: TypeAlias = Literal["lines", "document", "parquet", "csv", "yaml", "zip", "sqlite"]
 PACKED = (".gz", ".bz2", ".xz")
@@ -72,7 +73,15 @@ def _kind_of_text(line: bytes, more: bool, name: str) -> Kind:
 
 def records(path: Path) -> Iterator[Placed]:
     """The records of a file in their order. BonteaError, with the place, for a broken one."""
-    return _READERS[kind(path)](path)
+    try:
+        yield from _READERS[kind(path)](path)
+    except BonteaError:
+        raise
+    except (EOFError, zlib.error, RuntimeError, RecursionError, *ODD) as error:
+        raise BonteaError(
+            f"{path} cannot be read ({type(error).__name__}: {str(error)[:100]}): it is damaged, "
+            "or not what it seems to be"
+        ) from error
 
 
 def _lines(path: Path) -> Iterator[Placed]:
@@ -175,7 +184,7 @@ def _zip(path: Path) -> Iterator[Placed]:
 def _inspect(path: Path, archive: zipfile.ZipFile) -> Iterator[Placed]:
     names = archive.NameToInfo
     header = "header.json" if "header.json" in names else "_journal/start.json"
-    log = json.loads(_member(archive, header, path))
+    log = strict_loads(_member(archive, header, path), f"{path}, {header}")
     samples = []
     for name in names:
         found = re.fullmatch(r"samples/(.*)_epoch_(\d+)(\.json|/sample\.json)", name, re.DOTALL)
@@ -185,7 +194,7 @@ def _inspect(path: Path, archive: zipfile.ZipFile) -> Iterator[Placed]:
     if not samples:
         yield str(path), {"eval": log["eval"], "samples": []}
     for _, _, name in sorted(samples):  # as Inspect sorts them
-        sample = json.loads(_member(archive, name, path))
+        sample = strict_loads(_member(archive, name, path), f"{path}, {name}")
         yield str(path), {"eval": log["eval"], "samples": [sample]}
 
 

@@ -56,6 +56,18 @@ class Format(Protocol):
         """The rollouts of the records, in their order."""
 
 
+ODD = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
+"""What a reader runs into where a record is not as the tool writes it."""
+
+
+def recognises(known: Format, record: Record) -> bool:
+    """Whether a record is of this origin; one with the right names and other values is not."""
+    try:
+        return known.detect(record)
+    except ODD:
+        return False
+
+
 class Text(str):
     """A field of a table without types: numbers are read from it, where one is wanted."""
 

@@ -94,10 +94,6 @@ class Table:
         rollout = record.get("rollout")
         if isinstance(rollout, Text):
             rollout = int(rollout) if rollout.strip().isdecimal() else rollout or None
-        if not (rollout is None or (isinstance(rollout, int) and not isinstance(rollout, bool))):
-            if not (isinstance(rollout, float) and rollout.is_integer()):
-                raise BonteaError(f"{place}: rollout {str(rollout)[:60]!r} is not an integer")
-            rollout = int(rollout)
         return Row(
             place,
             record,
