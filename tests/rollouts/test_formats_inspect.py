@@ -51,9 +51,9 @@ def test_one_scorer_is_the_reward(kind, capsys):
     )
 
 
-@pytest.mark.parametrize("kind", ["eval", "json"])
-def test_several_scorers(kind, capsys):
-    path = DATA / f"inspect_several.{kind}"
+@pytest.mark.parametrize("name", ["several.eval", "several.json", "chunked.eval"])
+def test_several_scorers(name, capsys):
+    path = DATA / f"inspect_{name}"
     assert main(["curve", str(path)]) == 2
     named = "5 scores (match, graded, brevity, parts.digits, parts.right)"
     assert named in capsys.readouterr().err
@@ -62,6 +62,8 @@ def test_several_scorers(kind, capsys):
     same(groups(got, got.scores["graded"]), GRADED)
     brevity = {"sum": [1, 1, 1 / 4, 1 / 13], "7": [1, 1, 1, NAN]}
     same(groups(got, got.scores["brevity"]), brevity)
+    texts = read_completions(path, got.rows, got.reading)
+    assert groups(got, np.array(texts, dtype=object)) == ANSWERS
     got = read_rollouts(path, reward="parts.digits")
     same(groups(got, got.rewards), {"sum": [1, 1, 0, 0], "7": [1, 1, 1, NAN]})
     got = read_rollouts(path, reward="brevity", prompt_id="target")

@@ -61,11 +61,16 @@ def given_reading(args: argparse.Namespace) -> Reading:
     )
 
 
+def said(rollouts: Rollouts) -> str | None:
+    """What wrote a file that is not our own, and how it was read, in one line."""
+    return None if rollouts.reading is None else rollouts.reading.said
+
+
 def say_readings(found: Iterable[Rollouts]) -> None:
-    """On stderr, what wrote each file that is not our own and how it was read."""
-    said = (rollouts.reading.said for rollouts in found if rollouts.reading is not None)
-    for line in dict.fromkeys(said):
-        print(line, file=sys.stderr)
+    """The same of several files, on stderr."""
+    for line in dict.fromkeys(map(said, found)):
+        if line is not None:
+            print(line, file=sys.stderr)
 
 
 def _reward(given: list[str] | None) -> str | dict[str, float] | None:

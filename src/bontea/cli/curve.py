@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bontea._errors import BonteaError
 from bontea._json import plain
 from bontea.cli._files import check_output
-from bontea.cli._reading import FILES, add_reading, given_reading, say_readings
+from bontea.cli._reading import FILES, add_reading, given_reading, said, say_readings
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
 
 if TYPE_CHECKING:
@@ -186,6 +186,7 @@ def as_json(found: Evaluation, args: argparse.Namespace) -> dict[str, Any]:
                 "name": name,
                 "file": found.rollouts[name].source,
                 "model": found.rollouts[name].model,
+                "read_as": said(found.rollouts[name]),
                 "prompts": len(curve.per_prompt),
                 "rollouts": len(found.rollouts[name].rewards),
                 **fields(curve, shared),

@@ -5,7 +5,8 @@
 
 The model is Inspect's own `mockllm`, whose answers are given here. `match` gives C and I, `graded`
 also P and N, `brevity` a number, `parts` a dict of a number and a boolean. The last answer makes
-`graded` raise, so that its sample has an error and no scores.
+`graded` raise, so that its sample has an error and not all scores. `inspect_chunked.eval` is
+`inspect_several.eval` with each sample in parts.
 """
 
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from inspect_ai import Task, eval
 from inspect_ai.dataset import Sample
+from inspect_ai.log._recorders.chunked import convert_eval_logs_to_chunked
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from inspect_ai.scorer import Score, accuracy, match, mean, scorer
 from inspect_ai.solver import generate
@@ -83,6 +85,8 @@ def main():
                 display="none",
             )
             shutil.move(log.location, HERE / f"inspect_{name}.{kind}")
+    convert_eval_logs_to_chunked(str(HERE / "inspect_several.eval"), str(HERE / "new"))
+    shutil.move(HERE / "new" / "inspect_several.eval", HERE / "inspect_chunked.eval")
     shutil.rmtree(HERE / "new")
 
 
