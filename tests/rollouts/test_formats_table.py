@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -231,6 +232,32 @@ def test_paths_into_records():
     for wrong in ("b", "a.b.c.2", "a.b.c.x", "a.b.c.0.x", "a.x"):
         with pytest.raises(KeyError):
             pick(record, wrong)
+
+
+def test_a_second_score_behind_the_first_rows_is_seen(tmp_path):
+    """A reward function may give None for a long time."""
+    row = {"step": 1, "prompt": "a", "completion": "b", "right": 1.0, "form": None, "advantage": 0}
+    path = tmp_path / "a.jsonl"
+    rows = [row] * 3000
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_rollouts(path).rewards.tolist() == [1] * 3000
+    rows[-1] = row | {"form": 0.5}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match=r"2 scores \(right, form\): say which is the reward"):
+        read_rollouts(path)
+    form = read_rollouts(path, reward="form")
+    np.testing.assert_array_equal(form.rewards, [NAN] * 2999 + [0.5])
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(ValueError, match="is a pipe or a device"):
+        read_rollouts(tmp_path / "a.jsonl")
+
+
+def test_three_rewards_are_refused():
+    with pytest.raises(ValueError, match="are three rewards: give one"):
+        Reading(reward="a", function="b:c")
 
 
 def test_a_reading_is_given_once(tmp_path):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bontea._errors import BonteaError
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -28,4 +30,9 @@ def check_path(path: str | Path) -> Path:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there")
+    if not (path.is_file() or path.is_dir()):
+        raise BonteaError(
+            f"{path} is a pipe or a device, and files of rollouts are read more than once: write "
+            "it to a file first"
+        )
     return path

@@ -99,6 +99,8 @@ class Reader:
             if not self._ours:
                 told(chunk)
             yield _batch(chunk, rewards, fields)
+        if scored:
+            self._check_choice()
 
     def place(self, row: int) -> str:
         """Where a user finds a row."""
@@ -197,6 +199,8 @@ class Reader:
                         f"{row.place} is of step {row.step}, and rows before it of step {only}: "
                         "each step is another policy, so choose one with --step N"
                     )
+            if row.prompt_id != row.prompt_id:  # NaN, which pandas writes for nothing
+                row.prompt_id = None
             if row.prompt_id is None and row.prompt is None:
                 what = "it has no id and no text of a prompt: name one with --id-column or "
                 what += "--prompt-column"
@@ -239,11 +243,22 @@ class Reader:
             elif self.format is lm_eval:
                 what = lm_eval.REPEATS
             raise BonteaError(f"{self.path} is {self.format.NAME}: {what}")
-        raise BonteaError(
+        raise self._several()
+
+    def _several(self) -> BonteaError:
+        return BonteaError(
             f"{self.path} is {self.format.NAME} with {self._listed()}: say which is the reward, "
             f"--reward-column {self.names[0]}, or give weights for a sum, --reward-column "
             f"{self.names[0]}=1 --reward-column {self.names[1]}=0.5"
         )
+
+    def _check_choice(self) -> None:
+        """The only score of the first rows must be the only one of all."""
+        chosen = self.reading.rewards or self.reading.function or self.format.REWARD
+        if chosen or {*self.scores} <= {*self.names}:
+            return
+        self.names = list(dict.fromkeys([*self.names, *self.scores]))
+        raise self._several()
 
     def _listed(self) -> str:
         names = self.names
