@@ -91,7 +91,7 @@ class Table:
         return lists
 
     def _row(self, place: str, record: Record, scores: dict[str, Any]) -> Row:
-        rollout = record.get("rollout")
+        rollout: Any = record.get("rollout")
         if isinstance(rollout, Text):
             rollout = int(rollout) if rollout.strip().isdecimal() else rollout or None
         return Row(
