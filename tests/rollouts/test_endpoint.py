@@ -12,7 +12,7 @@ import threading
 import time
 
 import pytest
-from tests.rollouts.openai_server import FAULTS, MODEL, OpenAIServer, of_policy, plain
+from tests.rollouts.openai_server import FAULTS, MODEL, OpenAIServer, Sent, of_policy, plain
 
 pytest.importorskip("openai")
 
@@ -341,6 +341,7 @@ def test_a_stop_does_not_wait_for_a_silent_server(tmp_path, monkeypatch):
         ("http://[::1/v1", "is not a URL"),
         ("http://me:secret@localhost/v1", "would end up in files"),
         ("http://localhost/v1?key=secret", "would end up in files"),
+        ("http://a/v1,http://b/v1", "several are given one after the other"),
     ],
 )
 def test_urls(url, words):
@@ -380,6 +381,14 @@ def test_reward_over_http(tmp_path):
     with OpenAIServer(faults=lambda _: "page") as server:
         wrong = load_reward(server.url + "/score", retries=0)
         with pytest.raises(EndpointError, match=r'--reward .*not {"rewards"'):
+            wrong(prompts=["p"], completions=["c"])
+    said = Sent({"rewards": [0.5]}, kind="text/plain")
+    with OpenAIServer(faults=lambda _: said) as server:
+        assert load_reward(server.url + "/score")(prompts=["p"], completions=["c"]) == [0.5]
+    said = Sent({"rewards": [0.0], "error": "out of memory"})
+    with OpenAIServer(faults=lambda _: said) as server:
+        wrong = load_reward(server.url + "/score", retries=0)
+        with pytest.raises(EndpointError, match="an error with status 200: 'out of memory'"):
             wrong(prompts=["p"], completions=["c"])
     with OpenAIServer(key="right") as server:
         wants = load_reward(server.url + "/score", retries=0)

@@ -225,6 +225,11 @@ def _check_url(flag: str, url: str) -> None:
         )
     if parts.scheme not in ("http", "https") or not host:
         raise BonteaError(f"{flag} {url!r} must begin with http:// or https:// and a host")
+    if re.search(r"[,;\s]", url):
+        raise BonteaError(
+            f"{flag} {url!r} has a comma, a semicolon or a space in it: write one URL; several are "
+            "given one after the other"
+        )
     if parts.query or parts.fragment:
         raise BonteaError(
             f"{flag} must end before the '?' or '#': what follows could be a key, and would end up "
