@@ -1,29 +1,32 @@
 """Rollouts from a server that fails in every way: all arrive, once each, or one message says why.
 
-The server is real, over loopback, and serves the embedded policy (`openai_server`).
+The server is real, over loopback (`openai_server`). It serves the embedded policy once; elsewhere
+it makes texts up, which is faster.
 """
 
 import datetime
 import email.utils
+import functools
 import json
 import threading
 import time
 
 import pytest
-from tests.rollouts.openai_server import FAULTS, MODEL, OpenAIServer
+from tests.rollouts.openai_server import FAULTS, MODEL, OpenAIServer, Sent, of_policy, plain
 
 pytest.importorskip("openai")
-pytest.importorskip("transformers")
 
 import openai
 
 from bontea import demo
-from bontea.rollouts.endpoint import Sampling, _Pace, sample_endpoint, text_of
+from bontea.rollouts.endpoint import Sampling, sample_endpoint
+from bontea.rollouts.pool import Pace
 from bontea.rollouts.rewards import HttpReward, load_reward, score
-from bontea.rollouts.service import BadAnswer, EndpointError, Service, read_key, retry_after
+from bontea.rollouts.service import EndpointError, Service, read_key, retry_after
 from bontea.rollouts.table import RolloutFile
 
 ROLLOUTS = 4
+OpenAIServer = functools.partial(OpenAIServer, complete=plain)
 
 
 def length(prompts, completions, **_):
@@ -68,8 +71,9 @@ def texts(path):
 
 
 def test_rows_requests_and_seeds(tmp_path):
+    pytest.importorskip("transformers")
     rows = {i: {**row, "stratum": "easy"} for i, row in prompts().items()}
-    with OpenAIServer() as server:
+    with OpenAIServer(complete=of_policy) as server:
         draw(server.url, tmp_path / "a.jsonl", rows)
         draw(server.url, tmp_path / "b.jsonl", rows, concurrency=1)
         draw(server.url, tmp_path / "c.jsonl", rows, seed=1)
@@ -88,7 +92,7 @@ def test_rows_requests_and_seeds(tmp_path):
     assert len(set(seeds)) == 12
     assert all(0 <= seed < 2**31 for seed in seeds)
     del body["seed"]
-    assert body == {"model": MODEL, "max_tokens": 6, "temperature": 1.0, "top_p": 1.0}
+    assert body == {"model": MODEL, "max_tokens": 6, "temperature": 1.0}
 
 
 def test_chats_and_texts_as_they_are(tmp_path):
@@ -120,12 +124,12 @@ def test_it_gets_over_every_fault(tmp_path, fault):
     with OpenAIServer() as server:
         draw(server.url, tmp_path / "whole.jsonl", **options)
     faults = lambda number: fault if number % 3 else None  # noqa: E731
-    with OpenAIServer(faults=faults, slow=1.0) as server:
-        patience = {"retries": 30, "timeout": 0.5 if fault == "slow" else 30.0}
+    with OpenAIServer(faults=faults, slow=0.6) as server:
+        patience = {"retries": 30, "timeout": 0.25 if fault == "slow" else 30.0}
         draw(server.url, tmp_path / "r.jsonl", patience=patience, **options)
     assert_complete(tmp_path / "r.jsonl", 2, 2)
     got, whole = texts(tmp_path / "r.jsonl"), texts(tmp_path / "whole.jsonl")
-    if fault in ("null", "nothing"):  # answers, if empty ones
+    if fault == "null":  # an answer, if an empty one
         assert len(server.requests) == 4
         assert sorted(got.values())[:3] == ["", "", ""]
         assert {k: v for k, v in got.items() if v}.items() <= whole.items()
@@ -248,7 +252,7 @@ def test_retry_after_holds_every_request(tmp_path):
 
 
 def test_pace():
-    pace = _Pace(60)  # one a second
+    pace = Pace(60)  # one a second
     start = time.monotonic()
     slots = [pace.next_slot() for _ in range(5)]
     late = time.monotonic() - start
@@ -256,7 +260,7 @@ def test_pace():
         assert i - late <= slot <= i
     pace.hold(100)
     assert 100 - late - 1 <= pace.next_slot() <= 100
-    assert [_Pace(None).next_slot() for _ in range(3)] == [0.0] * 3
+    assert [Pace(None).next_slot() for _ in range(3)] == [0.0] * 3
 
 
 def test_requests_a_minute(tmp_path):
@@ -329,27 +333,6 @@ def test_a_stop_does_not_wait_for_a_silent_server(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        ({"choices": [{"message": {"content": "a"}}]}, "a"),
-        ({"choices": [{"text": "a"}]}, "a"),
-        ({"choices": []}, ""),
-        ({"choices": [{"message": None}]}, ""),
-        ({"choices": [{"message": {"content": None, "refusal": "no"}}]}, ""),
-        ({"choices": [{"text": "half \ud83d of a pair"}]}, "half ? of a pair"),
-    ],
-)
-def test_text_of(answer, text):
-    assert text_of(answer) == text
-
-
-@pytest.mark.parametrize("answer", [None, "x", [], {}, {"choices": 3}, {"choices": ["x"]}, 3])
-def test_no_answer(answer):
-    with pytest.raises(BadAnswer):
-        text_of(answer)
-
-
-@pytest.mark.parametrize(
     ("url", "words"),
     [
         ("localhost:8000/v1", "must begin with http:// or https://"),
@@ -358,6 +341,7 @@ def test_no_answer(answer):
         ("http://[::1/v1", "is not a URL"),
         ("http://me:secret@localhost/v1", "would end up in files"),
         ("http://localhost/v1?key=secret", "would end up in files"),
+        ("http://a/v1,http://b/v1", "several are given one after the other"),
     ],
 )
 def test_urls(url, words):
@@ -397,6 +381,14 @@ def test_reward_over_http(tmp_path):
     with OpenAIServer(faults=lambda _: "page") as server:
         wrong = load_reward(server.url + "/score", retries=0)
         with pytest.raises(EndpointError, match=r'--reward .*not {"rewards"'):
+            wrong(prompts=["p"], completions=["c"])
+    said = Sent({"rewards": [0.5]}, kind="text/plain")
+    with OpenAIServer(faults=lambda _: said) as server:
+        assert load_reward(server.url + "/score")(prompts=["p"], completions=["c"]) == [0.5]
+    said = Sent({"rewards": [0.0], "error": "out of memory"})
+    with OpenAIServer(faults=lambda _: said) as server:
+        wrong = load_reward(server.url + "/score", retries=0)
+        with pytest.raises(EndpointError, match="an error with status 200: 'out of memory'"):
             wrong(prompts=["p"], completions=["c"])
     with OpenAIServer(key="right") as server:
         wants = load_reward(server.url + "/score", retries=0)

@@ -7,24 +7,27 @@ file is what is asked for, in any order. Completions are scored in batches, one 
 while requests go on; at most two batches wait, so that a kill loses little that was paid for.
 
 A chat goes to `chat/completions`; a text does so as one user turn, or with `completions` to
-`completions` as it is. Sampling is asked to be plain: `top_p` 1, no penalties; filters that a
-server adds by itself (`top_k`, `min_p`) are its own business. An answer without any text is an
-empty completion, and is scored like any other.
+`completions` as it is. Sampling is asked to be plain: nothing is sent that filters tokens, and
+`top_p` is 1 where nobody says otherwise; filters that a server adds by itself (`top_k`, `min_p`)
+are its own business. What is in an answer is read in `answer.py`, and which server is asked is
+decided in `pool.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bontea.rollouts.answer import Completion, completion_of, read_json
+from bontea.rollouts.body import limit_of, remedy, shaped
 from bontea.rollouts.generate import Drawn, score_rows, seed_of
+from bontea.rollouts.pool import Pool, Server
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import Reward
-from bontea.rollouts.service import HOPELESS, BadAnswer, EndpointError, Service, retry_after
+from bontea.rollouts.service import HOPELESS, EndpointError, Service
 from bontea.rollouts.table import RolloutFile
 
 ENOUGH_FAILURES = 10
@@ -43,10 +46,12 @@ class Sampling:
     completions: bool = False
     concurrency: int = 16
     requests_per_minute: float | None = None
+    extra_body: dict[str, Any] | None = None
+    """Put over each request; null leaves a field out."""
 
 
 def sample_endpoint(
-    service: Service,
+    services: Service | Sequence[Service],
     sampling: Sampling,
     rows: dict[int, Row],
     reward: Reward,
@@ -60,15 +65,17 @@ def sample_endpoint(
 ) -> None:
     """Bring a rollout file to `m` scored rollouts of every prompt.
 
-    `rows` are the prompts by number; `on_rows` gets the number of rows written each time, and
+    `services` are one server, or several that serve the same model. `rows` are the prompts by
+    number; `on_rows` gets the number of rows written each time, and
     `on_trouble` what requests are retried for, once in a while. When `should_stop` turns true no
     request is begun any more, those in flight have ten seconds, and what arrived is written.
 
-    Raises EndpointError when the server is dead or refuses every request, and at the end if some
+    Raises EndpointError when every server is dead or refuses every request, and at the end if some
     requests failed for good; ValueError or RuntimeError when the reward fails. Whatever arrived
     before has been scored and written then, unless it is the reward that failed.
     """
-    run = _Run(service, sampling, rows, reward, file, batch_size, on_rows, on_trouble, should_stop)
+    services = [services] if isinstance(services, Service) else list(services)
+    run = _Run(services, sampling, rows, reward, file, batch_size, on_rows, on_trouble, should_stop)
     asyncio.run(run.all(run.missing(m)))
 
 
@@ -81,7 +88,7 @@ class _Run:
 
     def __init__(
         self,
-        service: Service,
+        services: list[Service],
         sampling: Sampling,
         rows: dict[int, Row],
         reward: Reward,
@@ -91,14 +98,13 @@ class _Run:
         on_trouble: Callable[[str], None],
         should_stop: Callable[[], bool],
     ):
-        self.service, self.sampling, self.rows = service, sampling, rows
+        self.sampling, self.rows, self.model = sampling, rows, services[0].model
         self.reward, self.file, self.batch_size = reward, file, batch_size
         self.on_rows, self.on_trouble, self.should_stop = on_rows, on_trouble, should_stop
-        self.options = service.client_options()
-        self.pace = _Pace(sampling.requests_per_minute)
+        self.pool = Pool(services, sampling.requests_per_minute, on_trouble)
         self.succeeded = self.failed = self.failed_in_row = 0
         self.last_error: EndpointError | None = None
-        self.last_said = -float("inf")
+        self.said_empty = False
 
     def missing(self, m: int) -> Iterator[tuple[int, int]]:
         """The rollouts to ask for, prompt by prompt: servers keep the prompt's prefix."""
@@ -108,12 +114,10 @@ class _Run:
                     yield i, j
 
     async def all(self, missing: Iterator[tuple[int, int]]) -> None:
-        import openai
-
         self.stopping = asyncio.Event()
         self.arrived: asyncio.Queue[Any] = asyncio.Queue()
         self.room = asyncio.Semaphore(2 * self.batch_size + self.sampling.concurrency)
-        async with openai.AsyncOpenAI(**self.options) as self.client:
+        async with self.pool:
             workers = [
                 asyncio.create_task(self._work(missing)) for _ in range(self.sampling.concurrency)
             ]
@@ -162,7 +166,7 @@ class _Run:
             # Before the request: what has been drawn never waits where a stop would lose it.
             await self.room.acquire()
             try:
-                text = await self._draw(i, j)
+                completion = await self._draw(i, j)
             except _Stopping:
                 return
             except EndpointError as error:
@@ -172,7 +176,11 @@ class _Run:
                 self._count_failure(failure, i)
                 continue
             self.succeeded, self.failed_in_row = self.succeeded + 1, 0
-            self.arrived.put_nowait(Drawn(i, j, text))
+            drawn = Drawn(i, j, *completion)
+            if not (drawn.is_answer or self.said_empty):
+                self.said_empty = True
+                self.on_trouble(_why_empty(drawn, self.sampling))
+            self.arrived.put_nowait(drawn)
 
     def _count_failure(self, error: EndpointError, prompt: int) -> None:
         if error.status in HOPELESS:
@@ -186,23 +194,23 @@ class _Run:
         if self.failed_in_row >= ENOUGH_FAILURES:
             raise EndpointError(f"{ENOUGH_FAILURES} requests in a row failed for good: {error}")
 
-    async def _draw(self, i: int, j: int) -> str:
-        for attempt in itertools.count():
-            await self._pause(self.pace.next_slot())
-            try:
-                return await asyncio.wait_for(self._ask(i, j), self.service.timeout)
-            except Exception as error:
-                failure = error
-            # Out here, so that what the server said is in no traceback of what is raised.
-            wait = self.service.wait(failure, attempt)
-            reason = self.service.reason(failure)
-            if retry_after(failure):
-                self.pace.hold(wait)  # it means all of us
-            if time.monotonic() - self.last_said > 10:
-                self.last_said = time.monotonic()
-                self.on_trouble(f"{reason}; asking again in {wait:.1f} s")
-            await self._pause(wait)
-        raise AssertionError("unreachable")
+    async def _draw(self, i: int, j: int) -> Completion:
+        body = self._body(i, j)
+        path = "/completions" if self.sampling.completions else "/chat/completions"
+
+        async def send(server: Server) -> Completion:
+            options = server.service.request_options()
+            data = await server.client.post(path, body=body, options=options, cast_to=bytes)
+            return completion_of(read_json(data))
+
+        try:
+            return await self.pool.ask(send, self._pause)
+        except EndpointError as error:
+            refused = error
+        if refused.status not in (400, 422):
+            raise refused
+        what = remedy(str(refused), body, self.sampling.extra_body)
+        raise EndpointError(f"{refused}{what}", refused.status)
 
     async def _pause(self, seconds: float) -> None:
         """Sleep; raise _Stopping if a stop was asked for before or meanwhile."""
@@ -214,25 +222,22 @@ class _Run:
         if self.stopping.is_set():
             raise _Stopping
 
-    async def _ask(self, i: int, j: int) -> str:
+    def _body(self, i: int, j: int) -> dict[str, Any]:
         prompt, sampling = self.rows[i]["prompt"], self.sampling
         body: dict[str, Any] = {
-            "model": self.service.model,
+            "model": self.model,
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
-            "top_p": 1.0,
             # 31 bits, which every server takes; no two rollouts of a prompt share a seed.
             "seed": (seed_of(sampling.seed, i) + j) % 2**31,
         }
         if sampling.completions:
-            path, body["prompt"] = "/completions", prompt
+            body["prompt"] = prompt
         else:
-            path = "/chat/completions"
             body["messages"] = (
                 [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
             )
-        options = self.service.request_options()
-        return text_of(await self.client.post(path, body=body, options=options, cast_to=object))
+        return shaped(body, sampling.extra_body)
 
     async def _write(self) -> None:
         ended = False
@@ -250,44 +255,18 @@ class _Run:
                 self.on_rows(len(batch))
 
     def _score(self, batch: list[Drawn]) -> None:
-        self.file.append(score_rows(self.reward, self.rows, batch, self.service.model))
+        self.file.append(score_rows(self.reward, self.rows, batch, self.model))
 
 
-class _Pace:
-    """When the next request may begin: evenly spaced, and not before the server said."""
-
-    def __init__(self, per_minute: float | None):
-        self.gap = 60 / per_minute if per_minute else 0.0
-        self.free_at = 0.0
-
-    def next_slot(self) -> float:
-        """Seconds from now to the next free moment, which is taken by this call."""
-        now = time.monotonic()
-        slot = max(now, self.free_at)
-        self.free_at = slot + self.gap
-        return slot - now
-
-    def hold(self, seconds: float) -> None:
-        """Let no request begin for so long."""
-        self.free_at = max(self.free_at, time.monotonic() + seconds)
-
-
-def text_of(answer: Any) -> str:
-    """The text in an answer of either interface; "" for no choice and for null content.
-
-    Raises BadAnswer when it is no such answer.
-    """
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    if not isinstance(choices, list):
-        raise BadAnswer(f"no list of choices: {str(answer)[:100]!r}")
-    if not choices:
-        return ""
-    choice = choices[0]
-    if not isinstance(choice, dict) or not ("message" in choice or "text" in choice):
-        raise BadAnswer(f"a choice without message or text: {str(choice)[:100]!r}")
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else choice.get("text")
-    if not isinstance(text, (str, type(None))):
-        raise BadAnswer(f"content that is no text: {str(text)[:100]!r}")
-    # Half a surrogate pair, which JSON can carry, cannot be written as UTF-8.
-    return (text or "").encode("utf-8", "replace").decode("utf-8")
+def _why_empty(drawn: Drawn, sampling: Sampling) -> str:
+    """What to say of the first completion that has no text to score."""
+    if drawn.finish_reason == "length":
+        why = "its tokens were used up"
+        if drawn.reasoning_only:
+            why = "thinking used up its tokens"
+        why += f" ({limit_of(sampling.max_new_tokens, sampling.extra_body)})"
+    elif drawn.reasoning_only:
+        why = "the server says that all of it is thinking (see its reasoning parser)"
+    else:
+        why = f"finish_reason {drawn.finish_reason!r}"
+    return f"a completion has no text, and gets no reward: {why}"

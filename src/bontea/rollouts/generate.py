@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bontea.rollouts.answer import is_answer
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import Reward, score
 from bontea.rollouts.table import RolloutFile
@@ -28,6 +29,13 @@ class Drawn(NamedTuple):
     text: str
     finish_reason: str | None = None
     """Why it ends: "stop", "length" (it was cut off), ...; None where nobody says."""
+    reasoning_only: bool = False
+    """The model thought, and no text came after it."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether there is anything to score."""
+        return is_answer(self.text, self.finish_reason, self.reasoning_only)
 
 
 def sample_rollouts(
@@ -63,10 +71,10 @@ def sample_rollouts(
             if not all((prompt_id, j) in file.rewards for j in wanted):
                 with torch.random.fork_rng(devices=_cuda_devices(model)):
                     torch.manual_seed(seed_of(seed, prompt_id, wanted.start))
-                    texts = _generate(
+                    ends = _generate(
                         model, tokenizer, row["prompt"], len(wanted), max_new_tokens, temperature
                     )
-                drawn = [Drawn(prompt_id, j, text) for j, text in zip(wanted, texts, strict=True)]
+                drawn = [Drawn(prompt_id, j, *end) for j, end in zip(wanted, ends, strict=True)]
                 file.append(score_rows(reward, rows, drawn, name))
             if on_chunk:
                 on_chunk(len(wanted))
@@ -86,19 +94,25 @@ def chunks(m: int, batch_size: int, earlier: Sequence[int] = ()) -> Iterator[ran
 def score_rows(
     reward: Reward, rows: dict[int, Row], drawn: list[Drawn], name: str | None = None
 ) -> list[Row]:
-    """Score what was drawn in one call of the reward; the rows of the file."""
-    prompts = [rows[one.prompt_id]["prompt"] for one in drawn]
+    """Score what was drawn in one call of the reward; the rows of the file.
+
+    What is no answer (`Drawn.is_answer`) is not shown to the reward, and its row has none.
+    """
+    answers = [one for one in drawn if one.is_answer]
+    prompts = [rows[one.prompt_id]["prompt"] for one in answers]
     completions = [
         one.text if isinstance(prompt, str) else [{"role": "assistant", "content": one.text}]
-        for prompt, one in zip(prompts, drawn, strict=True)
+        for prompt, one in zip(prompts, answers, strict=True)
     ]
     columns = {
-        column: [rows[one.prompt_id].get(column) for one in drawn]
+        column: [rows[one.prompt_id].get(column) for one in answers]
         for column in rows[drawn[0].prompt_id]
         if column != "prompt"
     }
     out = []
-    rewards = score(reward, prompts, completions, columns)
+    rewards = np.full(len(drawn), np.nan)
+    if answers:
+        rewards[[one.is_answer for one in drawn]] = score(reward, prompts, completions, columns)
     for one, value in zip(drawn, rewards, strict=True):
         own = rows[one.prompt_id]
         row: Row = {
@@ -110,6 +124,8 @@ def score_rows(
         }
         if one.finish_reason is not None:
             row["finish_reason"] = one.finish_reason
+        if one.reasoning_only:
+            row["reasoning_only"] = True
         if name is not None:
             row["model"] = name
         if own.get("stratum") is not None:
@@ -120,7 +136,8 @@ def score_rows(
 
 def _generate(
     model: Any, tokenizer: Any, prompt: Any, count: int, max_new_tokens: int, temperature: float
-) -> list[str]:
+) -> list[tuple[str, str]]:
+    """Completions, and why each ends: "stop", or "length" where no end-of-sequence token came."""
     import torch
 
     if isinstance(prompt, str):
@@ -146,7 +163,11 @@ def _generate(
             pad_token_id=tokenizer.pad_token_id,
         )
     new = out[:, inputs["input_ids"].shape[1] :]
-    return tokenizer.batch_decode(new, skip_special_tokens=True)
+    ends = model.generation_config.eos_token_id
+    ends = torch.as_tensor([] if ends is None else ends, device=new.device, dtype=new.dtype)
+    ended = torch.isin(new, ends.reshape(-1)).any(dim=1).tolist()
+    texts = tokenizer.batch_decode(new, skip_special_tokens=True)
+    return [(text, "stop" if end else "length") for text, end in zip(texts, ended, strict=True)]
 
 
 def seed_of(*parts: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from bontea._errors import BonteaError, FailedError, MissingPackageError, what_gave_up
 from bontea._load import load_function
+from bontea.rollouts.answer import check_error, read_json
 from bontea.rollouts.service import BadAnswer, Service
 
 Reward: TypeAlias = Callable[..., Sequence[float | None]]
@@ -109,12 +110,8 @@ class HttpReward:
     """
 
     def __init__(self, service: Service):
-        options = service.client_options()
-
-        import openai
-
         self.service = service
-        self.client = openai.OpenAI(**options)
+        self.client = service.client()
         self.__name__ = service.url
 
     def __call__(
@@ -123,12 +120,14 @@ class HttpReward:
         body = {"prompts": prompts, "completions": completions, **columns}
         for attempt in itertools.count():
             try:
-                answer: Any = self.client.post(
+                data = self.client.post(
                     self.service.url,
                     body=body,
                     options=self.service.request_options(),
-                    cast_to=object,
+                    cast_to=bytes,
                 )
+                answer = read_json(data)
+                check_error(answer)
                 if not isinstance(answer, dict) or not isinstance(answer.get("rewards"), list):
                     raise BadAnswer('not {"rewards": [...]}')
                 return answer["rewards"]

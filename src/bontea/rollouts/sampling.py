@@ -12,6 +12,7 @@ a resumed run goes on from there.
 from __future__ import annotations
 
 import importlib.util
+import json
 import shlex
 import sys
 import time
@@ -26,6 +27,7 @@ from bontea._errors import BonteaError, FailedError, MissingPackageError, what_g
 from bontea._json import Result
 from bontea._progress import JobProgress, Stopped
 from bontea._settings import from_dict
+from bontea.rollouts.body import limit_of
 from bontea.rollouts.prompts import Row, load_prompts
 from bontea.rollouts.settings import Record, SampleSettings, fingerprint, settings_path
 from bontea.rollouts.table import RolloutFile, locked, read_parquet, write_parquet
@@ -51,6 +53,18 @@ class SampleResult(Result):
     """All that the file holds now; `drawn` of them by this run."""
     drawn: int
     unscorable: int
+    cut_off: int
+    """Completions that end because their tokens were used up (finish_reason "length")."""
+    filtered: int
+    """That a filter ended, or that were refused (finish_reason "content_filter")."""
+    empty: int
+    """Without any text, for whatever reason."""
+    empty_cut_off: int
+    """Of these, the ones whose tokens were used up before any text came: thinking took them."""
+    only_thinking: int
+    """Of these, the ones that ended by themselves and were thinking all through."""
+    unknown_end: int
+    """Where nobody says why they end; what is cut off or filtered among them is not counted."""
     mean_reward: float | None
     """None where no rollout could be scored."""
     mean_best: float | None
@@ -70,8 +84,34 @@ class SampleResult(Result):
             f"{self.prompts:,} prompts with {m:,} rollouts each, {self.drawn:,} of them new "
             f"({self.seconds:.0f} s)\n{rewards}"
             f"different completions {self.distinct:.0%}, unscorable {self.unscorable:,}\n"
-            f"rollouts: {self.output}"
+            f"{self._ends()}{self._hints()}rollouts: {self.output}"
         )
+
+    def _ends(self) -> str:
+        """How many completions are not what a reader would take them for."""
+        told = self.rollouts - self.unknown_end
+        if not told:
+            return f"empty {self.empty:,}; no row says whether it was cut off\n"
+        of = f" (of {told:,} that say why they end)" if self.unknown_end else ""
+        return (
+            f"cut off {self.cut_off:,} ({self.cut_off / told:.0%}), filtered {self.filtered:,}, "
+            f"empty {self.empty:,}{of}\n"
+        )
+
+    def _hints(self) -> str:
+        hints = ""
+        if self.empty_cut_off:
+            limit = limit_of(self.settings["max_new_tokens"], self.settings.get("extra_body"))
+            hints += (
+                f"hint: {self.empty_cut_off:,} have no text because all their tokens were used up "
+                f"before it, mostly by thinking: allow more ({limit}), in a new file\n"
+            )
+        if self.only_thinking:
+            hints += (
+                f"hint: {self.only_thinking:,} have no text because the server says that all of it "
+                "is thinking: see its reasoning parser\n"
+            )
+        return hints
 
 
 def sample(
@@ -153,6 +193,12 @@ def sample(
         rollouts=len(file),
         drawn=len(file) - found,
         unscorable=int((~scored).sum()),
+        cut_off=file.ends["length"],
+        filtered=file.ends["content_filter"],
+        empty=file.empty.total(),
+        empty_cut_off=file.empty["length"],
+        only_thinking=file.empty["reasoning"],
+        unknown_end=file.ends[None],
         mean_reward=float(rewards[scored].mean()) if scored.any() else None,
         mean_best=float(best.mean()) if len(best) else None,
         distinct=round(file.distinct(), 6),
@@ -251,7 +297,7 @@ def _prepare(
     ):
         if name is not None and read_key(flag, name) is None:
             raise BonteaError(f"{flag}: no environment variable of that name holds a key")
-    prepare = _from_endpoint if settings.endpoint else _from_model
+    prepare = _from_endpoint if settings.endpoints else _from_model
     draw = prepare(settings, prompts, earlier, _Rate(progress, len(prompts) * settings.rollouts))
     reward = load_reward(
         str(settings.reward),
@@ -269,22 +315,28 @@ def _from_endpoint(
     from bontea.rollouts.endpoint import Sampling, sample_endpoint
     from bontea.rollouts.service import Service
 
-    service = Service(
-        "--endpoint",
-        str(settings.endpoint),
-        "--api-key-env",
-        settings.api_key_env or "OPENAI_API_KEY",
-        model=settings.model,
-        timeout=settings.timeout,
-        retries=settings.retries,
-    )
-    service.client_options()  # says what to install
+    services = [
+        Service(
+            "--endpoint",
+            url,
+            "--api-key-env",
+            settings.api_key_env or "OPENAI_API_KEY",
+            model=settings.model,
+            timeout=settings.timeout,
+            retries=settings.retries,
+        )
+        for url in settings.endpoints
+    ]
+    services[0].client().close()  # says what is missing before anything is drawn
+    key = services[0].key
+    if key and len(key) >= 8 and key in json.dumps(settings.extra_body, ensure_ascii=False):
+        raise BonteaError("--extra-body holds the key, which would end up in files: take it out")
     sampling = Sampling(**{f.name: getattr(settings, f.name) for f in fields(Sampling)})
 
     def draw(file: RolloutFile, reward: Reward) -> None:
         rate.start(len(file))
         sample_endpoint(
-            service,
+            services,
             sampling,
             prompts,
             reward,

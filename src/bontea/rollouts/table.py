@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,10 @@ class RolloutFile:
         self.rewards: dict[tuple[int, int], float] = {}
         self.completions: dict[int, set[int]] = {}
         """The hashes of the completions of each prompt: texts would fill the memory."""
+        self.ends: Counter[str | None] = Counter()
+        """How many completions end for each reason; None where their rows say nothing."""
+        self.empty: Counter[str | None] = Counter()
+        """The same, of those without text; "reasoning" where thinking is all there was."""
         if path.exists():
             self._read()
 
@@ -78,6 +83,11 @@ class RolloutFile:
         reward = row["reward"]
         self.rewards[row["prompt_id"], row["rollout"]] = np.nan if reward is None else reward
         self.completions.setdefault(row["prompt_id"], set()).add(hash(str(row.get("completion"))))
+        reason = row.get("finish_reason")
+        self.ends[reason] += 1
+        if not str(row.get("completion") or "").strip():
+            thought = row.get("reasoning_only") and reason != "length"
+            self.empty["reasoning" if thought else reason] += 1
 
     def _read(self) -> None:
         with self.path.open("rb+") as file:
