@@ -6,10 +6,10 @@ One request a rollout, with a seed of its own from (seed, prompt, rollout): what
 file is what is asked for, in any order. Completions are scored in batches, one batch at a time,
 while requests go on; at most two batches wait, so that a kill loses little that was paid for.
 
-A chat goes to `chat/completions`; a text does so as one user turn, or with `completions` to
-`completions` as it is. Sampling is asked to be plain: `top_p` 1, no penalties; filters that a
-server adds by itself (`top_k`, `min_p`) are its own business. An answer without any text is an
-empty completion, and is scored like any other.
+A chat goes to `chat/completions` as it is, with its tools; a text does so as one user turn, or with
+`completions` to `completions` as it is. Sampling is asked to be plain: `top_p` 1, no penalties;
+filters that a server adds by itself (`top_k`, `min_p`) are its own business. An answer without any
+text is an empty completion, and is scored like any other.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bontea.rollouts.chats import only_for_prefills, request_fields
 from bontea.rollouts.generate import Drawn, score_rows, seed_of
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import Reward
@@ -215,7 +216,7 @@ class _Run:
             raise _Stopping
 
     async def _ask(self, i: int, j: int) -> str:
-        prompt, sampling = self.rows[i]["prompt"], self.sampling
+        row, sampling = self.rows[i], self.sampling
         body: dict[str, Any] = {
             "model": self.service.model,
             "max_tokens": sampling.max_new_tokens,
@@ -225,14 +226,16 @@ class _Run:
             "seed": (seed_of(sampling.seed, i) + j) % 2**31,
         }
         if sampling.completions:
-            path, body["prompt"] = "/completions", prompt
+            path, body["prompt"] = "/completions", row["prompt"]
         else:
             path = "/chat/completions"
-            body["messages"] = (
-                [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-            )
+            body |= request_fields(row)
         options = self.service.request_options()
-        return text_of(await self.client.post(path, body=body, options=options, cast_to=object))
+        return text_of(
+            await self.client.post(
+                path, body=only_for_prefills(body), options=options, cast_to=object
+            )
+        )
 
     async def _write(self) -> None:
         ended = False

@@ -9,6 +9,7 @@ line at the end, which is dropped when the file is opened again. One process wri
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import sys
@@ -169,13 +170,21 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_parquet(source: Path, target: Path) -> None:
-    """The rows of a rollout file as Parquet, by prompt and rollout; whole or not at all."""
+    """The rows of a rollout file as Parquet, by prompt and rollout; whole or not at all.
+
+    Polars takes some names for patterns or URLs: it gets absolute paths, with signs that mean
+    themselves.
+    """
     import polars as pl
 
     temporary = target.with_name(target.name + ".tmp")
     # The first rows may all be unscorable: types are found in all of them.
-    rows = pl.scan_ndjson(source, infer_schema_length=None, schema_overrides={"reward": pl.Float64})
-    rows.sort("prompt_id", "rollout").sink_parquet(temporary)
+    rows = pl.scan_ndjson(
+        glob.escape(str(source.absolute())),
+        infer_schema_length=None,
+        schema_overrides={"reward": pl.Float64},
+    )
+    rows.sort("prompt_id", "rollout").sink_parquet(temporary.absolute())
     _replace(temporary, target)
 
 
@@ -184,7 +193,7 @@ def read_parquet(source: Path, target: Path) -> None:
     import polars as pl
 
     temporary = target.with_name(target.name + ".tmp")
-    pl.scan_parquet(source).sink_ndjson(temporary)
+    pl.scan_parquet(source.absolute(), glob=False).sink_ndjson(temporary.absolute())
     _replace(temporary, target)
 
 
