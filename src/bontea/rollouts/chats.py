@@ -40,6 +40,11 @@ def check_prompt(prompt: Any, where: str) -> str | list[dict[str, Any]]:
             )
     if not any(turn.get("content") for turn in prompt):
         raise BonteaError(f"{where}: the prompt is a chat without any content")
+    if is_prefill(prompt) and not _text(prompt[-1].get("content") or "").strip():
+        raise BonteaError(
+            f"{where}: the chat ends with a turn of the assistant in which there is no text to "
+            "continue: take that turn out, or add the turn that follows it"
+        )
     return prompt
 
 
@@ -50,6 +55,11 @@ def _wrong_with(turn: Any) -> str:
     role, content = turn.get("role"), turn.get("content")
     if not isinstance(role, str) or not role:
         return f"has the role {role!r}, which is no text"
+    listed = turn.get("tool_calls")
+    if listed is not None and not (
+        isinstance(listed, list) and all(isinstance(call, dict) for call in listed)
+    ):
+        return f"has tool_calls ({str(listed)[:60]!r}) that are no list of objects"
     if content is None:
         calls = turn.get("tool_calls") or turn.get("function_call")
         return "" if role == "assistant" and calls else "has no content"
@@ -146,36 +156,15 @@ def template_text(
     options = {"tools": tools or None, "tokenize": False}
     if answer:
         options |= {"add_generation_prompt": not going_on, "continue_final_message": going_on}
-    text = _render(tokenizer, chat, options)
+    text = _written(tokenizer, chat, prompt, options)
     if going_on:
         # What is to be continued is continued as it is, also where a template trims it.
-        end = chat[-1]["content"].rstrip()
-        text = text.rstrip()
-        if not text.endswith(end):
+        start, text = chat[-1]["content"], text.rstrip()
+        trimmed = start.rstrip() if text.endswith(start.rstrip()) else start.strip()
+        if not text.endswith(trimmed):
             raise BonteaError("the chat template changes the last turn, which is to be continued")
-        text += chat[-1]["content"][len(end) :]
-    names = [tool.get("function", tool).get("name") for tool in tools or []]
-    missing = next((name for name in names if name and name not in text), None)
-    if missing is not None:
-        raise BonteaError(
-            f"the chat template leaves out the tools ({missing}): use a model whose template has "
-            "tools, or sample it through --endpoint"
-        )
-    for number, turn in enumerate(chat):
-        calls = [call.get("function", call).get("name") for call in turn.get("tool_calls") or []]
-        missing = next((name for name in calls if name and name not in text), None)
-        if missing is not None:
-            raise BonteaError(
-                f"the chat template leaves out the tool calls of turn {number + 1} ({missing}): "
-                "use a model whose template has tools, or sample it through --endpoint"
-            )
-        # A template may cut the thinking out of earlier answers, and write results as JSON.
-        content = turn["content"] if turn["role"] not in ("assistant", "tool") else ""
-        if _text(content).strip() and not _shows(text, content):
-            raise BonteaError(
-                f"the chat template leaves out turn {number + 1} (role {turn['role']!r}): use a "
-                "role that this model knows, or sample it through --endpoint"
-            )
+        text = text.removesuffix(trimmed) + start
+    _check_nothing_is_left_out(text, chat, tools)
     return text
 
 
@@ -266,7 +255,7 @@ def _place(number: int) -> str:
     return f"prompt {number} (the first is 0)"
 
 
-def _render(tokenizer: Any, chat: list[dict[str, Any]], options: dict[str, Any]) -> str:
+def _render(tokenizer: Any, chat: list[dict[str, Any]], options: Any) -> str:
     import jinja2
 
     try:
@@ -279,18 +268,65 @@ def _render(tokenizer: Any, chat: list[dict[str, Any]], options: dict[str, Any])
         ) from None
 
 
+def _written(
+    tokenizer: Any, chat: list[dict[str, Any]], prompt: list[dict[str, Any]], options: Any
+) -> str:
+    """What the template makes of a chat; a few take the arguments of tool calls as text."""
+    try:
+        return _render(tokenizer, chat, options)
+    except BonteaError:
+        as_text = [
+            {**turn, "tool_calls": own["tool_calls"]} if own.get("tool_calls") else turn
+            for turn, own in zip(chat, prompt, strict=True)
+        ]
+        text = None if as_text == chat else _try(tokenizer, as_text, options)
+        if text is None:
+            raise
+        return text
+
+
+def _check_nothing_is_left_out(text: str, chat: list[dict[str, Any]], tools: Any) -> None:
+    missing = next((name for name in map(_name, tools or []) if name not in text), None)
+    if missing is not None:
+        raise BonteaError(
+            f"the chat template leaves out the tools ({missing}): use a model whose template has "
+            "tools, or sample it through --endpoint"
+        )
+    for number, turn in enumerate(chat):
+        calls = map(_name, turn.get("tool_calls") or [])
+        missing = next((name for name in calls if name not in text), None)
+        if missing is not None:
+            raise BonteaError(
+                f"the chat template leaves out the tool calls of turn {number + 1} ({missing}): "
+                "use a model whose template has tools, or sample it through --endpoint"
+            )
+        # A template may cut the thinking out of earlier answers, and write results as JSON.
+        content = turn["content"] if turn["role"] not in ("assistant", "tool") else ""
+        if _text(content).strip() and not _shows(text, content):
+            raise BonteaError(
+                f"the chat template leaves out turn {number + 1} (role {turn['role']!r}): use a "
+                "role that this model knows, or sample it through --endpoint"
+            )
+
+
+def _name(tool: dict[str, Any]) -> str:
+    """The name of a tool or a tool call; "" for none."""
+    function = tool.get("function")
+    return str((function if isinstance(function, dict) else tool).get("name") or "")
+
+
 def _takes_parts(tokenizer: Any) -> bool:
     """Whether the template makes of text in parts what it makes of the text."""
     text, parts = (
-        _try(tokenizer, [{"role": "user", "content": content}])
+        _try(tokenizer, [{"role": "user", "content": content}], {"tokenize": False})
         for content in (_MARK, [{"type": "text", "text": _MARK}])
     )
     return text is not None and text == parts
 
 
-def _try(tokenizer: Any, chat: list[dict[str, Any]]) -> str | None:
+def _try(tokenizer: Any, chat: list[dict[str, Any]], options: Any) -> str | None:
     try:
-        return _render(tokenizer, chat, {"tokenize": False})
+        return _render(tokenizer, chat, options)
     except BonteaError:
         return None
 
@@ -309,7 +345,7 @@ def _shows(text: str, content: Any) -> bool:
 
 def _with_objects(call: Any) -> Any:
     """A tool call with its arguments as an object, which templates write as JSON themselves."""
-    function = call.get("function") if isinstance(call, dict) else None
+    function = call.get("function")
     if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):
         return call
     try:
