@@ -174,7 +174,5 @@ def test_what_would_be_trained_on_wrongly_is_refused(local, capsys, row, said):
     (local / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
     options = ["--reward", "mine:same", "--prompts", "p.jsonl", "--estimator", "tea"]
     assert main(["train", *SMALL, *options, "--batch-size", "12"]) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert error.count("\n") == 1
+    assert said in capsys.readouterr().err.splitlines()[-1]
     assert not (local / "out" / "start").exists()

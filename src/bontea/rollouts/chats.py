@@ -183,9 +183,8 @@ def for_template(tokenizer: Any, prompt: list[dict[str, Any]]) -> list[dict[str,
         for part in content if isinstance(content, list) else ():
             if part["type"] != "text":
                 raise BonteaError(
-                    f"this prompt has {_what(part['type'])} (turn {number}), and only text can be "
-                    "sampled in this process: sample it through --endpoint, from a server with a "
-                    "model that takes it"
+                    f"this prompt has {_what(part['type'])} (turn {number}), and here a model gets "
+                    "only text"
                 )
         if isinstance(content, list) and not keep_parts:
             content = _text(content)
@@ -205,7 +204,10 @@ def check_in_process(tokenizer: Any, rows: Mapping[int, Mapping[str, Any]]) -> N
             try:
                 template_text(tokenizer, row["prompt"], row.get("tools"))
             except BonteaError as error:
-                raise BonteaError(f"{_place(number)}: {error}") from None
+                raise BonteaError(
+                    f"{_place(number)}: {error}; sample it through --endpoint from a server that "
+                    "takes it, use another model, or change the prompt"
+                ) from None
 
 
 def continued(prompts: Iterable[Any]) -> str:
@@ -263,8 +265,7 @@ def _render(tokenizer: Any, chat: list[dict[str, Any]], options: Any) -> str:
     except (ValueError, TypeError, jinja2.TemplateError) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BonteaError(
-            f"the chat template of the model does not take this chat ({said}): change it, or "
-            "sample it through --endpoint"
+            f"the chat template of the model does not take this chat ({said})"
         ) from None
 
 
@@ -288,24 +289,21 @@ def _written(
 def _check_nothing_is_left_out(text: str, chat: list[dict[str, Any]], tools: Any) -> None:
     missing = next((name for name in map(_name, tools or []) if name not in text), None)
     if missing is not None:
-        raise BonteaError(
-            f"the chat template leaves out the tools ({missing}): use a model whose template has "
-            "tools, or sample it through --endpoint"
-        )
+        raise BonteaError(f"the chat template of the model leaves out the tools ({missing})")
     for number, turn in enumerate(chat):
         calls = map(_name, turn.get("tool_calls") or [])
         missing = next((name for name in calls if name not in text), None)
         if missing is not None:
             raise BonteaError(
-                f"the chat template leaves out the tool calls of turn {number + 1} ({missing}): "
-                "use a model whose template has tools, or sample it through --endpoint"
+                f"the chat template of the model leaves out the tool calls of turn {number + 1} "
+                f"({missing})"
             )
         # A template may cut the thinking out of earlier answers, and write results as JSON.
         content = turn["content"] if turn["role"] not in ("assistant", "tool") else ""
         if _text(content).strip() and not _shows(text, content):
             raise BonteaError(
-                f"the chat template leaves out turn {number + 1} (role {turn['role']!r}): use a "
-                "role that this model knows, or sample it through --endpoint"
+                f"the chat template of the model leaves out turn {number + 1} (role "
+                f"{turn['role']!r})"
             )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bontea._errors import BonteaError
-from bontea.rollouts.chats import check_in_process, for_template, is_prefill
+from bontea.rollouts.chats import for_template, is_prefill, template_text
 from bontea.rollouts.model import load_tokenizer, start_model
 from bontea.rollouts.prompts import Row, load_prompts
 from bontea.rollouts.rewards import Reward, check_rows, load_reward
@@ -50,7 +50,7 @@ def _for_trl(tokenizer: Any, rows: list[Row]) -> list[Row]:
 
     TRL starts a new turn of the assistant after every chat, and does not look at tools.
     """
-    for name in ("image", "images"):
+    for name in ("image", "images"):  # of TRL's: other columns are the reward's
         if any(row.get(name) is not None for row in rows):
             raise BonteaError(
                 f"the prompts have a column {name!r}, whose images TRL would put into them, and "
@@ -60,18 +60,22 @@ def _for_trl(tokenizer: Any, rows: list[Row]) -> list[Row]:
     for row in rows:
         prompt = row["prompt"]
         if not isinstance(prompt, str):
-            problem = ""
-            if is_prefill(prompt):
-                problem = "ends with a turn of the assistant: remove it to have the chat answered"
-            elif row.get("tools"):
-                problem = "has tools, which GRPO in TRL does not show the model: remove the column"
-            if problem:
+            try:
+                if is_prefill(prompt):
+                    raise BonteaError(
+                        "it ends with a turn of the assistant: take that out to have it answered"
+                    )
+                if row.get("tools"):
+                    raise BonteaError(
+                        "it has tools, which GRPO in TRL does not show the model: remove the column"
+                    )
+                template_text(tokenizer, prompt)
+                row = {**row, "prompt": for_template(tokenizer, prompt)}
+            except BonteaError as error:
                 raise BonteaError(
-                    f"the chat {str(prompt)[:60]!r} cannot be trained on: it {problem}"
-                )
-            row = {**row, "prompt": for_template(tokenizer, prompt)}
+                    f"the chat {str(prompt)[:60]!r} cannot be trained on: {error}"
+                ) from None
         out.append(row)
-    check_in_process(tokenizer, dict(enumerate(out)))
     return out
 
 
