@@ -221,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         chat = self.path == "/v1/chat/completions"
         prompt = (
-            " ".join(turn["content"] for turn in body["messages"] if turn["role"] == "user")
+            " ".join(str(turn["content"]) for turn in body["messages"] if turn["role"] == "user")
             if chat
             else body["prompt"]
         )

@@ -21,6 +21,7 @@ import openai
 from bontea import demo
 from bontea.rollouts.endpoint import Sampling, sample_endpoint
 from bontea.rollouts.pool import Pace
+from bontea.rollouts.prompts import load_prompts
 from bontea.rollouts.rewards import HttpReward, load_reward, score
 from bontea.rollouts.service import EndpointError, Service, read_key, retry_after
 from bontea.rollouts.table import RolloutFile
@@ -93,6 +94,26 @@ def test_rows_requests_and_seeds(tmp_path):
     assert all(0 <= seed < 2**31 for seed in seeds)
     del body["seed"]
     assert body == {"model": MODEL, "max_tokens": 6, "temperature": 1.0}
+
+
+def test_turns_tools_and_parts_are_sent_unchanged(tmp_path):
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    chat = [
+        {"role": "developer", "content": "Be brief.", "name": "boss"},
+        {"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "2"},
+    ]
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    source = tmp_path / "p.jsonl"
+    source.write_text(json.dumps({"prompt": chat, "tools": tools}))
+    with OpenAIServer() as server:
+        draw(server.url, tmp_path / "a.jsonl", dict(enumerate(load_prompts(str(source)))), m=1)
+    (_, _, body), *_ = server.requests
+    assert body["messages"] == chat
+    assert body["tools"] == tools
+    assert rows_of(tmp_path / "a.jsonl")[0]["prompt"] == chat
 
 
 def test_chats_and_texts_as_they_are(tmp_path):

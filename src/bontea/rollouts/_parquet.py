@@ -64,7 +64,7 @@ class Table:
 
         self.path = path
         try:
-            self.scan = pl.scan_parquet(path, glob=False)
+            self.scan = pl.scan_parquet(path.absolute(), glob=False)
             self.types = dict(self.scan.collect_schema())
             self.rows = int(self.scan.select(pl.len()).collect().item())
         except pl.exceptions.PolarsError as error:

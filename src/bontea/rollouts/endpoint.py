@@ -6,11 +6,11 @@ One request a rollout, with a seed of its own from (seed, prompt, rollout): what
 file is what is asked for, in any order. Completions are scored in batches, one batch at a time,
 while requests go on; at most two batches wait, so that a kill loses little that was paid for.
 
-A chat goes to `chat/completions`; a text does so as one user turn, or with `completions` to
-`completions` as it is. Sampling is asked to be plain: nothing is sent that filters tokens, and
-`top_p` is 1 where nobody says otherwise; filters that a server adds by itself (`top_k`, `min_p`)
-are its own business. What is in an answer is read in `answer.py`, and which server is asked is
-decided in `pool.py`.
+A chat goes to `chat/completions` as it is, with its tools; a text does so as one user turn, or with
+`completions` to `completions` as it is. Sampling is asked to be plain: nothing is sent that filters
+tokens, and `top_p` is 1 where nobody says otherwise; filters that a server adds by itself (`top_k`,
+`min_p`) are its own business. What is in an answer is read in `answer.py`, and which server is
+asked is decided in `pool.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 from bontea.rollouts.answer import Completion, completion_of, read_json
 from bontea.rollouts.body import limit_of, remedy, shaped
+from bontea.rollouts.chats import only_for_prefills, request_fields
 from bontea.rollouts.generate import Drawn, score_rows, seed_of
 from bontea.rollouts.pool import Pool, Server
 from bontea.rollouts.prompts import Row
@@ -223,7 +224,7 @@ class _Run:
             raise _Stopping
 
     def _body(self, i: int, j: int) -> dict[str, Any]:
-        prompt, sampling = self.rows[i]["prompt"], self.sampling
+        row, sampling = self.rows[i], self.sampling
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": sampling.max_new_tokens,
@@ -232,12 +233,10 @@ class _Run:
             "seed": (seed_of(sampling.seed, i) + j) % 2**31,
         }
         if sampling.completions:
-            body["prompt"] = prompt
+            body["prompt"] = row["prompt"]
         else:
-            body["messages"] = (
-                [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-            )
-        return shaped(body, sampling.extra_body)
+            body |= request_fields(row)
+        return only_for_prefills(shaped(body, sampling.extra_body))
 
     async def _write(self) -> None:
         ended = False

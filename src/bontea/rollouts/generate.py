@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bontea.rollouts.answer import is_answer
+from bontea.rollouts.chats import token_ids
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import Reward, score
 from bontea.rollouts.table import RolloutFile
@@ -71,8 +72,9 @@ def sample_rollouts(
             if not all((prompt_id, j) in file.rewards for j in wanted):
                 with torch.random.fork_rng(devices=_cuda_devices(model)):
                     torch.manual_seed(seed_of(seed, prompt_id, wanted.start))
+                    head = token_ids(tokenizer, row["prompt"], row.get("tools"))
                     ends = _generate(
-                        model, tokenizer, row["prompt"], len(wanted), max_new_tokens, temperature
+                        model, tokenizer, head, len(wanted), max_new_tokens, temperature
                     )
                 drawn = [Drawn(prompt_id, j, *end) for j, end in zip(wanted, ends, strict=True)]
                 file.append(score_rows(reward, rows, drawn, name))
@@ -135,25 +137,21 @@ def score_rows(
 
 
 def _generate(
-    model: Any, tokenizer: Any, prompt: Any, count: int, max_new_tokens: int, temperature: float
+    model: Any,
+    tokenizer: Any,
+    head: list[int],
+    count: int,
+    max_new_tokens: int,
+    temperature: float,
 ) -> list[tuple[str, str]]:
     """Completions, and why each ends: "stop", or "length" where no end-of-sequence token came."""
     import torch
 
-    if isinstance(prompt, str):
-        inputs = tokenizer(prompt, return_tensors="pt")
-    else:
-        inputs = tokenizer.apply_chat_template(
-            prompt, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
-    inputs = {
-        name: value.to(model.device)
-        for name, value in inputs.items()
-        if name in ("input_ids", "attention_mask")
-    }
+    ids = torch.tensor([head], device=model.device)
     with torch.inference_mode():
         out = model.generate(
-            **inputs,
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
             do_sample=True,
             temperature=temperature,
             top_k=0,
@@ -162,7 +160,7 @@ def _generate(
             max_new_tokens=max_new_tokens,
             pad_token_id=tokenizer.pad_token_id,
         )
-    new = out[:, inputs["input_ids"].shape[1] :]
+    new = out[:, len(head) :]
     ends = model.generation_config.eos_token_id
     ends = torch.as_tensor([] if ends is None else ends, device=new.device, dtype=new.dtype)
     ended = torch.isin(new, ends.reshape(-1)).any(dim=1).tolist()

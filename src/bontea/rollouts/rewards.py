@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ import numpy as np
 from bontea._errors import BonteaError, FailedError, MissingPackageError, what_gave_up
 from bontea._load import load_function
 from bontea.rollouts.answer import check_error, read_json
+from bontea.rollouts.chats import joined, template_text
 from bontea.rollouts.service import BadAnswer, Service
 
 Reward: TypeAlias = Callable[..., Sequence[float | None]]
@@ -74,32 +76,42 @@ class ClassifierReward:
         self.batch_size = batch_size
         self.__name__ = Path(model).name
 
-    def __call__(self, prompts: list[Any], completions: list[Any], **_: Any) -> list[float]:
+    def __call__(self, prompts: list[Any], completions: list[Any], **columns: Any) -> list[float]:
         import torch
 
-        texts = [self._text(p, c) for p, c in zip(prompts, completions, strict=True)]
+        tools = columns.get("tools") or [None] * len(prompts)
+        texts = [self._text(p, c, t) for p, c, t in zip(prompts, completions, tools, strict=True)]
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding
+        batches = []
+        for plain in (True, False):
+            own = [i for i in order if isinstance(prompts[i], str) is plain]
+            batches += [own[i : i + self.batch_size] for i in range(0, len(own), self.batch_size)]
         rewards = [0.0] * len(texts)
         with torch.inference_mode():
-            for start in range(0, len(order), self.batch_size):
-                rows = order[start : start + self.batch_size]
+            for rows in batches:
                 inputs = self.tokenizer(
                     [texts[i] for i in rows],
                     return_tensors="pt",
                     padding=True,
                     truncation=True,
                     # A chat template has already written the special tokens.
-                    add_special_tokens=isinstance(prompts[0], str),
+                    add_special_tokens=isinstance(prompts[rows[0]], str),
                 ).to(self.device)
                 logits = self.model(**inputs).logits[:, 0].float().cpu()
                 for i, value in zip(rows, logits.tolist(), strict=True):
                     rewards[i] = value
         return rewards
 
-    def _text(self, prompt: Any, completion: Any) -> str:
+    def check(self, row: dict[str, Any]) -> None:
+        """Raise BonteaError for a prompt that the model's chat template cannot take."""
+        if not isinstance(row["prompt"], str):
+            answer = [{"role": "assistant", "content": "An answer."}]
+            self._text(row["prompt"], answer, row.get("tools"))
+
+    def _text(self, prompt: Any, completion: Any, tools: Any) -> str:
         if isinstance(prompt, str):
             return prompt + completion
-        return str(self.tokenizer.apply_chat_template(prompt + completion, tokenize=False))
+        return template_text(self.tokenizer, joined(prompt, completion), tools, answer=False)
 
 
 class HttpReward:
@@ -113,6 +125,17 @@ class HttpReward:
         self.service = service
         self.client = service.client()
         self.__name__ = service.url
+
+    def check(self, row: dict[str, Any]) -> None:
+        """Raise BonteaError for a value that JSON cannot carry."""
+        for name, value in row.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise BonteaError(
+                    f"the column {name!r} has a value that cannot be sent as JSON ({error}): write "
+                    "it as text, or null"
+                ) from None
 
     def __call__(
         self, prompts: list[Any], completions: list[Any], **columns: Any
@@ -136,6 +159,19 @@ class HttpReward:
             # Out here, so that what the server said is in no traceback of what is raised.
             time.sleep(self.service.wait(failure, attempt))
         raise AssertionError("unreachable")
+
+
+def check_rows(reward: Reward, rows: Iterable[dict[str, Any]]) -> None:
+    """Raise BonteaError naming the first prompt that the reward cannot take, as far as it knows."""
+    if not isinstance(reward, (ClassifierReward, HttpReward)):
+        return
+    for number, row in enumerate(rows):
+        try:
+            reward.check(row)
+        except BonteaError as error:
+            raise BonteaError(
+                f"reward {name_of(reward)!r}, prompt {number} (the first is 0): {error}"
+            ) from None
 
 
 def name_of(reward: Reward) -> str:

@@ -16,7 +16,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,8 +28,9 @@ from bontea._json import Result
 from bontea._progress import JobProgress, Stopped
 from bontea._settings import from_dict
 from bontea.rollouts.body import limit_of
+from bontea.rollouts.chats import check_for_server, check_in_process, continued
 from bontea.rollouts.prompts import Row, load_prompts
-from bontea.rollouts.settings import Record, SampleSettings, fingerprint, settings_path
+from bontea.rollouts.settings import Record, SampleSettings, fingerprint, settings_path, version
 from bontea.rollouts.table import RolloutFile, locked, read_parquet, write_parquet
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def sample(
     given["output"] = wanted.output
     progress = progress or JobProgress(quiet=True)
     # Parquet cannot be appended to: rows are gathered beside it, and turned into it at the end.
-    parquet = output.suffix == ".parquet"
+    parquet = output.suffix.lower() == ".parquet"
     rows_path = output.with_name(output.name + ".jsonl") if parquet else output
     file: RolloutFile | None = None
     try:
@@ -214,7 +215,7 @@ def _safe(file: RolloutFile | None, rows_path: Path, output: Path) -> str:
 
 
 def _check_output(output: Path) -> None:
-    if output.suffix not in SUFFIXES:
+    if output.suffix.lower() not in SUFFIXES:
         raise BonteaError(f"--output {output}: the name must end in {' or '.join(SUFFIXES)}")
     if output.is_dir():
         raise IsADirectoryError(f"--output {output} is a folder: name a file in it")
@@ -222,7 +223,7 @@ def _check_output(output: Path) -> None:
         raise FileNotFoundError(
             f"--output {output}: there is no folder {output.parent}; make it first"
         )
-    if output.suffix == ".parquet" and importlib.util.find_spec("polars") is None:
+    if output.suffix.lower() == ".parquet" and importlib.util.find_spec("polars") is None:
         raise MissingPackageError(
             f'--output {output} needs Polars: pip install "bontea[rollouts]", or write .jsonl'
         )
@@ -260,12 +261,16 @@ def _load_prompts(settings: SampleSettings) -> dict[int, Row]:
         rows = load_prompts(
             settings.prompts, column=settings.prompt_column, split=settings.prompts_split
         )
-    if settings.completions and not isinstance(rows[0]["prompt"], str):
+    if settings.completions and _has_chats(rows):
         raise BonteaError(
             f"--completions sends texts, and the prompts of {settings.prompts} are chats: leave "
             "it out"
         )
     return dict(enumerate(rows))
+
+
+def _has_chats(rows: Iterable[Row]) -> bool:
+    return not all(isinstance(row["prompt"], str) for row in rows)
 
 
 def _updated(
@@ -276,9 +281,14 @@ def _updated(
     if record is None:
         return Record(settings, mark, [settings.rollouts])
     if record.prompts != mark:
+        older = (
+            f" (or bontea {record.version}, which it was begun with, read them differently)"
+            if record.version != version()
+            else ""
+        )
         raise BonteaError(
-            f"the prompts of {settings.prompts} have changed since {output} was begun: restore "
-            "them, or choose another --output"
+            f"the prompts of {settings.prompts} have changed since {output} was begun{older}: "
+            "restore them, or choose another --output"
         )
     grown = [settings.rollouts] if settings.rollouts > record.asked[-1] else []
     return Record(settings, mark, record.asked + grown, record.version, record.command)
@@ -288,7 +298,7 @@ def _prepare(
     settings: SampleSettings, prompts: dict[int, Row], earlier: list[int], progress: JobProgress
 ) -> tuple[Draw, Reward]:
     """Load and check what draws and what scores."""
-    from bontea.rollouts.rewards import load_reward
+    from bontea.rollouts.rewards import check_rows, load_reward
     from bontea.rollouts.service import read_key
 
     for flag, name in (
@@ -306,6 +316,9 @@ def _prepare(
         timeout=settings.timeout,
         retries=settings.retries,
     )
+    check_rows(reward, prompts.values())
+    if note := continued(row["prompt"] for row in prompts.values()):
+        progress.say(note)
     return draw, reward
 
 
@@ -315,6 +328,8 @@ def _from_endpoint(
     from bontea.rollouts.endpoint import Sampling, sample_endpoint
     from bontea.rollouts.service import Service
 
+    if not settings.completions:
+        check_for_server(prompts, settings.extra_body)
     services = [
         Service(
             "--endpoint",
@@ -359,7 +374,8 @@ def _from_model(
 
     path = start_model(settings.model)
     trust = {"trust_remote_code": settings.trust_remote_code}
-    tokenizer = load_tokenizer(path, chats=not isinstance(prompts[0]["prompt"], str), **trust)
+    tokenizer = load_tokenizer(path, chats=_has_chats(prompts.values()), **trust)
+    check_in_process(tokenizer, prompts)
 
     def draw(file: RolloutFile, reward: Reward) -> None:
         def on_chunk(_: int) -> None:

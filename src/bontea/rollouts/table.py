@@ -9,6 +9,7 @@ line at the end, which is dropped when the file is opened again. One process wri
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import sys
@@ -179,14 +180,39 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_parquet(source: Path, target: Path) -> None:
-    """The rows of a rollout file as Parquet, by prompt and rollout; whole or not at all."""
+    """The rows of a rollout file as Parquet, by prompt and rollout; whole or not at all.
+
+    Chats whose turns have more than a role and a text are written as JSON text: a column of one
+    type would change their values, and fill each turn with the fields of the others. Polars takes
+    some names for patterns or URLs: it gets absolute paths, with signs that mean themselves.
+    """
     import polars as pl
 
     temporary = target.with_name(target.name + ".tmp")
     # The first rows may all be unscorable: types are found in all of them.
-    rows = pl.scan_ndjson(source, infer_schema_length=None, schema_overrides={"reward": pl.Float64})
-    rows.sort("prompt_id", "rollout").sink_parquet(temporary)
+    types: dict[str, Any] = {"reward": pl.Float64}
+    if not _has_plain_prompts(source):
+        types["prompt"] = pl.String
+    path = glob.escape(str(source.absolute()))
+    rows = pl.scan_ndjson(path, infer_schema_length=None, schema_overrides=types)
+    rows.sort("prompt_id", "rollout").sink_parquet(temporary.absolute())
     _replace(temporary, target)
+
+
+def _has_plain_prompts(source: Path) -> bool:
+    """Whether every prompt is a text, or a chat whose turns have a role and a text."""
+    seen: set[Any] = set()
+    with source.open(encoding="utf-8") as file:
+        for line in file:
+            row = json.loads(line)
+            prompt = row.get("prompt")
+            if row["prompt_id"] in seen or not isinstance(prompt, list):
+                continue
+            seen.add(row["prompt_id"])
+            for turn in prompt:
+                if turn.keys() != {"role", "content"} or not isinstance(turn["content"], str):
+                    return False
+    return True
 
 
 def read_parquet(source: Path, target: Path) -> None:
@@ -194,7 +220,7 @@ def read_parquet(source: Path, target: Path) -> None:
     import polars as pl
 
     temporary = target.with_name(target.name + ".tmp")
-    pl.scan_parquet(source).sink_ndjson(temporary)
+    pl.scan_parquet(source.absolute(), glob=False).sink_ndjson(temporary.absolute())
     _replace(temporary, target)
 
 

@@ -20,6 +20,7 @@ import bontea
 from bontea._errors import BonteaError, GroupTooSmallError, what_gave_up
 from bontea._progress import JobProgress, Stopped
 from bontea.advantages import EstimatorSpec
+from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import named
 from bontea.rollouts.table import write_text
 from bontea.training.inputs import Inputs
@@ -126,7 +127,6 @@ class Arm:
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
     def _trainer(self, last: Path | None) -> tuple[Any, _Watch]:
-        from datasets import Dataset
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
         from bontea.integrations.trl import BestOfNTrainer
@@ -137,7 +137,7 @@ class Arm:
                 model=self.inputs.model,
                 reward_funcs=named(self.inputs.reward),
                 args=config,
-                train_dataset=Dataset.from_list(self.inputs.train_rows),
+                train_dataset=_as_they_are(self.inputs.train_rows),
                 processing_class=self.inputs.tokenizer,
                 peft_config=_lora(self.settings),
             )
@@ -197,6 +197,22 @@ class Arm:
         }
         with _refused_by_trl(ImportError, RuntimeError, TypeError, ValueError):
             return BestOfNConfig(**{**values, **settings.trl})
+
+
+def _as_they_are(rows: list[Row]) -> Any:
+    """A dataset that gives back the very values of the rows.
+
+    A dataset of the values themselves makes columns of one type: it refuses text beside numbers,
+    turns 3 beside 0.5 into 3.0, and fills the objects of one row with the keys of the others.
+    """
+    from datasets import Dataset
+
+    names = list(rows[0])
+
+    def values(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        return {name: [rows[i][name] for i in batch["row"]] for name in names}
+
+    return Dataset.from_dict({"row": range(len(rows))}).with_transform(values)
 
 
 @contextmanager
