@@ -124,7 +124,8 @@ def test_one_of_three_is_killed_in_the_middle(three, tmp_path):
     assert any(f"{three[1].url} is left out" in text for text in said)
     # The other two did what was left, each about as much, and nothing was asked of them twice.
     others = [three[0].asked(), three[2].asked()]
-    assert PROMPTS * 20 - at_kill[0] <= sum(others) <= PROMPTS * 20
+    # It may have answered a few more between the count and the kill.
+    assert PROMPTS * 20 - at_kill[0] - 10 <= sum(others) <= PROMPTS * 20
     assert min(others) >= 0.5 * max(others)
 
 
@@ -251,18 +252,18 @@ def test_only_the_one_that_said_so_is_held(tmp_path):
 
 
 def test_the_work_goes_to_the_least_loaded(tmp_path):
-    """Two servers, one of them ten times as slow: it gets few of the requests."""
+    """Two servers, one of them much slower: it gets few of the requests."""
     slow = {"faults": lambda _: "slow"}
     with (
         OpenAIServer(complete=plain, slow=0.02, **slow) as fast,
-        OpenAIServer(complete=plain, slow=0.4, **slow) as lame,
+        OpenAIServer(complete=plain, slow=1.0, **slow) as lame,
     ):
         started = time.monotonic()
         draw([fast.url, lame.url], tmp_path / "r.jsonl", concurrency=4)
         seconds = time.monotonic() - started
     assert_complete(tmp_path / "r.jsonl")
     assert len(fast.requests) + len(lame.requests) == PROMPTS * 20
-    assert len(lame.requests) <= 2 * (seconds / 0.4 + 1)
+    assert len(lame.requests) <= 2 * (seconds / 1.0 + 1)
     assert len(fast.requests) > 2 * len(lame.requests)
 
 
