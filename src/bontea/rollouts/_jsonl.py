@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
 from bontea.rollouts._batch import FIELDS, Batch
+from bontea.rollouts.chats import quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -167,7 +168,7 @@ def _checked(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
         if not isinstance(row, dict):
-            raise BonteaError(f"{str(row)[:60]!r} is not an object")
+            raise BonteaError(f"{quoted(row)} is not an object")
         # NaN, which pandas writes for nothing, is the only value unequal to itself.
         fields = {name: None if (v := row.get(name)) != v else v for name in FIELDS}
         if fields["prompt_id"] is None and fields["prompt"] is None:

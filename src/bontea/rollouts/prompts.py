@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bontea._errors import BonteaError
+from bontea.rollouts.chats import quoted
 
 Row: TypeAlias = dict[str, Any]
 
@@ -86,6 +87,6 @@ def _check_prompt(prompt: Any, where: str) -> str | list[dict[str, str]]:
         if turns and all(isinstance(turn["content"], str) for turn in turns):
             return turns
     raise BonteaError(
-        f"{where}: {str(prompt)[:60]!r} is not a prompt: it must be text, or a list of "
+        f"{where}: {quoted(prompt)} is not a prompt: it must be text, or a list of "
         '{"role": ..., "content": ...} that ends with the user'
     )
