@@ -267,8 +267,10 @@ FIELDS = ("role content type text image image_url url source data tool_calls fun
           "arguments input id tool_call_id thinking refusal reasoning_content messages")  # fmt: skip
 TREES = st.recursive(
     LEAVES,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(FIELDS.split()), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(FIELDS.split()), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -328,11 +330,15 @@ def test_errors_show_the_prompt_and_not_its_json(tmp_path):
     few = as_rollouts([[0.0, 1.0, 2.0, 3.0], [1.0], [1.0, 3.0, 4.0]], prompts=[*names, "c"])
     assert f"prompt {two} has only 1".replace("\\", "") in evaluate({"a": few}).warnings[0]
     path = rows(tmp_path / "c.jsonl", [chat("one"), 3])
-    with pytest.raises(BonteaError, match=r"line 1: '\[\[{\"role\": \"user\", .*' is not an object"):
+    with pytest.raises(
+        BonteaError, match=r"line 1: '\[\[{\"role\": \"user\", .*' is not an object"
+    ):
         read_rollouts(path)
 
 
 def test_a_prompt_that_is_none_is_shown_without_its_data(tmp_path):
     path = rows(tmp_path / "p.jsonl", {"prompt": [{"image": "x", "n": 3}]})
-    with pytest.raises(BonteaError, match=r"""row 1: '\[{"image": "x", "n": 3}\]' is not a prompt"""):
+    with pytest.raises(
+        BonteaError, match=r"""row 1: '\[{"image": "x", "n": 3}\]' is not a prompt"""
+    ):
         load_prompts(str(path))

@@ -289,5 +289,3 @@ def _match(a: Rollouts, b: Rollouts, named: bool) -> tuple[Rollouts, Rollouts, i
         )
     first, second = np.array(both).T
     return a.select(first), b.select(second), len(a) + len(b) - len(both)
-
-

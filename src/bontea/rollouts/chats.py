@@ -27,10 +27,10 @@ from bontea.rollouts._images import decoded, image_size
 
 LONGEST_ADDRESS = 60
 # An image inside of text. A short one is rather an example in an answer about such addresses.
+_MARKS = ("base64,", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # how PNG, JPEG, GIF, WebP begin
 _INLINE = re.compile(
     r"data:[\w.+-]*/[\w.+-]*(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_-]{64,}"
-    # The beginnings of PNG, JPEG, GIF and WebP.
-    r"|(?<![A-Za-z0-9+/])(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/]{64,}={0,2}"
+    rf"|(?<![A-Za-z0-9+/])(?:{'|'.join(_MARKS[1:])})[A-Za-z0-9+/]{{64,}}={{0,2}}"
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}")
 _PART_TYPES = frozenset(
@@ -246,7 +246,7 @@ def _length_of_data(found: re.Match[str]) -> str:
 
 def _text(text: str) -> str:
     """Text with `[image, ...]` in the place of what an image inside of it consists of."""
-    return _INLINE.sub(_inline, text)
+    return _INLINE.sub(_inline, text) if any(mark in text for mark in _MARKS) else text
 
 
 def _inline(found: re.Match[str]) -> str:
