@@ -24,6 +24,7 @@ from tests.integrations.batches import check_other_versions  # noqa: E402
 from tests.tiny import word_tokenizer  # noqa: E402
 
 import bontea  # noqa: E402
+from bontea._errors import BonteaError  # noqa: E402
 from bontea.advantages import EstimatorSpec  # noqa: E402
 from bontea.integrations import trl as adapter  # noqa: E402
 from bontea.integrations._settings import Settings  # noqa: E402
@@ -89,6 +90,26 @@ def settings(tmp_path, cls=BestOfNConfig, **changes):
     if issubclass(cls, BestOfNConfig):
         given["estimator"] = "tea"
     return cls(**(given | changes))
+
+
+def test_the_config_of_the_docs_is_right_as_it_stands():
+    """On a machine without a GPU too: TRL asks for bf16 there, and then refuses it."""
+    args = BestOfNConfig("out", num_generations=16, per_device_train_batch_size=16)
+    assert args.bf16 is torch.accelerator.is_available()
+    assert BestOfNConfig("out", use_cpu=True).bf16 is True  # as TRL has it
+
+
+@pytest.mark.parametrize(
+    ("batch", "more", "right"),
+    [(8, {}, 16), (20, {}, 32), (6, {"gradient_accumulation_steps": 4}, 8),
+     (5, {"steps_per_generation": 2}, 8)],
+)  # fmt: skip
+def test_a_batch_that_splits_groups_says_which_would_not(batch, more, right):
+    with pytest.raises(BonteaError, match=f"set per_device_train_batch_size={right}$"):
+        BestOfNConfig("out", num_generations=16, per_device_train_batch_size=batch, **more)
+    BestOfNConfig("out", num_generations=16, per_device_train_batch_size=right, **more)
+    with pytest.raises(ValueError, match=r"generation_batch_size \(24\)"):
+        BestOfNConfig("out", num_generations=16, generation_batch_size=24)
 
 
 class Spy:

@@ -47,8 +47,8 @@ def write_chats(path, *, image, long):
     `image` is the content of an image in base64, `long` a text of any length.
     """
     part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}}
-    call = {"id": "c", "type": "function",
-            "function": {"name": "search", "arguments": '{"query": "weather", "days": 3}'}}  # fmt: skip
+    function = {"name": "search", "arguments": '{"query": "weather", "days": 3}'}
+    call = {"id": "c", "type": "function", "function": function}
     last = [
         [{"role": "assistant", "content": None, "tool_calls": [call]},
          {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "rain"}, part]},

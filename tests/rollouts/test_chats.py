@@ -263,8 +263,8 @@ def test_other_text_stays_as_it_is(text):
 
 WORDS = st.text(max_size=6) | st.sampled_from(["text", "image", "tool_use", "x" * 300])
 LEAVES = st.none() | st.booleans() | st.floats() | st.integers() | WORDS | st.binary(max_size=20)
-FIELDS = ("role content type text image image_url url source data tool_calls function name "
-          "arguments input id tool_call_id thinking refusal reasoning_content messages")  # fmt: skip
+FIELDS = """role content type text image image_url url source data tool_calls function name
+arguments input id tool_call_id thinking refusal reasoning_content messages"""
 TREES = st.recursive(
     LEAVES,
     lambda inner: (

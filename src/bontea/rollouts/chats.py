@@ -5,7 +5,7 @@ parts (text, images, tool calls, thinking). Files hold a chat as JSON. `readable
 one below the other; `quoted` gives the beginning in one line, for a message.
 
     text            as it is
-    image           [image, 512 x 512]   the size from its first bytes; [image at HOST/PATH] of a URL
+    image           [image, 512 x 512], the size from its first bytes; [image at HOST/PATH] of a URL
     tool call       search(query="weather", days=3)
     thinking        [thinking: ...]
     anything else   its text, or its kind in brackets
@@ -33,11 +33,13 @@ _INLINE = re.compile(
     rf"|(?<![A-Za-z0-9+/])(?:{'|'.join(_MARKS[1:])})[A-Za-z0-9+/]{{64,}}={{0,2}}"
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}")
-_PART_TYPES = frozenset(
-    "text input_text output_text image input_image image_url audio input_audio audio_url video "
-    "video_url file input_file document thinking redacted_thinking reasoning reasoning_text "
-    "refusal tool_use server_tool_use tool_result function_call function_call_output".split()
-)
+_PART_TYPES = {
+    *("text", "input_text", "output_text", "refusal"),
+    *("image", "input_image", "image_url", "audio", "input_audio", "audio_url"),
+    *("video", "video_url", "file", "input_file", "document"),
+    *("thinking", "redacted_thinking", "reasoning", "reasoning_text"),
+    *("tool_use", "server_tool_use", "tool_result", "function_call", "function_call_output"),
+}
 _TURN_FIELDS = ("content", "tool_calls", "function_call", "reasoning_content", "refusal", "parts")
 _IMAGE_FIELDS = ("image_url", "image", "source", "url", "data", "base64", "bytes", "path")
 
@@ -154,7 +156,7 @@ def _part(part: Any, names: dict[str, str]) -> str:
     """One part of the content of a turn, as text."""
     if not isinstance(part, Mapping):
         return _content(part, names)
-    kind = part.get("type") if isinstance(part.get("type"), str) else ""
+    kind = str(part.get("type") or "")
     if kind in ("tool_use", "server_tool_use", "function_call"):
         return _call(part, names)
     if kind in ("tool_result", "function_call_output"):
@@ -187,14 +189,16 @@ def _call(call: Any, names: dict[str, str]) -> str:
     """`name(argument=value, ...)` of a tool call in any of its spellings."""
     if not isinstance(call, Mapping):
         return _value(call)
-    inner = call.get("function") if isinstance(call.get("function"), Mapping) else call
+    function = call.get("function")
+    inner = function if isinstance(function, Mapping) else call
     name = inner.get("name")
     if not isinstance(name, str) or not name:
         name = "[unnamed tool]"
     for field in ("id", "call_id"):
         if isinstance(call.get(field), str):
             names[call[field]] = name
-    given = next((inner[key] for key in ("arguments", "input", "parameters") if inner.get(key)), {})
+    fields = ("arguments", "input", "parameters")
+    given: Any = next((inner[field] for field in fields if inner.get(field)), {})
     if isinstance(given, str):
         try:
             loaded = json.loads(given)

@@ -209,8 +209,8 @@ def as_rollouts(
     for p, name in enumerate(names):
         if seen.setdefault(name, p) != p:
             raise BonteaError(
-                f"prompts {seen[name]} and {p} are both called {quoted(name)}: give each prompt one "
-                "group, under a name of its own"
+                f"prompts {seen[name]} and {p} are both called {quoted(name)}: give each prompt "
+                "one group, under a name of its own"
             )
     if array is None:
         rewards = [_rewards(row, _place(p, names)) for p, row in enumerate(rows)]
