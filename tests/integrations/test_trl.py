@@ -21,7 +21,7 @@ trl = pytest.importorskip("trl")
 import transformers  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from tests.integrations.batches import check_other_versions  # noqa: E402
-from tests.tiny import word_tokenizer  # noqa: E402
+from tests.tiny import WORDS, tiny_llama  # noqa: E402
 
 import bontea  # noqa: E402
 from bontea._errors import BonteaError  # noqa: E402
@@ -38,25 +38,12 @@ from bontea.integrations.trl import (  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers to TRL
 
-WORDS = ["the", "a", "one", "two", "cat", "dog", "bird", "fish"]
-WORDS += ["runs", "sees", "likes", "good", "bad", "big", "small", "and"]
 PROMPTS = Dataset.from_dict({"prompt": ["the cat", "a dog", "one bird", "two fish"] * 4})
 
 
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
-    """A Llama of 2 layers, 32 wide, over 16 words."""
-    tokenizer = word_tokenizer(["<pad>", "<eos>", "<unk>", *WORDS])
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64,
-        pad_token_id=0, eos_token_id=1, bos_token_id=None,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model")
-    transformers.LlamaForCausalLM(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return str(path)
+    return tiny_llama(tmp_path_factory.mktemp("model"))
 
 
 def score(completions, **_):
