@@ -21,9 +21,10 @@ trl = pytest.importorskip("trl")
 import transformers  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from tests.integrations.batches import check_other_versions  # noqa: E402
-from tests.tiny import word_tokenizer  # noqa: E402
+from tests.tiny import WORDS, tiny_llama  # noqa: E402
 
 import bontea  # noqa: E402
+from bontea._errors import BonteaError  # noqa: E402
 from bontea.advantages import EstimatorSpec  # noqa: E402
 from bontea.integrations import trl as adapter  # noqa: E402
 from bontea.integrations._settings import Settings  # noqa: E402
@@ -37,25 +38,12 @@ from bontea.integrations.trl import (  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers to TRL
 
-WORDS = ["the", "a", "one", "two", "cat", "dog", "bird", "fish"]
-WORDS += ["runs", "sees", "likes", "good", "bad", "big", "small", "and"]
 PROMPTS = Dataset.from_dict({"prompt": ["the cat", "a dog", "one bird", "two fish"] * 4})
 
 
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
-    """A Llama of 2 layers, 32 wide, over 16 words."""
-    tokenizer = word_tokenizer(["<pad>", "<eos>", "<unk>", *WORDS])
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64,
-        pad_token_id=0, eos_token_id=1, bos_token_id=None,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model")
-    transformers.LlamaForCausalLM(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return str(path)
+    return tiny_llama(tmp_path_factory.mktemp("model"))
 
 
 def score(completions, **_):
@@ -89,6 +77,26 @@ def settings(tmp_path, cls=BestOfNConfig, **changes):
     if issubclass(cls, BestOfNConfig):
         given["estimator"] = "tea"
     return cls(**(given | changes))
+
+
+def test_the_config_of_the_docs_is_right_as_it_stands():
+    """On a machine without a GPU too: TRL asks for bf16 there, and then refuses it."""
+    args = BestOfNConfig("out", num_generations=16, per_device_train_batch_size=16)
+    assert args.bf16 is torch.accelerator.is_available()
+    assert BestOfNConfig("out", use_cpu=True).bf16 is True  # as TRL has it
+
+
+@pytest.mark.parametrize(
+    ("batch", "more", "right"),
+    [(8, {}, 16), (20, {}, 32), (6, {"gradient_accumulation_steps": 4}, 8),
+     (5, {"steps_per_generation": 2}, 8)],
+)  # fmt: skip
+def test_a_batch_that_splits_groups_says_which_would_not(batch, more, right):
+    with pytest.raises(BonteaError, match=f"set per_device_train_batch_size={right}$"):
+        BestOfNConfig("out", num_generations=16, per_device_train_batch_size=batch, **more)
+    BestOfNConfig("out", num_generations=16, per_device_train_batch_size=right, **more)
+    with pytest.raises(ValueError, match=r"generation_batch_size \(24\)"):
+        BestOfNConfig("out", num_generations=16, generation_batch_size=24)
 
 
 class Spy:

@@ -18,6 +18,7 @@ from bontea._json import Result
 from bontea.curves.intervals import PAIRED_METHOD, Method, mean_interval
 from bontea.curves.mean_curve import check_grid, is_landmark, with_limits
 from bontea.curves.unbiased import best_of_k_by_prompt, best_of_k_weights
+from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.groups import Rollouts, as_rollouts
 
 if TYPE_CHECKING:
@@ -281,15 +282,10 @@ def _match(a: Rollouts, b: Rollouts, named: bool) -> tuple[Rollouts, Rollouts, i
     where = {name: i for i, name in enumerate(b.prompts.tolist())}
     both = [(i, where[name]) for i, name in enumerate(a.prompts.tolist()) if name in where]
     if not both:
-        examples = f"{_short(a.prompts[0])} and {_short(b.prompts[0])}"
+        examples = f"{quoted(a.prompts[0])} and {quoted(b.prompts[0])}"
         raise BonteaError(
             f"the two have no prompt in common (such as {examples}): a paired comparison needs "
             "rollouts of the same prompts, under the same names"
         )
     first, second = np.array(both).T
     return a.select(first), b.select(second), len(a) + len(b) - len(both)
-
-
-def _short(name: Any) -> str:
-    text = str(name)
-    return repr(text if len(text) <= 60 else text[:57] + "...")

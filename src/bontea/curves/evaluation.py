@@ -14,6 +14,7 @@ from bontea.curves.comparison import Comparison, compare
 from bontea.curves.extrapolation import Extrapolation, extrapolate
 from bontea.curves.intervals import CURVE_METHOD, PAIRED_METHOD, Method
 from bontea.curves.mean_curve import Curve, curve, dense_ks
+from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.groups import Rollouts, as_rollouts
 
 
@@ -128,5 +129,4 @@ def evaluate(
 
 def _smallest(rollouts: Rollouts) -> str:
     """The prompt with the fewest rewards, in words."""
-    name = str(rollouts.prompts[int(rollouts.counts.argmin())])
-    return f"prompt {name if len(name) <= 60 else name[:57] + '...'!r}"
+    return f"prompt {quoted(rollouts.prompts[int(rollouts.counts.argmin())])}"

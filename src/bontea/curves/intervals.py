@@ -32,6 +32,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea.rollouts.chat_text import quoted
 
 if TYPE_CHECKING:
     from bontea._types import Float
@@ -177,9 +178,8 @@ def _strata(strata: Any, prompts: int) -> tuple[np.ndarray, list[str]]:
     host = alone[0]
     if len(alone) == 1:
         host = min((h for h in range(len(found)) if h != alone[0]), key=lambda h: count[h])
-        note = (
-            f"stratum {str(found[alone[0]])!r} has a single prompt and joins {str(found[host])!r}"
-        )
+        lone, other = quoted(str(found[alone[0]])), quoted(str(found[host]))
+        note = f"stratum {lone} has a single prompt and joins {other}"
     else:
         note = f"{len(alone)} strata of a single prompt are treated as one"
     codes = np.where(np.isin(codes, alone), host, codes)

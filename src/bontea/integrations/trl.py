@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -59,7 +60,8 @@ class BestOfNConfig(trl.GRPOConfig):
     """TRL's `GRPOConfig` with five more fields.
 
     `scale_rewards` is without effect: the estimator is the whole advantage, and `advantage_scale`
-    its scale. `multi_objective_aggregation="normalize_then_sum"` is refused.
+    its scale. `multi_objective_aggregation="normalize_then_sum"` is refused. On a machine without a
+    GPU, `bf16` is off where nothing is said about it, so that the same lines run there.
     """
 
     _VALID_DICT_FIELDS = [  # noqa: RUF012
@@ -101,6 +103,25 @@ class BestOfNConfig(trl.GRPOConfig):
             "that of each group; or not at all."
         },
     )
+
+    def __post_init__(self) -> None:
+        if self.bf16 is None and not self.use_cpu and not torch.accelerator.is_available():
+            self.bf16 = False
+        given = self.generation_batch_size
+        try:
+            super().__post_init__()
+        except ValueError:
+            batch, m = self.generation_batch_size, self.num_generations
+            if given or not batch or not m or batch % m == 0:
+                raise  # TRL's own words name what is wrong
+            each = self.per_device_train_batch_size
+            step = m // math.gcd(m, batch // each) if batch % each == 0 else m
+            raise BonteaError(
+                f"{batch} completions are generated at a time (per_device_train_batch_size={each} "
+                "times the processes and steps_per_generation), which is not a whole number of "
+                f"prompts with num_generations={m} each: set per_device_train_batch_size="
+                f"{-(-each // step) * step}"
+            ) from None
 
     def to_dict(self) -> dict[str, Any]:
         # Loggers turn this into JSON, where a function can only be a name.

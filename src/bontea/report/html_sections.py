@@ -131,19 +131,19 @@ def curve_lines(curves: Mapping[str, Curve], extrapolations: Extrapolations) -> 
     lines = []
     for model, curve in curves.items():
         if curve.message:
-            lines.append(f"{parts.name(model)}: {parts.text(curve.message)}.")
+            lines.append(f"{parts.name(model)}: {parts.sentence(curve.message)}.")
         e = extrapolations.get(model)
         if e is None:
             continue
         if e.refused:
             lines.append(
                 f"{parts.status('refused')} {parts.name(model)}: not extrapolated; "
-                f"{parts.text(e.message)}."
+                f"{parts.sentence(e.message)}."
             )
         else:
             lines.append(
                 f"{parts.status(e.verdict)} {parts.name(model)}: extrapolated with a "
-                f"{parts.text(e.method)}; {parts.text(e.message)}."
+                f"{parts.text(e.method)}; {parts.sentence(e.message)}."
             )
     items = "".join(f"<li>{line}</li>" for line in lines)
     return f'<ul class="findings">{items}</ul>' if lines else ""
@@ -203,8 +203,8 @@ def comparison_table(
 def comparison_lines(comparisons: Mapping[str, Comparison]) -> str:
     """A sentence for each pair."""
     lines = [
-        f"<li>{parts.name(name)} ({c.prompts:,} prompts): {parts.text(c.message)}."
-        + (f" {parts.text(c.interval_message)}" if c.interval_message else "")
+        f"<li>{parts.name(name)} ({c.prompts:,} prompts): {parts.sentence(c.message)}."
+        + (f" {parts.sentence(c.interval_message)}" if c.interval_message else "")
         + "</li>"
         for name, c in comparisons.items()
     ]

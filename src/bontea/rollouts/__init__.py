@@ -5,6 +5,7 @@
 - `sampling`: draw and score rollouts into a file, resumable: `sample`, with `settings`.
 - `generate`, `endpoint`: where completions come from: a transformers model (`model`), or a server
   with OpenAI's interface (`service`).
+- `chats`: prompts and completions as a person reads them.
 - `prompts`: rows with a `prompt` column from JSONL, CSV, Parquet or a hub dataset.
 - `rewards`: a reward function from `module:function`, a URL or a sequence-classification model.
 - `table`: the append-only rollout file, one JSON row per rollout.

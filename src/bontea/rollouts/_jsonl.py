@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bontea._errors import BonteaError
 from bontea.rollouts._batch import FIELDS, Batch
 from bontea.rollouts._open import open_text
+from bontea.rollouts.chat_text import quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -151,7 +152,7 @@ def _checked(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
         if not isinstance(row, dict):
-            raise BonteaError(f"{str(row)[:60]!r} is not an object")
+            raise BonteaError(f"{quoted(row)} is not an object")
         # NaN, which pandas writes for nothing, is the only value unequal to itself.
         fields = {name: None if (v := row.get(name)) != v else v for name in FIELDS}
         if fields["prompt_id"] is None and fields["prompt"] is None:

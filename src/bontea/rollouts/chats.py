@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bontea._errors import BonteaError
+from bontea.rollouts.chat_text import quoted
 
 PREFILL = ("continue_final_message", "add_generation_prompt")
 """What vLLM and SGLang are told with a chat that is to be continued."""
@@ -27,7 +28,7 @@ def check_prompt(prompt: Any, where: str) -> str | list[dict[str, Any]]:
         return prompt
     if not isinstance(prompt, list):
         raise BonteaError(
-            f"{where}: {str(prompt)[:60]!r} is not a prompt: it must be text, or a list of "
+            f"{where}: {quoted(prompt)} is not a prompt: it must be text, or a list of "
             '{"role": ..., "content": ...}'
         )
     if not prompt:
@@ -35,9 +36,7 @@ def check_prompt(prompt: Any, where: str) -> str | list[dict[str, Any]]:
     for number, turn in enumerate(prompt, start=1):
         problem = _wrong_with(turn)
         if problem:
-            raise BonteaError(
-                f"{where}: {str(prompt)[:60]!r} is not a prompt: turn {number} {problem}"
-            )
+            raise BonteaError(f"{where}: {quoted(prompt)} is not a prompt: turn {number} {problem}")
     if not any(turn.get("content") for turn in prompt):
         raise BonteaError(f"{where}: the prompt is a chat without any content")
     if is_prefill(prompt) and not _text(prompt[-1].get("content") or "").strip():

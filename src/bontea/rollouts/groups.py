@@ -20,6 +20,7 @@ from array_api_compat import is_array_api_obj
 
 from bontea._arrays import to_numpy
 from bontea._errors import BonteaError
+from bontea.rollouts.chat_text import quoted
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,8 +209,8 @@ def as_rollouts(
     for p, name in enumerate(names):
         if seen.setdefault(name, p) != p:
             raise BonteaError(
-                f"prompts {seen[name]} and {p} are both called {name!r}: give each prompt one "
-                "group, under a name of its own"
+                f"prompts {seen[name]} and {p} are both called {quoted(name)}: give each prompt "
+                "one group, under a name of its own"
             )
     if array is None:
         rewards = [_rewards(row, _place(p, names)) for p, row in enumerate(rows)]
@@ -252,7 +253,7 @@ def _labels(values: Iterable[Any], what: str, p: int) -> np.ndarray:
 
 
 def _place(p: int, names: np.ndarray) -> str:
-    return f"prompt {p}" if names[p] == str(p) else f"prompt {p} ({names[p]!r})"
+    return f"prompt {p}" if names[p] == str(p) else f"prompt {p} ({quoted(names[p])})"
 
 
 def _array(groups: Any) -> np.ndarray | None:

@@ -18,6 +18,7 @@ import numpy as np
 from bontea._errors import BonteaError
 from bontea.rollouts import _jsonl, _parquet
 from bontea.rollouts._batch import PARQUET, check_path
+from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.groups import Rollouts, as_objects
 
 if TYPE_CHECKING:
@@ -162,8 +163,8 @@ class _Known:
             first, its_row = known.setdefault(number, (value, start + row))
             if first != value:
                 raise BonteaError(
-                    f"{self.path}, {self._places(its_row, start + row)} ({first[:60]!r}, "
-                    f"{value[:60]!r}): prompt {name[:60]!r} {problem}"
+                    f"{self.path}, {self._places(its_row, start + row)} ({quoted(first)}, "
+                    f"{quoted(value)}): prompt {quoted(name)} {problem}"
                 )
         self.seen[looks] = number
         return number
@@ -190,7 +191,7 @@ class _Known:
             i = twice[0]
             raise BonteaError(
                 f"{self.path}, {self._places(*columns['rows'][i : i + 2].tolist())}: both are "
-                f"rollout {rollout[i]} of prompt {names[prompt[i]][:60]!r}; remove one, or the "
+                f"rollout {rollout[i]} of prompt {quoted(names[prompt[i]])}; remove one, or the "
                 "field rollout from all rows"
             )
         (found,) = self.models if model is None else {model}
