@@ -32,6 +32,8 @@ NAN = re.compile(rb'NaN(?:(?<=[^\\]": NaN)|(?<=[^\\]":NaN))')
 """A field that is NaN. Inside a text the quotation mark would come after a backslash."""
 ESCAPED = re.compile(rb"\\u00(?:6[1-9a-fA-F]|7[0-9aA]|5[fF])")
 """A letter or `_` as an escape, with which a field can have another spelling."""
+LETTERS = ["\\u006", "\\u007", "\\u005f", "\\u005F"]
+"""What every such escape begins with."""
 
 
 class Piece:
@@ -120,15 +122,24 @@ def _parse(piece: Piece, fields: Sequence[str]) -> pl.DataFrame:
 
 
 def _perhaps_twice(piece: Piece, frame: pl.DataFrame) -> list[int]:
-    """The rows that may have a field twice; most pieces show by a count of names that none has."""
+    """The rows that may have a field twice; most pieces show by a count of names that none has.
+
+    As many names as values: each row that has a value has its name once. There are more names where
+    rows have nulls, a field of this name inside another, or a text that is the name.
+    """
+    import polars as pl
+
+    names = {field: b'"%s"' % field.encode() for field in frame.columns}
+    values = {field: len(frame) - frame[field].null_count() for field in names}
+    text = pl.Series([piece.data]).cast(pl.String, strict=False)
+    patterns = [name.decode() for name in names.values()] + LETTERS
+    if text.str.find_many(patterns).list.len()[0] == sum(values.values()):
+        return []
     rows: set[int] = set()
     if ESCAPED.search(piece.data):
         rows.update(i for i, (_, line) in enumerate(piece.rows) if ESCAPED.search(line))
-    for field in frame.columns:
-        name = b'"%s"' % field.encode()
-        # As many names as values: each row that has a value has one name. Otherwise nulls, or a
-        # field of this name inside another, or a text that is the name.
-        if piece.data.count(name) != len(frame) - frame[field].null_count():
+    for field, name in names.items():
+        if piece.data.count(name) != values[field]:
             rows.update(i for i, (_, line) in enumerate(piece.rows) if line.count(name) > 1)
     return sorted(rows)
 
