@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
 from bontea._json import plain
+from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
 
@@ -55,6 +56,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--png", type=Path, metavar="FILE", help="draw the curves")
     add("--html", type=Path, metavar="FILE", help="write a page with curves and completions")
     add("--json", action="store_true", help="every number as JSON")
+    add_cut_off(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,8 +64,9 @@ def run(args: argparse.Namespace) -> int:
     from bontea.rollouts import read_sources
 
     ks, up_to = _check(args)
+    rollouts, cut_off = apply_cut_off(read_sources(args.files, args.model), args)
     found = evaluate(
-        read_sources(args.files, args.model),
+        rollouts,
         ks,
         up_to=up_to,
         method=args.method,
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         print(warning, file=sys.stderr)
     written = _write(found, up_to, args)
     if args.json:
-        print(json.dumps(as_json(found, args), allow_nan=False))
+        print(json.dumps(as_json(found, args, cut_off), allow_nan=False))
     else:
         _print(found, every=ks is not None)
     for path in written:
@@ -156,7 +159,9 @@ def _print(found: Evaluation, *, every: bool) -> None:
         print(f"\n{comparison}")
 
 
-def as_json(found: Evaluation, args: argparse.Namespace) -> dict[str, Any]:
+def as_json(
+    found: Evaluation, args: argparse.Namespace, cut_off: dict[str, float | None]
+) -> dict[str, Any]:
     """Everything and how it was made; NaN and infinities are null."""
     import bontea
 
@@ -175,6 +180,7 @@ def as_json(found: Evaluation, args: argparse.Namespace) -> dict[str, Any]:
         "command": list(sys.argv),
         "seed": args.seed,
         "confidence_level": args.confidence_level,
+        "cut_off": args.cut_off,
         "curves": [
             {
                 "name": name,
@@ -182,6 +188,7 @@ def as_json(found: Evaluation, args: argparse.Namespace) -> dict[str, Any]:
                 "model": found.rollouts[name].model,
                 "prompts": len(curve.per_prompt),
                 "rollouts": len(found.rollouts[name].rewards),
+                "cut_off_share": cut_off[name],
                 **fields(curve, shared),
                 "extrapolation": (
                     fields(found.extrapolations[name], beyond)
