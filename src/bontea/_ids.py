@@ -44,9 +44,11 @@ def id_text(value: Any) -> str | None:
     if isinstance(value, (float, Decimal)):
         return _decimal(value)
     if isinstance(value, (list, tuple, dict)):
-        return json.dumps(_plain(value), ensure_ascii=False, sort_keys=True).encode(
-            "utf-8", "replace"
-        ).decode()
+        return (
+            json.dumps(_plain(value), ensure_ascii=False, sort_keys=True)
+            .encode("utf-8", "replace")
+            .decode()
+        )
     return str(value)
 
 

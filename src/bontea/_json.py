@@ -70,9 +70,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def strict_loads(
-    text: str | bytes, where: object, fields: Collection[str] | None = None
-) -> Any:
+def strict_loads(text: str | bytes, where: object, fields: Collection[str] | None = None) -> Any:
     """The value of a JSON text; `where` is its place, such as "FILE, line 3", for messages.
 
     A key that an object has twice is refused: readers of JSON take the first, the last or both, so
@@ -81,9 +79,9 @@ def strict_loads(
     `Infinity`, which Python and pandas write, are floats. Raises BonteaError for what is not JSON,
     with the place.
 
-    >>> strict_loads('{"reward": 1, "reward": 2}', "a.jsonl, line 3")
+    >>> strict_loads('{"reward": 1, "reward": 2}', "a, line 3")
     Traceback (most recent call last):
-    bontea._errors.BonteaError: a.jsonl, line 3: the key 'reward' is there twice in one object: remove one of them
+    bontea._errors.BonteaError: a, line 3: the key 'reward' is there twice in one object: remove one
     """
     if isinstance(text, bytes):
         try:
@@ -103,7 +101,9 @@ def strict_loads(
     except ValueError as error:  # an integer of more than 4,300 digits
         raise BonteaError(f"{where}: {error}") from None
     if twice is not None:
-        raise BonteaError(f"{where}: the key {twice[:60]!r} is there twice in one object: remove one of them")
+        raise BonteaError(
+            f"{where}: the key {twice[:60]!r} is there twice in one object: remove one"
+        )
     return value
 
 

@@ -77,7 +77,7 @@ def _percent(share: float, text: str) -> str:
     left = min(share, 1 - share)  # to 0 or 1, whichever is nearer
     if 0 < left < 1e-5:
         return "less than 0.001 %" if share < 0.5 else "more than 99.999 %"
-    if 0 < left and text in ("0", "100"):
+    if left > 0 and text in ("0", "100"):
         text = fixed(100 * share, -math.floor(math.log10(100 * left) + 1e-9))
     return f"{text} %"
 

@@ -69,5 +69,7 @@ def _said(before: Rollouts, after: Rollouts, how: str, worst: float) -> str | No
     if how == "worst":
         return f"{text} and count with the lowest reward, {number(worst)}"
     gone = len(before) - len(after)
-    more = f"; {gone:,} prompt{'s' * (gone > 1)} with no other rollout left out, too" if gone else ""
+    more = (
+        f"; {gone:,} prompt{'s' * (gone > 1)} with no other rollout left out, too" if gone else ""
+    )
     return f"{text} and are left out{more}"

@@ -119,8 +119,8 @@ class AdvantageStep:
         rewards : (B,)
             Of any array library and dtype, on any device; None and NaN are unscorable.
         groups : (B,)
-            Which prompt a row belongs to: numbers, text, tensors, objects that have a `str()`; 3, 3.0
-            and "3" are one prompt. Only rows of padding may be without one (None or NaN).
+            Which prompt a row belongs to: numbers, text, tensors, objects that have a `str()`; 3,
+            3.0 and "3" are one prompt. Only rows of padding may be without one (None or NaN).
         rollouts : (B,), optional
             Which rollout a row belongs to, where one can leave several rows. A rollout counts once,
             with the reward of its last row, and all its rows get its advantage.

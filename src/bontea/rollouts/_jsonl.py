@@ -179,9 +179,7 @@ def _by_line(piece: Piece, fields: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def checked(
-    line: bytes, path: Path, number: int, fields: Sequence[str] = FIELDS
-) -> dict[str, Any]:
+def checked(line: bytes, path: Path, number: int, fields: Sequence[str] = FIELDS) -> dict[str, Any]:
     """The fields of a line; BonteaError saying what is wrong with those that are read."""
     where = f"{path}, line {number}"
     try:

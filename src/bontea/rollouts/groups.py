@@ -210,11 +210,7 @@ class Rollouts:
             f"{len(self):,} prompt{'s' * (len(self) != 1)}, "
             f"{total:,} rollout{'s' * (total != 1)} "
             f"({least if least == most else f'{least} to {most}'} a prompt), "
-            + (
-                f"{percent(unscorable / total)} of them unscorable"
-                if unscorable
-                else "all scored"
-            )
+            + (f"{percent(unscorable / total)} of them unscorable" if unscorable else "all scored")
             + (
                 f", {percent(self.cut_off.mean())} of them cut off"
                 if self.cut_off is not None and self.cut_off.any()
@@ -241,7 +237,8 @@ def as_rollouts(
         and NaN are unscorable rollouts. That includes the NaN at the end of a row of an array: for
         groups of different sizes give lists. A `Rollouts` is returned as it is.
     prompts
-        P names, numbers or text, all different (3, 3.0 and "3" are the same); default: "0", "1", ...
+        P names, numbers or text, all different (3, 3.0 and "3" are the same); default: "0", "1",
+        ...
     strata
         P labels; they replace those of a `Rollouts`.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bontea._errors import BonteaError
+from bontea._json import strict_loads
 from bontea._settings import DEMO, flag, given_or, require_own, setting
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.table import write_text
@@ -153,7 +154,7 @@ class Record:
     @classmethod
     def load(cls, path: Path) -> Record:
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = strict_loads(path.read_text(encoding="utf-8"), path)
             return cls(
                 SampleSettings(**values["settings"]),
                 values["prompts_sha256"],
