@@ -1,4 +1,4 @@
-"""3, 3.0 and "3" are one prompt wherever an id comes in; nothing is no id; large ones stay exact."""
+"""3, 3.0 and "3" are one prompt wherever an id comes in; None is no id; large ones stay exact."""
 
 import json
 from decimal import Decimal
@@ -106,7 +106,7 @@ def test_names_in_memory():
     assert as_rollouts([[1], [2]], prompts=[3.0, "a"]).prompts.tolist() == ["3", "a"]
     with pytest.raises(ValueError, match="prompts 0 and 1 are both called '3'"):
         as_rollouts([[1], [2]], prompts=[3, 3.0])
-    with pytest.raises(ValueError, match="the name of prompt 1 .* is None"):
+    with pytest.raises(ValueError, match=r"the name of prompt 1 .* is None"):
         as_rollouts([[1], [2]], prompts=["a", None])
 
 
@@ -145,5 +145,5 @@ def test_a_key_twice_where_nobody_reads_it():
     text = '{"a": 1, "other": {"x": 1, "x": 2}, "b": 1, "b": 2}'
     assert strict_loads(text, "here", ["a"])["a"] == 1
     for fields in (None, ["b"], ["other"]):
-        with pytest.raises(ValueError, match="here: the key .* is there twice in one object"):
+        with pytest.raises(ValueError, match=r"here: the key .* is there twice in one object"):
             strict_loads(text, "here", fields)

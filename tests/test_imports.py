@@ -20,7 +20,7 @@ GROUND |= {"_types"}
 CORE = GROUND | {"rollouts", "tails", "advantages", "theory"}
 MAY_IMPORT = {
     "_errors": set(),
-    "_arrays": {"_errors", "_types"},
+    "_arrays": {"_errors", "_numbers", "_types"},
     "_ids": {"_errors"},
     "_json": {"_errors"},
     "_numbers": set(),

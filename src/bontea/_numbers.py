@@ -13,10 +13,10 @@ LARGE, SMALL = 1e15, 1e-4
 """From here on, and below here, a power of ten is easier to read."""
 
 
-def number(x: float, digits: int = 4) -> str:
+def number(x: float, digits: int = 6) -> str:
     """With so many significant digits, and at least the whole part.
 
-    >>> [number(x) for x in (0.5, 99.996, 1e6, 12345.6, -0.0, 1e300, 1.5e-7)]
+    >>> [number(x, 4) for x in (0.5, 99.996, 1e6, 12345.6, -0.0, 1e300, 1.5e-7)]
     ['0.5', '100', '1,000,000', '12,346', '0', '1e300', '1.5e-7']
     """
     x = float(x)
@@ -40,7 +40,7 @@ def typed(x: float) -> str:
     >>> typed(1e6), typed(0.25)
     ('1000000', '0.25')
     """
-    return number(x, 6).replace(",", "")
+    return number(x).replace(",", "")
 
 
 def fixed(x: float, digits: int, sign: str = "") -> str:
@@ -51,7 +51,7 @@ def fixed(x: float, digits: int, sign: str = "") -> str:
     """
     x = float(x)
     if abs(x) >= LARGE and math.isfinite(x):
-        return sign * (x > 0) + number(x)
+        return (sign if x > 0 else "") + number(x, 4)
     return f"{round(x, digits) + 0.0 if math.isfinite(x) else x:{sign},.{digits}f}"
 
 

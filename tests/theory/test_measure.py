@@ -232,7 +232,7 @@ def test_str_has_the_figures():
     result = effective_n("tea", n=128, m=16, law="gumbel", groups=640, alpha=0.5, rng=0)
     text = str(result)
     assert text.startswith("tea(alpha=0.5) on gumbel rewards: N = 128 from M = 16\n")
-    assert f"{result.value:.4g} +- " in text
+    assert f"{number(result.value, 4)} ± " in text
     assert "640 groups" in text
     assert np.array_equal(result.bias, result.gradient - result.truth)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
 from bontea._json import plain
+from bontea._numbers import percent, typed
 from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
@@ -90,9 +91,11 @@ def _check(args: argparse.Namespace) -> tuple[list[int] | None, int | None]:
     if args.seed < 0:
         raise BonteaError(f"--seed {args.seed} must be 0 or more")
     if not 0 < args.confidence_level < 1:
-        raise BonteaError(f"--confidence-level {args.confidence_level:g} must be between 0 and 1")
+        raise BonteaError(
+            f"--confidence-level {typed(args.confidence_level)} must be between 0 and 1"
+        )
     if args.up_to is not None and not (1 <= args.up_to <= 1e9 and args.up_to % 1 == 0):
-        raise BonteaError(f"--up-to {args.up_to:g} must be a whole number from 1 to 1e9")
+        raise BonteaError(f"--up-to {typed(args.up_to)} must be a whole number from 1 to 1e9")
     check_output("--png", args.png, (".png",))
     check_output("--html", args.html, (".html", ".htm"))
     up_to = None if args.up_to is None else int(args.up_to)
@@ -151,7 +154,7 @@ def _print(found: Evaluation, *, every: bool) -> None:
         out = Console(highlight=False, width=max(100, 20 + 40 * len(found.curves)))
     first = next(iter(found.curves.values()))
     what = "pass@k" if all(c.pass_at_k for c in found.curves.values()) else "best of k"
-    print(f"{what}, mean over prompts, {100 * first.confidence_level:g} % interval")
+    print(f"{what}, mean over prompts, {percent(first.confidence_level)} interval")
     out.print(curve_table(found, every=every))
     for line in curve_lines(found):
         print(line)

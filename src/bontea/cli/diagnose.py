@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
+from bontea._numbers import typed
 from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
 
@@ -67,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
         raise BonteaError(f"--seed {args.seed} must be 0 or more")
     if not 1 <= args.deploy_n < float("inf"):
         raise BonteaError(
-            f"--deploy-n {args.deploy_n:g} must be at least 1: how many responses are drawn of a "
+            f"--deploy-n {typed(args.deploy_n)} must be at least 1: how many responses are drawn "
+            "of a "
             "prompt when the model is used, such as 128"
         )
     if args.rollouts is not None and args.rollouts < 1:

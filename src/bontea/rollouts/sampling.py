@@ -24,6 +24,7 @@ import numpy as np
 
 from bontea._errors import BonteaError, FailedError, MissingPackageError, what_gave_up
 from bontea._json import Result
+from bontea._numbers import number, percent_of
 from bontea._progress import JobProgress, Stopped
 from bontea._settings import from_dict
 from bontea.rollouts.prompts import Row, load_prompts
@@ -64,12 +65,15 @@ class SampleResult(Result):
         rewards = (
             ""
             if self.mean_reward is None
-            else f"mean reward {self.mean_reward:.4g}, mean best of {m:,} {self.mean_best:.4g}\n"
+            else (
+                f"mean reward {number(self.mean_reward, 4)}, mean best of {m:,} "
+                f"{number(self.mean_best, 4)}\n"
+            )
         )
         return (
             f"{self.prompts:,} prompts with {m:,} rollouts each, {self.drawn:,} of them new "
             f"({self.seconds:.0f} s)\n{rewards}"
-            f"different completions {self.distinct:.0%}, unscorable {self.unscorable:,}\n"
+            f"different completions {percent_of(self.distinct)}, unscorable {self.unscorable:,}\n"
             f"rollouts: {self.output}"
         )
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from bontea._errors import BonteaError
 from bontea._json import strict_loads
+from bontea._numbers import number
 from bontea._settings import DEMO, flag, given_or, require_own, setting
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.table import write_text
@@ -88,7 +89,7 @@ class SampleSettings:
         for name in ("temperature", "timeout", "requests_per_minute"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise BonteaError(f"{flag(name)} {value:g} must be a number above 0")
+                raise BonteaError(f"{flag(name)} {number(value)} must be a number above 0")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise BonteaError(f"--dtype {self.dtype!r} must be one of {', '.join(DTYPES)}")
         if self.endpoint is None:
