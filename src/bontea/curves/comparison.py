@@ -135,7 +135,8 @@ class Comparison(Result):
         if d == 0:
             return f"{text} ({with_limits(d, low, high)})"
         needed = self.prompts * (max(d - low, high - d) / d) ** 2
-        much = "more than a million" if needed > 1e6 else f"about {number(float(f'{needed:.2g}'))}"
+        rounded = float(np.format_float_positional(needed, 2, fractional=False))
+        much = "more than a million" if needed > 1e6 else f"about {number(rounded)}"
         return (
             f"{text}, which may be chance: if the difference is real, {much} prompts would show it"
         )

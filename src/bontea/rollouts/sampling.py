@@ -64,7 +64,7 @@ class SampleResult(Result):
         m = self.settings["rollouts"]
         rewards = (
             ""
-            if self.mean_reward is None
+            if self.mean_reward is None or self.mean_best is None
             else (
                 f"mean reward {number(self.mean_reward, 4)}, mean best of {m:,} "
                 f"{number(self.mean_best, 4)}\n"
