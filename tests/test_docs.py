@@ -32,7 +32,7 @@ SNIPPETS = [
     )
 ]
 
-NUMBER = r"([\d.,]+) \+- ([\d.,]+)"
+NUMBER = r"([\d.,]+) ± ([\d.,]+)"
 FIGURES = rf"{NUMBER} \| {NUMBER} \| {NUMBER}"  # effective N, cosine, SNR
 ROW = re.compile(rf"^\| `(\w+)(?:\((.*)\))?` \| (\w+) \| {FIGURES} \|$", re.M)
 ROWS = sorted({row for page in ESTIMATORS.glob("*.md") for row in ROW.findall(page.read_text())})
