@@ -15,7 +15,7 @@ from bontea import ADVANTAGES, effective_n
 
 DOCS = Path(__file__).parents[1] / "docs"
 ESTIMATORS = DOCS / "estimators"
-NUMBER = r"([\d.,]+) \+- ([\d.,]+)"
+NUMBER = r"([\d.,]+) ± ([\d.,]+)"
 FIGURES = rf"{NUMBER} \| {NUMBER} \| {NUMBER}"  # effective N, cosine, SNR
 ROW = re.compile(rf"^\| `(\w+)(?:\((.*)\))?` \| (\w+) \| {FIGURES} \|$", re.M)
 ROWS = sorted({row for page in ESTIMATORS.glob("*.md") for row in ROW.findall(page.read_text())})

@@ -50,9 +50,9 @@ def main(folder: Path) -> None:
             [
                 [
                     f"`{row['estimator']}`",
-                    f"{number(row['effective N'], 1)} +- {number(row['effective N se'], 1)}",
-                    f"{float(row['cosine']):.4f} +- {float(row['cosine se']):.4f}",
-                    f"{float(row['SNR']):.3f} +- {float(row['SNR se']):.3f}",
+                    f"{number(row['effective N'], 1)} ± {number(row['effective N se'], 1)}",
+                    f"{float(row['cosine']):.4f} ± {float(row['cosine se']):.4f}",
+                    f"{float(row['SNR']):.3f} ± {float(row['SNR se']):.3f}",
                 ]
                 for row in direction
                 if (row["N"], row["M"]) == (n, m)
@@ -63,7 +63,7 @@ def main(folder: Path) -> None:
     wide(
         budget,
         "M",
-        lambda row: f"{number(row['effective N'], 1)} +- {number(row['effective N se'], 1)}",
+        lambda row: f"{number(row['effective N'], 1)} ± {number(row['effective N se'], 1)}",
     )
     print("### Other laws, N = 128, M = 16: cosine / SNR / effective N\n")
     wide(
@@ -90,7 +90,7 @@ def main(folder: Path) -> None:
             [
                 f"`{name}`",
                 *(
-                    f"{float(mine[m]['bias']):.4f} +- {float(mine[m]['bias se']):.4f}"
+                    f"{float(mine[m]['bias']):.4f} ± {float(mine[m]['bias se']):.4f}"
                     if m in mine
                     else ""
                     for m in sizes

@@ -106,8 +106,8 @@ def pilots() -> None:
             ]
             figures.append([*(row.snr for row in got), got[-1].value])
         mean, spread = np.mean(figures, axis=0), np.std(figures, axis=0, ddof=1)
-        cells = [f"{a:.3f} +- {s:.3f}" for a, s in zip(mean[:3], spread[:3], strict=True)]
-        cells.append(f"{mean[3]:.0f} +- {spread[3]:.0f}")
+        cells = [f"{a:.3f} ± {s:.3f}" for a, s in zip(mean[:3], spread[:3], strict=True)]
+        cells.append(f"{mean[3]:.0f} ± {spread[3]:.0f}")
         print(f"| {prompts} x {m} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from bontea._errors import BonteaError
-from bontea.rollouts._strict import strict_loads
+from bontea._json import strict_loads
 
 
 def test_values_are_what_the_text_says():

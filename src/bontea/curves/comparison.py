@@ -15,6 +15,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import number, percent
 from bontea.curves.intervals import PAIRED_METHOD, Method, mean_interval
 from bontea.curves.mean_curve import check_grid, is_landmark, with_limits
 from bontea.curves.unbiased import best_of_k_by_prompt, best_of_k_weights
@@ -135,7 +136,8 @@ class Comparison(Result):
         if d == 0:
             return f"{text} ({with_limits(d, low, high)})"
         needed = self.prompts * (max(d - low, high - d) / d) ** 2
-        much = "more than a million" if needed > 1e6 else f"about {float(f'{needed:.2g}'):,.0f}"
+        rounded = float(np.format_float_positional(needed, 2, fractional=False))
+        much = "more than a million" if needed > 1e6 else f"about {number(rounded)}"
         return (
             f"{text}, which may be chance: if the difference is real, {much} prompts would show it"
         )
@@ -157,7 +159,7 @@ class Comparison(Result):
         left = f", {self.left_out} left out" if self.left_out else ""
         return (
             f"{a} minus {b}, {'pass@k' if self.pass_at_k else 'best of k'}, {self.prompts} prompts"
-            f"{left}, {100 * self.confidence_level:g} % interval ({self.method})\n"
+            f"{left}, {percent(self.confidence_level)} interval ({self.method})\n"
             + "\n".join(lines)
             + (f"\n{self.interval_message}" if self.interval_message else "")
             + f"\n{self.message}"

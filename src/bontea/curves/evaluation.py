@@ -10,6 +10,7 @@ import numpy as np
 
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea._json import Result
+from bontea._numbers import number
 from bontea.curves.comparison import Comparison, compare
 from bontea.curves.extrapolation import Extrapolation, extrapolate
 from bontea.curves.intervals import CURVE_METHOD, PAIRED_METHOD, Method
@@ -99,7 +100,8 @@ def evaluate(
         if end * 2 < median:
             warnings.append(
                 f"{name}: {_smallest(scored)} has only {end} rewards, half of the prompts have "
-                f"{median:g} or more: the curve ends at k = {end}; draw the rest, or remove that "
+                f"{number(median)} or more: the curve ends at k = {end}; draw the rest, or "
+                "remove that "
                 "prompt"
             )
         if up_to is None or up_to <= end:

@@ -32,6 +32,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import number
 from bontea.rollouts.chat_text import quoted
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ def _check(method: str, level: float, resamples: int, batch: int | None) -> None
     least = int(np.ceil(2 / (1 - level) - 1e-6))
     if method != "jackknife" and resamples < least:
         raise BonteaError(
-            f"resamples={resamples!r} cannot show a {level:.4g} interval: use at least {least}, "
+            f"resamples={resamples!r} cannot show a {number(level, 4)} interval: use at least "
+            f"{least}, "
             f'better {max(2000, 10 * least)}, or method="jackknife"'
         )
     if batch is not None and batch < 1:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bontea._errors import BonteaError, FailedError, GroupTooSmallError
+from bontea._json import strict_loads
 from bontea.integrations.frameworks import FRAMEWORKS, require_tested
 
 require_tested("trl")
@@ -254,7 +255,7 @@ class BestOfNMixin:
         super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
         path = Path(checkpoint or "") / MEMORY_FILE
         if checkpoint is not None and path.exists():  # not one of GRPOTrainer
-            self._best_of_n.load_state(json.loads(path.read_text(encoding="utf-8")))
+            self._best_of_n.load_state(strict_loads(path.read_text(encoding="utf-8"), path))
 
 
 def attach(

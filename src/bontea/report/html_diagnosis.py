@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bontea._numbers import number
 from bontea.diagnosis import Table
 from bontea.diagnosis.qq import QQFinding
 from bontea.planning import Diagnosis
@@ -28,7 +29,7 @@ def _one(model: str, d: Diagnosis, style: Style, charts: list[Chart]) -> str:
     call = f"<code>{parts.text(advice.recommended or 'nothing')}</code>"
     size = f" with M = {advice.m:,}" if advice.recommended else ""
     blocks = [
-        f"<p>To train this model for best of {d.n:,g}: <strong>{call}</strong>{size}. "
+        f"<p>To train this model for best of {number(d.n)}: <strong>{call}</strong>{size}. "
         f"{parts.sentence(advice.message)}</p>\n"
     ]
     qq = d["qq"]

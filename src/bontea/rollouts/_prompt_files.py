@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bontea._errors import BonteaError
+from bontea._json import strict_loads
 from bontea.rollouts._csv import read_csv
 from bontea.rollouts._open import kind_of, open_text, read_text
-from bontea.rollouts._strict import strict_loads
 
 Placed: TypeAlias = tuple[str, dict[str, Any]]
 """Where a row stands, such as "line 3", and the row."""

@@ -25,6 +25,7 @@ import numpy as np
 
 from bontea._errors import BonteaError, FailedError, MissingPackageError, what_gave_up
 from bontea._json import Result
+from bontea._numbers import number, percent_of
 from bontea._progress import JobProgress, Stopped
 from bontea._settings import from_dict
 from bontea.rollouts.body import limit_of
@@ -78,13 +79,16 @@ class SampleResult(Result):
         m = self.settings["rollouts"]
         rewards = (
             ""
-            if self.mean_reward is None
-            else f"mean reward {self.mean_reward:.4g}, mean best of {m:,} {self.mean_best:.4g}\n"
+            if self.mean_reward is None or self.mean_best is None
+            else (
+                f"mean reward {number(self.mean_reward, 4)}, mean best of {m:,} "
+                f"{number(self.mean_best, 4)}\n"
+            )
         )
         return (
             f"{self.prompts:,} prompts with {m:,} rollouts each, {self.drawn:,} of them new "
             f"({self.seconds:.0f} s)\n{rewards}"
-            f"different completions {self.distinct:.0%}, unscorable {self.unscorable:,}\n"
+            f"different completions {percent_of(self.distinct)}, unscorable {self.unscorable:,}\n"
             f"{self._ends()}{self._hints()}rollouts: {self.output}"
         )
 
@@ -95,8 +99,8 @@ class SampleResult(Result):
             return f"empty {self.empty:,}; no row says whether it was cut off\n"
         of = f" (of {told:,} that say why they end)" if self.unknown_end else ""
         return (
-            f"cut off {self.cut_off:,} ({self.cut_off / told:.0%}), filtered {self.filtered:,}, "
-            f"empty {self.empty:,}{of}\n"
+            f"cut off {self.cut_off:,} ({percent_of(self.cut_off / told)}), "
+            f"filtered {self.filtered:,}, empty {self.empty:,}{of}\n"
         )
 
     def _hints(self) -> str:

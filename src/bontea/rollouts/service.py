@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bontea._errors import BonteaError, MissingPackageError
+from bontea._numbers import number
 
 LONGEST_BACKOFF = 30.0
 LONGEST_RETRY_AFTER = 600.0
@@ -135,7 +136,7 @@ class Service:
         if isinstance(error, openai.APIStatusError):
             return f"status {error.status_code} ({self._clean(_detail(error))})"
         if isinstance(error, (openai.APITimeoutError, asyncio.TimeoutError, TimeoutError)):
-            return f"no answer within {self.timeout:g} s (--timeout)"
+            return f"no answer within {number(self.timeout)} s (--timeout)"
         if isinstance(error, openai.APIConnectionError):
             return f"no connection ({self._clean(str(error.__cause__ or error))})"
         if isinstance(error, (BadAnswer, openai.APIResponseValidationError)):

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bontea._errors import BonteaError
+from bontea._json import strict_loads
+from bontea._numbers import number
 from bontea._settings import DEMO, flag, given_or, require_own, setting
 from bontea.rollouts.body import check_extra_body, read_extra_body
 from bontea.rollouts.prompts import Row
@@ -95,7 +97,7 @@ class SampleSettings:
         for name in ("temperature", "timeout", "requests_per_minute"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise BonteaError(f"{flag(name)} {value:g} must be a number above 0")
+                raise BonteaError(f"{flag(name)} {number(value)} must be a number above 0")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise BonteaError(f"--dtype {self.dtype!r} must be one of {', '.join(DTYPES)}")
         if self.extra_body is not None:
@@ -174,7 +176,7 @@ class Record:
     @classmethod
     def load(cls, path: Path) -> Record:
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = strict_loads(path.read_text(encoding="utf-8"), path)
             return cls(
                 SampleSettings(**values["settings"]),
                 values["prompts_sha256"],

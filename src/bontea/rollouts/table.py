@@ -22,6 +22,10 @@ from typing import IO, Any
 import numpy as np
 
 from bontea._errors import BonteaError
+from bontea._ids import id_text
+from bontea._json import strict_loads
+from bontea.rollouts._batch import FIELDS
+from bontea.rollouts._jsonl import read_row
 
 
 class RolloutFile:
@@ -96,16 +100,25 @@ class RolloutFile:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     break  # the last line, cut off when the run was killed
-                try:
-                    self._index(json.loads(line))
-                except (ValueError, KeyError, TypeError) as error:
-                    problem = f"no field {error}" if isinstance(error, KeyError) else str(error)
-                    raise BonteaError(
-                        f"{self.path}, line {number}: {problem}; this is not a row that was "
-                        "written here: remove the line to go on"
-                    ) from None
+                if line.strip():
+                    self._index(_row(line, f"{self.path}, line {number}"))
                 good += len(line)
             file.truncate(good)
+
+
+def _row(line: bytes, where: str) -> dict[str, Any]:
+    """A row as it was written here; what `read_rollouts` refuses is refused here, too."""
+    row = read_row(strict_loads(line, where, FIELDS), where)
+    for name in ("prompt_id", "rollout"):
+        value = id_text(row.get(name))
+        if value is None or not value.removeprefix("-").isdecimal():
+            problem = f"no field {name!r}" if value is None else f"{name} {value!r} is no number"
+            raise BonteaError(
+                f"{where}: {problem}; this is not a row that was written here: remove the line to "
+                "go on"
+            )
+        row[name] = int(value)
+    return row
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import bontea
 from bontea._errors import BonteaError, GroupTooSmallError, what_gave_up
+from bontea._json import strict_loads
 from bontea._progress import JobProgress, Stopped
 from bontea.advantages import EstimatorSpec
 from bontea.rollouts.prompts import Row
@@ -88,7 +89,7 @@ class Arm:
         """Train and save; return at once if that has been done, go on if it was begun."""
         record = self.model / RECORD
         if record.exists():
-            values = json.loads(record.read_text())
+            values = strict_loads(record.read_text(), record)
             return Spent(values["estimator"], **values["spent"])
         settings = self.settings
         last = last_whole_checkpoint(self.folder / "checkpoints")
@@ -273,7 +274,7 @@ class _Watch:
 
     def __init__(self, settings: Settings, progress: JobProgress, last: Path | None):
         self.settings, self.progress = settings, progress
-        self.before = json.loads((last / RECORD).read_text())["seconds"] if last else 0.0
+        self.before = strict_loads((last / RECORD).read_text(), last)["seconds"] if last else 0.0
         self.start = time.monotonic()
         self.logs: dict[str, float] = {}
 
