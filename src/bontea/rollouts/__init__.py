@@ -6,6 +6,7 @@
 - `generate`, `endpoint`: where completions come from: a transformers model (`model`), or a server
   with OpenAI's interface (`service`).
 - `prompts`: rows with a `prompt` column from JSONL, CSV, Parquet or a hub dataset.
+- `chats`: what a chat is, and what a chat template or a request makes of it.
 - `rewards`: a reward function from `module:function`, a URL or a sequence-classification model.
 - `table`: the append-only rollout file, one JSON row per rollout.
 """
