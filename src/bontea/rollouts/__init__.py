@@ -7,6 +7,7 @@
   with OpenAI's interface (`service`).
 - `chats`: prompts and completions as a person reads them.
 - `prompts`: rows with a `prompt` column from JSONL, CSV, Parquet or a hub dataset.
+- `chats`: what a chat is, and what a chat template or a request makes of it.
 - `rewards`: a reward function from `module:function`, a URL or a sequence-classification model.
 - `table`: the append-only rollout file, one JSON row per rollout.
 """

@@ -208,12 +208,17 @@ def _as_they_are(rows: list[Row]) -> Any:
     """
     from datasets import Dataset
 
-    names = list(rows[0])
+    return Dataset.from_dict({"row": range(len(rows))}).with_transform(_Values(rows))
 
-    def values(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-        return {name: [rows[i][name] for i in batch["row"]] for name in names}
 
-    return Dataset.from_dict({"row": range(len(rows))}).with_transform(values)
+@dataclass(frozen=True)
+class _Values:
+    """The values of rows by number; a class, which also goes to another process."""
+
+    rows: list[Row]
+
+    def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        return {name: [self.rows[i][name] for i in batch["row"]] for name in self.rows[0]}
 
 
 @contextmanager
