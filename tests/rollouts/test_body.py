@@ -45,14 +45,13 @@ def test_it_is_read_from_json():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "is not JSON"),
-        ("seed=1", "is not JSON"),
-        ("{'seed': null}", "is not JSON"),
+        ("", "not JSON"),
+        ("seed=1", "not JSON"),
+        ("{'seed': null}", "not JSON"),
         ("[1]", "is not a JSON object"),
         ("null", "is not a JSON object"),
-        ('{"a": 1, "a": 2}', "the field 'a' twice"),
-        ('{"a": {"b": 1, "b": 1}}', "the field 'b' twice"),
-        ('{"a": NaN}', "a value NaN"),
+        ('{"a": 1, "a": 2}', "the key 'a' is there twice"),
+        ('{"a": {"b": 1, "b": 1}}', "the key 'b' is there twice"),
         ('{"a": ' * 50_000, "nested too deeply"),
     ],
 )

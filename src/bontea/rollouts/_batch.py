@@ -22,15 +22,6 @@ FIELDS = (
     "model",
     "finish_reason",
 )
-CUT_OFF = (
-    "length",  # OpenAI's interface: vLLM, SGLang, llama.cpp, TGI, ...
-    "max_tokens",  # Anthropic, Inspect; in capitals: Gemini, Cohere
-    "max_output_tokens",  # OpenAI's responses
-    "max_length",
-    "model_length",  # Mistral, Inspect: the context of the model was full
-    "model_context_window_exceeded",  # Anthropic: likewise
-)
-"""The values of `finish_reason` that mean that a response was cut off, in small letters."""
 PARQUET = (".parquet",)
 JSONL = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 

@@ -12,18 +12,9 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from bontea.rollouts._ends import NAMES
 from bontea.rollouts.service import BadAnswer
 
-_ENDS = {
-    "stop": "stop eos eos_token end end_turn stop_sequence stop_token stopped complete completed",
-    "length": "length max_tokens max_output_tokens max_completion_tokens max_length model_length "
-    "limit token_limit model_context_window_exceeded",
-    "content_filter": "content_filter content_filtered safety sensitive refusal recitation "
-    "blocklist prohibited_content spii guardrail_intervened",
-    "tool_calls": "tool_calls tool_call tool_use function_call",
-}
-_NAMES = {word: name for name, words in _ENDS.items() for word in words.split()}
-"""What servers call the four ways in which a completion ends."""
 _FAILED = re.compile(
     "error|abort|cancel|fail|timeout|time_limit|interrupt|preempt|overload|unavailable"
     "|insufficient_system_resource"
@@ -167,7 +158,7 @@ def _finish_reason(said: Any) -> str | None:
     word = re.sub(r"[\s-]+", "_", said.strip().lower()).rpartition(".")[2]
     if _FAILED.search(word):
         raise BadAnswer(f"finish_reason {said[:100]!r}: it was not finished")
-    return _NAMES.get(word, word[:100].encode("utf-8", "replace").decode("utf-8")) or None
+    return NAMES.get(word, word[:100].encode("utf-8", "replace").decode("utf-8")) or None
 
 
 def check_error(where: Any) -> None:

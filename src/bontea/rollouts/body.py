@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from bontea._errors import BonteaError
+from bontea._json import strict_loads
 
 FLAG = "--extra-body"
 _BELONGS_TO = {
@@ -34,11 +35,9 @@ def read_extra_body(text: str) -> dict[str, Any]:
     """The JSON object that `--extra-body` is given; BonteaError saying what is wrong with it."""
     example = """such as '{"seed": null}'"""
     try:
-        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
-    except RecursionError:
-        raise BonteaError(f"{FLAG} is nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise BonteaError(f"{FLAG} {text!r} is not JSON ({error}): write {example}") from None
+        found = strict_loads(text, FLAG)
+    except BonteaError as error:
+        raise BonteaError(f"{error}; write JSON, {example}") from None
     if not isinstance(found, dict):
         raise BonteaError(
             f"{FLAG} {text!r} is not a JSON object: write names and values, {example}"
@@ -113,19 +112,6 @@ def remedy(said: str, body: dict[str, Any], extra: dict[str, Any] | None) -> str
     if "max_tokens" in named and "max_completion_tokens" in said:
         fields["max_completion_tokens"] = body["max_tokens"]
     return f"; if it does not take {' and '.join(named)}: {FLAG} '{json.dumps(fields)}'"
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BonteaError(f"{FLAG} has the field {twice!r} twice")
-    return found
-
-
-def _no_number(text: str) -> Any:
-    raise BonteaError(f"{FLAG} has a value {text}, which JSON does not know")
 
 
 def _names(value: Any) -> list[str]:

@@ -17,7 +17,8 @@ import numpy as np
 from bontea._errors import BonteaError
 from bontea._ids import id_text
 from bontea.rollouts import _jsonl, _parquet
-from bontea.rollouts._batch import CUT_OFF, PARQUET, check_path
+from bontea.rollouts._batch import PARQUET, check_path
+from bontea.rollouts._ends import CUT_OFF
 from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.groups import Rollouts, as_objects
 
