@@ -7,10 +7,10 @@ file is what is asked for, in any order. Completions are scored in batches, one 
 while requests go on; at most two batches wait, so that a kill loses little that was paid for.
 
 A chat goes to `chat/completions` as it is, with its tools; a text does so as one user turn, or with
-`completions` to `completions` as it is. Sampling is asked to be plain: nothing is sent that filters
-tokens, and `top_p` is 1 where nobody says otherwise; filters that a server adds by itself (`top_k`,
-`min_p`) are its own business. What is in an answer is read in `answer.py`, and which server is
-asked is decided in `pool.py`.
+`completions` to `completions` as it is. Nothing is sent that filters tokens; filters that a server
+adds by itself (`top_p`, `top_k`, `min_p`) are its own business, and docs/sample.md says how to turn
+them off. What is in an answer is read in `answer.py`, and which server is asked is decided in
+`pool.py`.
 """
 
 from __future__ import annotations
