@@ -103,7 +103,7 @@ class Calls(Protocol):
         verdicts: Callable[[Sequence[Task]], Verdicts],
         done: Callable[[list[Scored]], None],
     ) -> None:
-        """Score what is in the inbox until it is closed; `done` gets it, in the thread of this call.
+        """Score what is in the inbox until it is closed; `done` gets it, in the caller's thread.
 
         An error of a verdict ends it, after the calls that are going on.
         """

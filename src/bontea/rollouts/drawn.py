@@ -1,4 +1,4 @@
-"""Completions that are not scored yet: on disk from the moment they are there, until they have rows.
+"""Completions that are not scored yet: on disk from the moment they are there.
 
 A completion costs time or money, and a reward may take minutes, fail or hang. So everything that is
 drawn goes into `FILE.drawn.jsonl` first, and from there into the rollout file. What a killed run

@@ -1,7 +1,7 @@
 """Draw rollouts from an OpenAI-compatible server, and score and write them as they arrive.
 
-    workers --(queue)--> writer --(inbox)--> reward --> file
-    \________ a thread of their own _____/   \_ the thread of the caller
+    workers --(queue)--> writer --(inbox)-->     reward --> file
+    [in a thread of their own  ]                 [in the thread of the caller]
 
 One request a rollout, with a seed of its own from (seed, prompt, rollout): what is missing from the
 file is what is asked for, in any order. What arrives is put onto the disk before anything else, and
@@ -134,6 +134,7 @@ class _Run:
     ):
         self.service, self.sampling, self.rows = service, sampling, rows
         self.scorer, self.batch_size = scorer, batch_size
+        self.inbox: Inbox
         self.on_trouble, self.should_stop = on_trouble, should_stop
         self.options = service.client_options()
         self.pace = _Pace(sampling.requests_per_minute)

@@ -52,9 +52,7 @@ def sample_rollouts(
     import torch
 
     file = file if isinstance(file, RolloutFile) else RolloutFile(file)
-    scorer = Scorer(
-        reward, rows, file, batch_size=batch_size, name=name, on_trouble=on_trouble
-    )
+    scorer = Scorer(reward, rows, file, batch_size=batch_size, name=name, on_trouble=on_trouble)
     scorer.score(scorer.left())
     model.eval()
     for prompt_id, row in rows.items():

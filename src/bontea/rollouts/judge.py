@@ -42,7 +42,7 @@ class Task(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A completion with its reward; None: it cannot be scored, and `error` says why if it raised."""
+    """A completion with its reward; None: it cannot be scored; `error` says why if it raised."""
 
     key: Any
     reward: float | None
@@ -74,7 +74,7 @@ class Failure(NamedTuple):
 
 
 Outcome: TypeAlias = np.ndarray | Failure
-"""What a call of the reward gives: values, NaN where it gave None, some of them infinite; or not."""
+"""What a call of the reward gives: values, NaN where it gave None, perhaps infinite; or none."""
 Verdicts: TypeAlias = Generator[Sequence[Task], Outcome, list[Scored]]
 
 
@@ -193,11 +193,15 @@ class Judge:
     def _broken(self, failure: Failure, count: int) -> Exception:
         """The error that ends the run."""
         kind = MissingPackageError if isinstance(failure.error, ImportError) else FailedError
-        scored = "and then for one that it had scored before" if self._good else "and for no other"
+        proof = (
+            "then failed for one that it had scored before"
+            if self._good
+            else "has not scored any completion"
+        )
         error = kind(
-            f"{failure.error}\n(so it was for {count:,} completion{'s' * (count > 1)} one after the "
-            f"other, {scored}: it is the reward that fails, not the completions, and they keep "
-            "their place)"
+            f"{failure.error}\nthe reward failed like this for {count:,} "
+            f"completion{'s' * (count > 1)} one after the other, and {proof}: mend it, and go on; "
+            "no null has been written for them"
         )
         error.__cause__ = failure.error
         return error

@@ -196,7 +196,7 @@ def named(reward: Reward) -> Callable[..., Sequence[float | None]]:
     def call(**arguments: Any) -> Sequence[float | None]:
         with _errors_of(reward):
             values = reward(**arguments)
-            return wait_for(values) if inspect.isawaitable(values) else values  # type: ignore[return-value]
+            return wait_for(values) if inspect.isawaitable(values) else values
 
     call.__name__ = name_of(reward)
     return call

@@ -5,8 +5,8 @@
     sample(SampleSettings(prompts="prompts.jsonl", rollouts=64, output="pilot.jsonl"))
     sample({"output": "pilot.jsonl", "rollouts": 256}, resume=True)      # later: more of them
 
-Whatever ends a run (a kill, a full disk, a server that is gone, a reward that fails), what was drawn
-is in the file or waits beside it to be scored, and a resumed run goes on from there.
+Whatever ends a run (a kill, a full disk, a server that is gone, a reward that fails), what was
+drawn is in the file or waits beside it to be scored, and a resumed run goes on from there.
 """
 
 from __future__ import annotations
