@@ -157,7 +157,7 @@ class Judge:
             if not infinite.all():
                 out += _given_up(doubtful)
                 doubtful = []
-                todo += self._works_on(part[int(np.argmin(infinite))])
+                todo += reversed(self._works_on(part[int(np.argmin(infinite))]))
             for task, value in zip(part, result.tolist(), strict=True):
                 if np.isinf(value):
                     error = FailedError(f"reward {self.name!r} returned {value}")
@@ -183,7 +183,7 @@ class Judge:
 
     def _set_aside(self, todo: list[list[Task]], doubtful: list[tuple[Task, Failure]]) -> None:
         with self._lock:
-            self._aside += [*todo, *([task] for task, _ in doubtful)]
+            self._aside += [*([task] for task, _ in doubtful), *reversed(todo)]
             self._failed += [task for task, _ in doubtful]
             self._last = doubtful[-1][1]
             prompts = {task.prompt_id for task in self._failed}
