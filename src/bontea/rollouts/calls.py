@@ -249,9 +249,9 @@ class _Worker:
             process.stdin.flush()
             return pickle.load(process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):
-            self.process = None
-            process.kill()
-            code = process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)  # it is about to end, and its own exit code says more
+            code = self.close()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return Failure(
             FailedError(f"reward {self.name!r} ended the process that it runs in ({how})")
@@ -270,11 +270,14 @@ class _Worker:
             pickle.dump(self.reward, process.stdin)
         return process
 
-    def close(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+    def close(self) -> int:
+        """End the process; its exit code."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        with suppress(OSError), process:  # which closes the pipes, and waits
+            process.kill()
+        return process.wait()
 
 
 def calls_of(

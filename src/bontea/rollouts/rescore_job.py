@@ -41,6 +41,12 @@ class RescoreJob:
         progress: JobProgress,
     ):
         self.path, self.progress, self.begun = path, progress, False
+        rows = path.with_name(path.name + ".jsonl")
+        if path.suffix == ".parquet" and rows.exists():
+            raise BonteaError(
+                f"{path} is being added to ({rows} holds its rows until it is whole): end that "
+                f"first, with bontea sample --resume --output {shlex.quote(str(path))}"
+            )
         beside = settings_path(path)
         own = Record.load(beside).settings if beside.exists() else None
         if own is not None and settings.prompts is None:
@@ -179,16 +185,16 @@ class RescoreJob:
                 failed += line.row.get(self.error_field) is not None
             else:
                 total += float(value)
-        return dict(
-            output=str(self.path),
-            column=self.column,
-            reward=self.reward,
-            rollouts=count,
-            scored=sum(value is not None for value, _ in work.values.values()),
-            unscorable=unscorable,
-            failed=failed,
-            mean_reward=total / (count - unscorable) if count > unscorable else None,
-        )
+        return {
+            "output": str(self.path),
+            "column": self.column,
+            "reward": self.reward,
+            "rollouts": count,
+            "scored": sum(value is not None for value, _ in work.values.values()),
+            "unscorable": unscorable,
+            "failed": failed,
+            "mean_reward": total / (count - unscorable) if count > unscorable else None,
+        }
 
     def _place(self, number: int) -> str:
         return f"{self.path}, {'row' if self.path.suffix == '.parquet' else 'line'} {number}"
@@ -250,8 +256,8 @@ class _Work:
         self.values: dict[int, tuple[float | None, str | None]] = {}
         head = what | {"file": _digest(path)}
         lines = list(read_lines(self.path)) if self.path.exists() else []
-        if lines and lines[-1].get("became") == head["file"]:
-            lines = []  # the file was replaced, and then the run was killed
+        if len(lines) == 1 or (lines and lines[-1].get("became") == head["file"]):
+            lines = []  # nothing is lost; or the file was replaced, and then the run was killed
         if not lines:
             write_text(self.path, json.dumps(head) + "\n")
         elif lines[0] != head:
