@@ -43,7 +43,10 @@ def worth(text):
     return float(text.replace(" ", "."))
 
 
-def raising(*bad, error=ZeroDivisionError("by zero"), calls=None):
+BY_ZERO = ZeroDivisionError("by zero")
+
+
+def raising(*bad, error=BY_ZERO, calls=None):
     """A reward that raises where one of these completions is in its batch."""
 
     def reward(prompts, completions, answer, **_):
@@ -129,7 +132,7 @@ def infinite(completions, **_):
 
 
 def needs(completions, **_):
-    import no_such_package
+    import no_such_package  # noqa: F401
 
 
 def reads(completions, **_):
@@ -167,7 +170,7 @@ def test_a_reward_that_breaks_in_the_middle_writes_no_nulls(tmp_path):
 
     def reward(completions, **_):
         calls.append(completions)
-        if len(calls) > 1 and "1 7" in map(str, completions) or len(calls) > 4:
+        if (len(calls) > 1 and "1 7" in completions) or len(calls) > 4:
             raise ConnectionError("gone")
         return [worth(c) for c in completions]
 

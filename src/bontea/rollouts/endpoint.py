@@ -97,10 +97,11 @@ def sample_endpoint(
         lambda: failed.is_set() or should_stop(),
     )
     inbox = Inbox(batch_size, on_taken=lambda count: requests.call_soon(lambda: run.free(count)))
-    run.inbox = inbox
+    left = scorer.left()
+    inbox.put(left)
+    run.inbox, run.without_room = inbox, len(left)
     requests = Beside(run.all(run.missing(m)), on_end=inbox.close)
     try:
-        inbox.put(scorer.left())
         scorer.run(inbox)
     except Exception:
         failed.set()  # what is in flight has been paid for
@@ -135,6 +136,7 @@ class _Run:
         self.service, self.sampling, self.rows = service, sampling, rows
         self.scorer, self.batch_size = scorer, batch_size
         self.inbox: Inbox
+        self.without_room = 0
         self.on_trouble, self.should_stop = on_trouble, should_stop
         self.options = service.client_options()
         self.pace = _Pace(sampling.requests_per_minute)
@@ -290,7 +292,9 @@ class _Run:
 
     def free(self, count: int) -> None:
         """So many completions are being scored: there is room for as many more."""
-        for _ in range(count):
+        left = min(count, self.without_room)  # they come first, and no request was made for them
+        self.without_room -= left
+        for _ in range(count - left):
             self.room.release()
 
 

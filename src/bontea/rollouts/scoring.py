@@ -92,6 +92,8 @@ class Scorer:
         )
 
     def _write(self, scored: list[Scored]) -> None:
+        if not scored:  # all of a batch is set aside
+            return
         self.file.append(self._row(one) for one in scored)
         self.drawn.settle(one.key for one in scored)
         self.troubles.say(
