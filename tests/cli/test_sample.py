@@ -455,6 +455,55 @@ def test_killed_many_times_it_ends_as_an_unbroken_run(folder):
         zygote.close()
 
 
+HANGS = """
+import pathlib, time
+def reward(completions, **_):
+    while pathlib.Path("hang").exists():
+        time.sleep(0.01)
+    return [float(len(c)) for c in completions]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("concurrency", ["1", "3"])
+def test_killed_while_it_scores_nothing_that_was_paid_for_is_lost(folder, concurrency):
+    """Killed while the reward hangs: what was drawn by then is scored by the next run, which asks
+    for the rest only. The reward hangs again, and the run is killed again."""
+    (folder / "mine.py").write_text(HANGS)
+    path, drawn = folder / "far.jsonl", folder / "far.jsonl.drawn.jsonl"
+    zygote = Zygote(folder)
+    lines = lambda: len(drawn.read_text().splitlines()) if drawn.exists() else 0  # noqa: E731
+    try:
+        with OpenAIServer() as server:
+            options = from_endpoint(server, *SMALL, "--resume", "--output", path.name)
+            options[options.index("mine:length")] = "mine:reward"
+            options += ["--concurrency", "2", "--reward-concurrency", concurrency]
+            (folder / "hang").touch()
+            for count in (6, 10):
+                run = zygote.start(*options)
+                # There is room for 6 more than those that are being scored or wait for it.
+                wait_for(lambda count=count: lines() == len(server.requests) >= count)
+                before, deadline = -1, time.monotonic() + 60
+                while before != lines() and time.monotonic() < deadline:
+                    before = lines()
+                    time.sleep(1)
+                os.kill(run, signal.SIGKILL)
+                assert zygote.status() == -signal.SIGKILL
+                assert lines() == len(server.requests)
+                assert not path.exists()
+            (folder / "hang").unlink()
+            zygote.start(*options)
+            assert zygote.status() == 0, (folder / "errors.txt").read_text()
+            assert len(server.requests) == PROMPTS * 6
+        assert_complete(rows_of(path))
+        assert all(row["reward"] == len(row["completion"]) for row in rows_of(path))
+        assert not drawn.exists()
+    finally:
+        (folder / "hang").unlink(missing_ok=True)
+        zygote.close()
+
+
 @pytest.mark.slow
 def test_killed_from_the_command_line(folder):
     """The same, twice, with processes that begin at `python -m`; one is killed early."""

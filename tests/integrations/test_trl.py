@@ -242,6 +242,51 @@ def test_several_rewards_are_summed_with_their_weights(model_dir, tmp_path):
     np.testing.assert_allclose(trainer.used[0], by_hand(total, "tea", n=128), atol=1e-5)
 
 
+def test_a_rollout_without_a_reward_that_counts_is_unscorable(model_dir, tmp_path):
+    """A function of weight 0 is for the log: it makes no reward of 0 where all others gave None."""
+    args = settings(tmp_path, reward_weights=[1.0, 0.0, 0.5])
+    often = lambda completions, **_: [None] * 24 + score(completions[24:])  # noqa: E731
+    trainer = train(model_dir, args, rewards=[patchy, length, often])
+    for rewards, used in zip(trainer.rewards, trainer.used, strict=True):
+        per_function = rewards.double().numpy()
+        missing = np.isnan(per_function[:, 0]) & np.isnan(per_function[:, 2])
+        assert missing.sum() == 16 + 1
+        total = np.nansum(per_function * [1, 0, 0.5], axis=1)
+        total[missing] = np.nan
+        np.testing.assert_allclose(used, by_hand(total, "tea", n=128), atol=1e-5)
+        assert (used[missing] == 0).all()
+    assert logged(trainer, "best_of_n/unscorable") == pytest.approx([missing.mean()] * 2)
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), 1e39])
+def test_an_infinite_reward_zeroes_its_rollout(value, model_dir, tmp_path):
+    def infinite(completions, **_):
+        return [value if i % 5 == 0 else r for i, r in enumerate(score(completions))]
+
+    rewards, args = [infinite, length], settings(tmp_path, reward_weights=[1.0, 0.5])
+    with pytest.warns(UserWarning, match="'infinite' returned an infinite reward") as caught:
+        trainer = train(model_dir, args, rewards=rewards)
+    assert sum("infinite reward" in str(w.message) for w in caught) == 1
+    for found, used in zip(trainer.rewards, trainer.used, strict=True):
+        total = found[:, 0].double().numpy() + 0.5 * found[:, 1].double().numpy()
+        total[::5] = np.nan
+        assert (used[::5] == 0).all()
+        np.testing.assert_allclose(used, by_hand(total, "tea", n=128), atol=1e-5)
+    assert logged(trainer, "best_of_n/zeroed_unscorable") == [7, 7]
+    assert all(math.isfinite(reward) for reward in logged(trainer, "reward"))
+
+
+def test_an_infinite_reward_that_does_not_count(model_dir, tmp_path):
+    def infinite(completions, **_):
+        return [float("inf")] * len(completions)
+
+    args = settings(tmp_path, reward_weights=[1.0, 0.0])
+    with pytest.warns(UserWarning, match="'infinite' returned an infinite reward"):
+        trainer = train(model_dir, args, rewards=[score, infinite])
+    expected = by_hand(trainer.rewards[0][:, 0], "tea", n=128)
+    np.testing.assert_allclose(trainer.used[0], expected, atol=1e-5)
+
+
 def test_several_passes_over_micro_batches(model_dir, tmp_path):
     args = settings(
         tmp_path, per_device_train_batch_size=8, steps_per_generation=4, num_iterations=2,
@@ -599,15 +644,11 @@ def too_few(completions, **_):
     return [1.0]
 
 
-def infinite(completions, **_):
-    return [1e39] * len(completions)
-
-
 async def async_text(completions, **_):
     return ["good"] * len(completions)
 
 
-@pytest.mark.parametrize("function", [text, one_number, too_few, infinite, async_text])
+@pytest.mark.parametrize("function", [text, one_number, too_few, async_text])
 def test_a_broken_reward_function_is_named(function, model_dir, tmp_path):
     with pytest.raises(ValueError, match=f"'{function.__name__}'.*(must return|returned)"):
         train(model_dir, settings(tmp_path), rewards=[score, function])

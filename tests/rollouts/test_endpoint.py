@@ -8,6 +8,7 @@ import datetime
 import email.utils
 import functools
 import json
+import signal
 import threading
 import time
 
@@ -19,6 +20,7 @@ pytest.importorskip("openai")
 import openai
 
 from bontea import demo
+from bontea.rollouts.drawn import drawn_path
 from bontea.rollouts.endpoint import Sampling, sample_endpoint
 from bontea.rollouts.pool import Pace
 from bontea.rollouts.prompts import load_prompts
@@ -309,6 +311,79 @@ def test_the_reward_is_never_called_twice_at_once_and_requests_go_on(tmp_path):
         draw(server.url, tmp_path / "r.jsonl", reward=reward)
     assert_complete(tmp_path / "r.jsonl")
     assert all(went_on)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarms")
+def test_the_reward_is_called_where_signals_work(tmp_path):
+    """A verifier that guards itself takes the error of a thread for a wrong answer."""
+
+    def guarded(prompts, completions, **_):
+        def late(*_):
+            raise TimeoutError
+
+        try:
+            signal.signal(signal.SIGALRM, late)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            time.sleep(20)
+        except TimeoutError:
+            return [1.0] * len(completions)
+        except ValueError:
+            return [0.0] * len(completions)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    with OpenAIServer() as server:
+        draw(server.url, tmp_path / "r.jsonl", reward=guarded)
+    assert_complete(tmp_path / "r.jsonl")
+    assert {row["reward"] for row in rows_of(tmp_path / "r.jsonl")} == {1.0}
+
+
+def test_an_async_reward(tmp_path):
+    async def reward(prompts, completions, **_):
+        return length(prompts, completions)
+
+    with OpenAIServer() as server:
+        draw(server.url, tmp_path / "r.jsonl", reward=reward)
+    assert all(row["reward"] == len(row["completion"]) for row in rows_of(tmp_path / "r.jsonl"))
+
+
+def test_one_completion_that_raises_costs_itself(tmp_path):
+    said = []
+    with OpenAIServer() as server:
+        draw(server.url, tmp_path / "whole.jsonl")
+        bad = {texts(tmp_path / "whole.jsonl")[1, 2]}
+
+        def reward(prompts, completions, **_):
+            if bad & set(completions):
+                raise ValueError("this one")
+            return length(prompts, completions)
+
+        draw(server.url, tmp_path / "r.jsonl", reward=reward, on_trouble=said.append)
+    assert_complete(tmp_path / "r.jsonl")
+    rows = rows_of(tmp_path / "r.jsonl")
+    lost = [row for row in rows if row["completion"] in bad]
+    assert lost
+    for row in rows:
+        assert row["reward"] == (None if row in lost else len(row["completion"]))
+    assert all("this one" in row["error"] for row in lost)
+    assert any("reward: prompt" in line and "this one" in line for line in said)
+
+
+def test_what_was_paid_for_is_kept_when_the_reward_fails(tmp_path):
+    def broken(prompts, completions, **_):
+        raise KeyError("answer")
+
+    path, rows = tmp_path / "r.jsonl", prompts(8)
+    with OpenAIServer() as server:
+        with pytest.raises(RuntimeError, match="has not scored any completion"):
+            draw(server.url, path, rows, reward=broken)
+        assert not path.exists()
+        drawn = drawn_path(path)
+        assert len(drawn.read_text().splitlines()) == len(server.requests) > 4
+        draw(server.url, path, rows)
+        assert len(server.requests) == 8 * ROLLOUTS
+    assert_complete(path, 8)
+    assert not drawn.exists()
 
 
 def test_a_broken_reward_stops_the_run(tmp_path):

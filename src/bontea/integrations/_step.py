@@ -280,7 +280,7 @@ class AdvantageStep:
     def _warn(self, check: TailCheck | None, m: int, training: bool) -> None:
         metrics, name = self.metrics, self._spec.label
         if metrics.get("unscorable") == 1:
-            self._say_once(
+            self.say_once(
                 "nothing scorable",
                 "no completion of a batch got a reward (every one is None or NaN): its advantages "
                 "are zeros and nothing is learned from it",
@@ -292,7 +292,7 @@ class AdvantageStep:
                 and "eval" not in self._said
                 and not self._spec.fits(m, self._asarray)
             ):
-                self._say_once(
+                self.say_once(
                     "eval",
                     f"num_generations_eval={m} is too few rollouts for {name} (training has "
                     f"{self.m}): in evaluation the advantages, and with them eval_loss, are zero. "
@@ -316,14 +316,15 @@ class AdvantageStep:
             and check.verdict == "fails"
             and check.groups >= GROUPS_TO_JUDGE_A_TAIL
         ):
-            self._say_once(
+            self.say_once(
                 "tail",
                 f"{check}. {name} extrapolates that tail: look at the reward's ceiling (a bounded "
                 "or discrete reward has no normal tail), or train with adaptive_tea, which sees it "
                 "and falls back on max_at_k, or with max_at_k",
             )
 
-    def _say_once(self, topic: str, message: str) -> None:
+    def say_once(self, topic: str, message: str) -> None:
+        """Warn of a topic, the first time that it comes up in a run."""
         if topic not in self._said:
             self._said.add(topic)
             self._say(message)

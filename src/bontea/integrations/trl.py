@@ -136,7 +136,8 @@ class BestOfNMixin:
 
     Advantages of a generation batch, of all processes together:
 
-        rewards = sum_f weight_f reward_f        NaN where every function returned None
+        rewards = sum_f weight_f reward_f        NaN where every function whose weight is not 0
+                                                 returned None, or one of them was infinite
         groups  = position // num_generations    (num_generations_eval in evaluation)
         A       = scale_advantages(advantages_for(rewards, groups, estimator, **params))
 
@@ -194,14 +195,24 @@ class BestOfNMixin:
             rewards = super()._calculate_rewards(*args, **kwargs)  # type: ignore[misc]
         finally:
             self.reward_funcs = given
-        for name, column in zip(self.reward_func_names, rewards.T, strict=True):
-            if torch.isinf(column).any():
-                raise BonteaError(
-                    f"reward function {name!r} returned an infinite reward (or one beyond the "
-                    "range of float32): clip it, or return None for what cannot be scored"
-                )
+        rewards = self._without_infinite(rewards)
         self._best_of_n_rewards = rewards
         return rewards
+
+    def _without_infinite(self, rewards: torch.Tensor) -> torch.Tensor:
+        """NaN for what is infinite. Where the function counts, the whole rollout is unscorable, and
+        TRL shall not show what the other functions gave it as its reward."""
+        infinite = rewards.isinf()
+        for name, column in zip(self.reward_func_names, infinite.T, strict=True):
+            if column.any():
+                self._best_of_n.say_once(
+                    f"infinite {name}",
+                    f"reward function {name!r} returned an infinite reward (or one beyond the "
+                    "range of float32): the advantage of such a rollout is 0; clip the reward, or "
+                    "return None for what cannot be scored",
+                )
+        lost = (infinite & (self.reward_weights != 0).to(infinite.device)).any(dim=1)
+        return rewards.masked_fill(infinite | lost[:, None], torch.nan)
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         self._best_of_n_rewards = None
@@ -339,11 +350,16 @@ def _step(trainer: Any, m: Any, estimator: Any, **chosen: Any) -> AdvantageStep:
 
 
 def _weighted_sum(per_function: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """`(B, functions)` to `(B,)`, as TRL sums them; in float64 on the CPU, so that processes and
-    devices agree to the last digit and nothing waits for small kernels."""
+    """`(B, functions)` to `(B,)`, as TRL sums them: a function that gave None adds nothing.
+
+    Unlike there, a function of weight 0 does not make a rollout scorable: a reward of 0 that nobody
+    gave would be compared with real ones. In float64 on the CPU, so that processes and devices
+    agree to the last digit and nothing waits for small kernels.
+    """
     values = per_function.detach().to("cpu", torch.float64)
-    total = (values * weights.to("cpu", torch.float64)).nansum(dim=1)
-    return torch.where(values.isnan().all(dim=1), torch.nan, total)
+    weights = weights.to("cpu", torch.float64)
+    total = (values * weights).nansum(dim=1)
+    return torch.where(values[:, weights != 0].isnan().all(dim=1), torch.nan, total)
 
 
 @functools.cache

@@ -12,6 +12,8 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from bontea._errors import BonteaError
+from bontea._json import strict_loads
 from bontea.rollouts._ends import NAMES
 from bontea.rollouts.service import BadAnswer
 
@@ -54,10 +56,12 @@ def is_answer(text: str, finish_reason: str | None, reasoning_only: bool | None 
 def read_json(data: bytes) -> Any:
     """The JSON in the body of an answer, whatever its content type says; other text as text.
 
-    Raises json.JSONDecodeError for JSON that is cut off, and BadAnswer for a stream.
+    Raises json.JSONDecodeError for JSON that is cut off, and BadAnswer for a stream, or for JSON
+    that can be read in two ways.
     """
     try:
-        return json.loads(data)
+        json.loads(data)
+        return strict_loads(data, "the answer")
     except json.JSONDecodeError:
         text = data.decode("utf-8", "replace").strip()
         if text.startswith(("data:", "event:", ": ")):
@@ -68,7 +72,7 @@ def read_json(data: bytes) -> Any:
         if text.startswith(("{", "[")) or not text:
             raise
         return text
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (UnicodeDecodeError, RecursionError, BonteaError) as error:
         raise BadAnswer(f"no JSON: {error}") from None
 
 

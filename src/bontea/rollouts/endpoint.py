@@ -1,10 +1,12 @@
 """Draw rollouts from an OpenAI-compatible server, and score and write them as they arrive.
 
-    workers --(queue)--> writer --> reward in a thread --> file
+    workers --(queue)--> writer --(inbox)-->     reward --> file
+    [in a thread of their own  ]                 [in the thread of the caller]
 
 One request a rollout, with a seed of its own from (seed, prompt, rollout): what is missing from the
-file is what is asked for, in any order. Completions are scored in batches, one batch at a time,
-while requests go on; at most two batches wait, so that a kill loses little that was paid for.
+file is what is asked for, in any order. What arrives is put onto the disk before anything else, and
+is scored in batches while requests go on. The requests have the thread of their own, because
+verifiers that guard themselves with signals work in the main thread only.
 
 A chat goes to `chat/completions` as it is, with its tools; a text does so as one user turn, or with
 `completions` to `completions` as it is. Nothing is sent that filters tokens; filters that a server
@@ -16,18 +18,24 @@ them off. What is in an answer is read in `answer.py`, and which server is asked
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from bontea.rollouts._beside import Beside
 from bontea.rollouts.answer import Completion, completion_of, read_json
 from bontea.rollouts.body import limit_of, remedy, shaped
+from bontea.rollouts.calls import Calls, Inbox
 from bontea.rollouts.chats import only_for_prefills, request_fields
-from bontea.rollouts.generate import Drawn, score_rows, seed_of
+from bontea.rollouts.drawn import Drawn
+from bontea.rollouts.generate import seed_of
 from bontea.rollouts.pool import Pool, Server
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import Reward
+from bontea.rollouts.scoring import Scorer
 from bontea.rollouts.service import HOPELESS, EndpointError, Service
 from bontea.rollouts.table import RolloutFile
 
@@ -55,7 +63,7 @@ def sample_endpoint(
     services: Service | Sequence[Service],
     sampling: Sampling,
     rows: dict[int, Row],
-    reward: Reward,
+    reward: Reward | Calls,
     file: RolloutFile,
     *,
     m: int,
@@ -67,17 +75,53 @@ def sample_endpoint(
     """Bring a rollout file to `m` scored rollouts of every prompt.
 
     `services` are one server, or several that serve the same model. `rows` are the prompts by
-    number; `on_rows` gets the number of rows written each time, and
-    `on_trouble` what requests are retried for, once in a while. When `should_stop` turns true no
-    request is begun any more, those in flight have ten seconds, and what arrived is written.
+    number; `on_rows` gets the number of rows written each time, and `on_trouble` what requests are
+    retried for, once in a while, and what the reward raised. When `should_stop` turns true no
+    request is begun any more, those in flight have ten seconds, and what arrived is scored and
+    written.
 
     Raises EndpointError when every server is dead or refuses every request, and at the end if some
     requests failed for good; ValueError or RuntimeError when the reward fails. Whatever arrived
-    before has been scored and written then, unless it is the reward that failed.
+    before has been scored and written then, or if it is the reward that failed, kept to be scored.
     """
     services = [services] if isinstance(services, Service) else list(services)
-    run = _Run(services, sampling, rows, reward, file, batch_size, on_rows, on_trouble, should_stop)
-    asyncio.run(run.all(run.missing(m)))
+    scorer = Scorer(
+        reward,
+        rows,
+        file,
+        batch_size=batch_size,
+        name=services[0].model,
+        on_rows=on_rows,
+        on_trouble=lambda text: on_trouble(f"reward: {text}"),
+    )
+    failed = threading.Event()
+    run = _Run(
+        services,
+        sampling,
+        rows,
+        scorer,
+        batch_size,
+        lambda text: on_trouble(f"endpoint: {text}"),
+        lambda: failed.is_set() or should_stop(),
+    )
+    inbox = Inbox(batch_size, on_taken=lambda count: requests.call_soon(lambda: run.free(count)))
+    left = scorer.left()
+    inbox.put(left)
+    run.inbox, run.without_room = inbox, len(left)
+    requests = Beside(run.all(run.missing(m)), on_end=inbox.close)
+    try:
+        scorer.run(inbox)
+    except Exception:
+        failed.set()  # what is in flight has been paid for
+        with suppress(Exception):
+            requests.join()
+        raise
+    except BaseException:
+        requests.cancel()
+        raise
+    requests.join()
+    if not should_stop():
+        scorer.finish()
 
 
 class _Stopping(Exception):
@@ -92,16 +136,16 @@ class _Run:
         services: list[Service],
         sampling: Sampling,
         rows: dict[int, Row],
-        reward: Reward,
-        file: RolloutFile,
+        scorer: Scorer,
         batch_size: int,
-        on_rows: Callable[[int], None],
         on_trouble: Callable[[str], None],
         should_stop: Callable[[], bool],
     ):
         self.sampling, self.rows, self.model = sampling, rows, services[0].model
-        self.reward, self.file, self.batch_size = reward, file, batch_size
-        self.on_rows, self.on_trouble, self.should_stop = on_rows, on_trouble, should_stop
+        self.scorer, self.batch_size = scorer, batch_size
+        self.inbox: Inbox
+        self.without_room = 0
+        self.on_trouble, self.should_stop = on_trouble, should_stop
         self.pool = Pool(services, sampling.requests_per_minute, on_trouble)
         self.succeeded = self.failed = self.failed_in_row = 0
         self.last_error: EndpointError | None = None
@@ -111,7 +155,7 @@ class _Run:
         """The rollouts to ask for, prompt by prompt: servers keep the prompt's prefix."""
         for i in self.rows:
             for j in range(m):
-                if (i, j) not in self.file.rewards:
+                if not self.scorer.drawn.has(i, j):
                     yield i, j
 
     async def all(self, missing: Iterator[tuple[int, int]]) -> None:
@@ -239,22 +283,23 @@ class _Run:
         return only_for_prefills(shaped(body, sampling.extra_body))
 
     async def _write(self) -> None:
+        """Put what arrives onto the disk, and hand it on to be scored."""
         ended = False
         while not ended:
             batch = [await self.arrived.get()]
-            while len(batch) < self.batch_size and not self.arrived.empty():
+            while not self.arrived.empty():
                 batch.append(self.arrived.get_nowait())
             if batch[-1] is None:
                 ended = True
                 batch.pop()
-            for _ in batch:
-                self.room.release()
-            if batch:
-                await asyncio.to_thread(self._score, batch)
-                self.on_rows(len(batch))
+            self.inbox.put(await asyncio.to_thread(self.scorer.keep, batch))
 
-    def _score(self, batch: list[Drawn]) -> None:
-        self.file.append(score_rows(self.reward, self.rows, batch, self.model))
+    def free(self, count: int) -> None:
+        """So many completions are being scored: there is room for as many more."""
+        left = min(count, self.without_room)  # they come first, and no request was made for them
+        self.without_room -= left
+        for _ in range(count - left):
+            self.room.release()
 
 
 def _why_empty(drawn: Drawn, sampling: Sampling) -> str:

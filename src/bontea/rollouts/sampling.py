@@ -5,8 +5,8 @@
     sample(SampleSettings(prompts="prompts.jsonl", rollouts=64, output="pilot.jsonl"))
     sample({"output": "pilot.jsonl", "rollouts": 256}, resume=True)      # later: more of them
 
-Whatever ends a run (a kill, a full disk, a server that is gone), what was drawn is in the file, and
-a resumed run goes on from there.
+Whatever ends a run (a kill, a full disk, a server that is gone, a reward that fails), what was
+drawn is in the file or waits beside it to be scored, and a resumed run goes on from there.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -30,14 +31,15 @@ from bontea._progress import JobProgress, Stopped
 from bontea._settings import from_dict
 from bontea.rollouts.body import limit_of
 from bontea.rollouts.chats import check_for_server, check_in_process, continued
+from bontea.rollouts.drawn import DrawnFile, drawn_path
 from bontea.rollouts.prompts import Row, load_prompts
 from bontea.rollouts.settings import Record, SampleSettings, fingerprint, settings_path, version
 from bontea.rollouts.table import RolloutFile, locked, read_parquet, write_parquet
 
 if TYPE_CHECKING:
-    from bontea.rollouts.rewards import Reward
+    from bontea.rollouts.calls import Calls
 
-Draw: TypeAlias = "Callable[[RolloutFile, Reward], None]"
+Draw: TypeAlias = "Callable[[RolloutFile, Calls], None]"
 SUFFIXES = (".jsonl", ".parquet")
 
 
@@ -52,9 +54,11 @@ class SampleResult(Result):
     output: str
     prompts: int
     rollouts: int
-    """All that the file holds now; `drawn` of them by this run."""
+    """All that the file holds now; `drawn` of them were added by this run."""
     drawn: int
     unscorable: int
+    failed: int
+    """Of the unscorable ones: those whose reward raised an error, which is in their row."""
     cut_off: int
     """Completions that end because their tokens were used up (finish_reason "length")."""
     filtered: int
@@ -88,8 +92,9 @@ class SampleResult(Result):
         return (
             f"{self.prompts:,} prompts with {m:,} rollouts each, {self.drawn:,} of them new "
             f"({self.seconds:.0f} s)\n{rewards}"
-            f"different completions {percent_of(self.distinct)}, unscorable {self.unscorable:,}\n"
-            f"{self._ends()}{self._hints()}rollouts: {self.output}"
+            f"different completions {percent_of(self.distinct)}, unscorable {self.unscorable:,}"
+            + (f" ({self.failed:,} because the reward raised an error)" if self.failed else "")
+            + f"\n{self._ends()}{self._hints()}rollouts: {self.output}"
         )
 
     def _ends(self) -> str:
@@ -160,15 +165,15 @@ def sample(
             wanted = (record.resumed(given, output) if record else wanted).resolved()
             prompts = _load_prompts(wanted)
             record = _updated(record, wanted, prompts, output)
-            draw, reward = _prepare(wanted, prompts, record.asked[:-1], progress)
+            draw, calls = _prepare(wanted, prompts, record.asked[:-1], progress)
             record.save(settings_path(output))
             if parquet and output.exists() and not rows_path.exists():
                 read_parquet(output, rows_path)
             file = RolloutFile(rows_path)
             found, total = len(file), len(prompts) * wanted.rollouts
-            with progress.phase("rollouts", total, found):
+            with progress.phase("rollouts", total, found), closing(calls):
                 if found < total:
-                    draw(file, reward)
+                    draw(file, calls)
             progress.check()
             if parquet:
                 write_parquet(rows_path, output)
@@ -198,6 +203,7 @@ def sample(
         rollouts=len(file),
         drawn=len(file) - found,
         unscorable=int((~scored).sum()),
+        failed=len(file.failed),
         cut_off=file.ends["length"],
         filtered=file.ends["content_filter"],
         empty=file.empty.total(),
@@ -213,7 +219,12 @@ def sample(
 
 def _safe(file: RolloutFile | None, rows_path: Path, output: Path) -> str:
     """What is safe after a run that ended early, and the command that goes on."""
-    kept = f"{len(file):,} rollouts are safe in {rows_path}; " if file is not None else ""
+    kept = ""
+    if file is not None:
+        kept = f"{len(file):,} rollouts are safe in {rows_path}; "
+        drawn = DrawnFile(file)
+        if drawn.waiting:
+            kept += f"{len(drawn.waiting):,} more, not scored yet, in {drawn.path}; "
     again = f"bontea sample --resume --output {shlex.quote(str(output))}"
     return f"{kept}go on with:\n  {again}"
 
@@ -237,7 +248,8 @@ def _find_record(
     output: Path, rows_path: Path, resume: bool, given: Mapping[str, Any]
 ) -> Record | None:
     """What the file was begun with, None for a new one; refuses to mix or to overwrite."""
-    held = next((p for p in (rows_path, output) if p.exists() and p.stat().st_size), None)
+    places = (rows_path, output, drawn_path(rows_path))
+    held = next((p for p in places if p.exists() and p.stat().st_size), None)
     path = settings_path(output)
     if held and not resume:
         raise BonteaError(
@@ -300,9 +312,8 @@ def _updated(
 
 def _prepare(
     settings: SampleSettings, prompts: dict[int, Row], earlier: list[int], progress: JobProgress
-) -> tuple[Draw, Reward]:
+) -> tuple[Draw, Calls]:
     """Load and check what draws and what scores."""
-    from bontea.rollouts.rewards import check_rows, load_reward
     from bontea.rollouts.service import read_key
 
     for flag, name in (
@@ -313,17 +324,27 @@ def _prepare(
             raise BonteaError(f"{flag}: no environment variable of that name holds a key")
     prepare = _from_endpoint if settings.endpoints else _from_model
     draw = prepare(settings, prompts, earlier, _Rate(progress, len(prompts) * settings.rollouts))
+    calls = load_calls(settings, prompts.values())
+    if note := continued(row["prompt"] for row in prompts.values()):
+        progress.say(note)
+    return draw, calls
+
+
+def load_calls(settings: SampleSettings, prompts: Iterable[Row] = ()) -> Calls:
+    """The reward of these settings, tried on the prompts, and how it is called."""
+    from bontea.rollouts.calls import calls_of
+    from bontea.rollouts.rewards import check_rows, load_reward
+
+    spec, options = str(settings.reward), {"trust_remote_code": settings.trust_remote_code}
     reward = load_reward(
-        str(settings.reward),
-        trust_remote_code=settings.trust_remote_code,
+        spec,
+        **options,
         key_name=settings.reward_key_env,
         timeout=settings.timeout,
         retries=settings.retries,
     )
-    check_rows(reward, prompts.values())
-    if note := continued(row["prompt"] for row in prompts.values()):
-        progress.say(note)
-    return draw, reward
+    check_rows(reward, prompts)
+    return calls_of(reward, settings.reward_concurrency, spec, **options)
 
 
 def _from_endpoint(
@@ -352,18 +373,18 @@ def _from_endpoint(
         raise BonteaError("--extra-body holds the key, which would end up in files: take it out")
     sampling = Sampling(**{f.name: getattr(settings, f.name) for f in fields(Sampling)})
 
-    def draw(file: RolloutFile, reward: Reward) -> None:
+    def draw(file: RolloutFile, calls: Calls) -> None:
         rate.start(len(file))
         sample_endpoint(
             services,
             sampling,
             prompts,
-            reward,
+            calls,
             file,
             m=settings.rollouts,
             batch_size=int(settings.batch_size or 1),
             on_rows=lambda _: rate.show(len(file)),
-            on_trouble=lambda text: rate.progress.say(f"endpoint: {text}"),
+            on_trouble=rate.progress.say,
             should_stop=lambda: rate.progress.stop_requested,
         )
 
@@ -381,7 +402,7 @@ def _from_model(
     tokenizer = load_tokenizer(path, chats=_has_chats(prompts.values()), **trust)
     check_in_process(tokenizer, prompts)
 
-    def draw(file: RolloutFile, reward: Reward) -> None:
+    def draw(file: RolloutFile, calls: Calls) -> None:
         def on_chunk(_: int) -> None:
             rate.show(len(file))
             rate.progress.check()
@@ -392,7 +413,7 @@ def _from_model(
             model,
             tokenizer,
             prompts,
-            reward,
+            calls,
             file,
             m=settings.rollouts,
             max_new_tokens=int(settings.max_new_tokens or 1),
@@ -402,6 +423,7 @@ def _from_model(
             earlier=earlier,
             name=settings.model,
             on_chunk=on_chunk,
+            on_trouble=lambda text: rate.progress.say(f"reward: {text}"),
         )
 
     return draw

@@ -76,6 +76,12 @@ class SampleSettings:
     reward_key_env: str | None = _free(
         None, "environment variable with the key of a reward URL (default: no key)"
     )
+    reward_concurrency: int = _free(
+        1,
+        "calls of the reward at a time, for expensive ones: an async function is awaited so many "
+        "times at once, a URL is asked so often at once, any other function runs in so many "
+        "processes",
+    )
     concurrency: int = _free(16, "requests to the endpoints at a time, all together")
     requests_per_minute: float | None = _free(None, "at most so many requests a minute")
     timeout: float = _free(300.0, "seconds a server has for one answer")
@@ -88,6 +94,7 @@ class SampleSettings:
             "max_new_tokens": 1,
             "batch_size": 1,
             "concurrency": 1,
+            "reward_concurrency": 1,
             "retries": 0,
             "seed": 0,
         }.items():

@@ -2,7 +2,8 @@
 
     {"prompt_id": 3, "rollout": 17, "reward": 0.82, "prompt": "...", "completion": "..."}
 
-`reward` is null for a completion that could not be scored. A killed run leaves at most one broken
+`reward` is null for a completion that could not be scored; `error` says why, where the reward
+raised an error. A killed run leaves at most one broken
 line at the end, which is dropped when the file is opened again. One process writes it at a time
 (`locked`); `write_parquet` turns a finished one into Parquet.
 """
@@ -36,6 +37,8 @@ class RolloutFile:
         self.rewards: dict[tuple[int, int], float] = {}
         self.completions: dict[int, set[int]] = {}
         """The hashes of the completions of each prompt: texts would fill the memory."""
+        self.failed: set[tuple[int, int]] = set()
+        """Those whose reward raised an error."""
         self.ends: Counter[str | None] = Counter()
         """How many completions end for each reason; None where their rows say nothing."""
         self.empty: Counter[str | None] = Counter()
@@ -86,7 +89,10 @@ class RolloutFile:
 
     def _index(self, row: dict[str, Any]) -> None:
         reward = row["reward"]
-        self.rewards[row["prompt_id"], row["rollout"]] = np.nan if reward is None else reward
+        key = row["prompt_id"], row["rollout"]
+        self.rewards[key] = np.nan if reward is None else reward
+        if reward is None and row.get("error") is not None:
+            self.failed.add(key)
         self.completions.setdefault(row["prompt_id"], set()).add(hash(str(row.get("completion"))))
         reason = row.get("finish_reason")
         self.ends[reason] += 1
