@@ -8,7 +8,9 @@ import pytest
 pytest.importorskip("transformers")
 
 from bontea import demo
-from bontea.rollouts.generate import Drawn, chunks, sample_rollouts, score_rows
+from bontea.rollouts.drawn import Drawn
+from bontea.rollouts.generate import chunks, sample_rollouts
+from bontea.rollouts.scoring import Scorer
 from bontea.rollouts.table import RolloutFile
 
 
@@ -141,7 +143,7 @@ def test_why_a_completion_ends(policy, tmp_path):
     assert {row["finish_reason"] for row in rows} == {"length"}
 
 
-def test_what_is_no_answer_is_not_scored():
+def test_what_is_no_answer_is_not_scored(tmp_path):
     seen = []
 
     def reward(prompts, completions, answer):
@@ -155,9 +157,18 @@ def test_what_is_no_answer_is_not_scored():
         Drawn(0, 1, "", "stop"),
         Drawn(1, 1, "", "stop", reasoning_only=True),
     ]
-    out = score_rows(reward, rows, drawn)
+    path = tmp_path / "a.jsonl"
+    scorer = Scorer(reward, rows, RolloutFile(path), batch_size=8)
+    scorer.score(scorer.keep(drawn))
+    out = [json.loads(line) for line in path.open()]
+    out.sort(key=lambda row: drawn.index((row["prompt_id"], row["rollout"], *_end(row))))
     assert [row["reward"] for row in out] == [None, 1.0, 1.0, None]
     assert seen == [(["text", ""], [8, 7])]
     assert [row.get("reasoning_only") for row in out] == [None, None, None, True]
-    assert score_rows(reward, rows, drawn[:1])[0]["reward"] is None
+    scorer.score(scorer.keep([Drawn(0, 2, "", "length")]))
+    assert json.loads(path.read_text().splitlines()[-1])["reward"] is None
     assert len(seen) == 1  # nothing to score, nothing called
+
+
+def _end(row):
+    return row["completion"], row["finish_reason"], row.get("reasoning_only", False)

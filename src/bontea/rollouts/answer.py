@@ -60,8 +60,8 @@ def read_json(data: bytes) -> Any:
     that can be read in two ways.
     """
     try:
-        json.loads(data)
-        return strict_loads(data, "the answer")
+        json.loads(data)  # an error of its own for one that is cut off
+        return strict_loads(data.decode(json.detect_encoding(data)), "the answer")
     except json.JSONDecodeError:
         text = data.decode("utf-8", "replace").strip()
         if text.startswith(("data:", "event:", ": ")):
