@@ -10,6 +10,8 @@ import csv
 import sys
 from pathlib import Path
 
+from bontea._numbers import percent
+
 
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8") as file:
@@ -112,7 +114,8 @@ def main(folder: Path) -> None:
             rows,
             "at",
             lambda row: (
-                f"{float(row['share']):.1%} [{float(row['low']):.1%}, {float(row['high']):.1%}]"
+                f"{percent(float(row['share']))} "
+                f"[{percent(float(row['low']))}, {percent(float(row['high']))}]"
             ),
         )
 
