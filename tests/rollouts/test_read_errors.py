@@ -99,9 +99,9 @@ def test_rows_at_odds_are_found_behind_blank_lines(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"prompt": ["a"], "x": [1]}, "has no column reward; its columns are prompt, x"),
-        ({"reward": [1]}, "has no column prompt_id or prompt; its columns are reward"),
-        ({"x": [1]}, "no column prompt_id or prompt, and none reward; its columns are x"),
+        ({"prompt": ["a"], "x": [1]}, "its fields are prompt, x. Name those"),
+        ({"reward": [1]}, "its fields are reward. Name those"),
+        ({"x": [1]}, "its fields are x. Name those"),
         ({"prompt": ["a"], "reward": ["1"]}, "the column reward holds String, not numbers"),
         ({"prompt": ["a"], "reward": [1], "rollout": ["1"]}, "column rollout holds String"),
         ({"prompt": ["a", "a"], "reward": [1, math.inf]}, "row 2: the reward is infinite"),
@@ -139,7 +139,7 @@ def test_no_file_no_rows(tmp_path):
             read(tmp_path / "none.jsonl")
         with pytest.raises(IsADirectoryError, match="is a folder"):
             read(tmp_path)
-        with pytest.raises(ValueError, match=r"ends in \.jsonl, .*\.parquet; rename or convert"):
+        with pytest.raises(ValueError, match=r"a\.csv holds no rollouts"):
             read(write(tmp_path / "a.csv", ["x"]))
     for text in ("", "\n \n\n", '{"prompt": "a", "rew'):
         (tmp_path / "a.jsonl").write_text(text)

@@ -19,6 +19,7 @@ from bontea._json import plain
 from bontea._numbers import percent, typed
 from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
+from bontea.cli._reading import FILES, add_reading, given_reading, said, say_readings
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ EXAMPLES = """examples:
       two models on the same prompts: where each is better, with a figure and a page
   bontea curve all.parquet --model small large --ks 1,8,64 --json
       two models of one file at three k, every number for a machine
+  bontea curve logs/task.eval --reward-column match
+      an Inspect log, by the scorer match; files of other tools are read as they are
 """
 
 
@@ -43,7 +46,7 @@ def add_parser(subparsers: Any, name: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("files", nargs="+", type=Path, metavar="FILE", help="rollouts, JSONL or Parquet")
+    add("files", nargs="+", type=Path, metavar="FILE", help=FILES)
     add("--up-to", type=float, metavar="N", help="the last k; beyond the rollouts: extrapolated")
     add("--model", nargs="+", metavar="NAME", help="models of files that hold several")
     add("--ks", metavar="1,8,64", help="these k only (default: four to a doubling)")
@@ -58,6 +61,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--html", type=Path, metavar="FILE", help="write a page with curves and completions")
     add("--json", action="store_true", help="every number as JSON")
     add_cut_off(parser)
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
     from bontea.rollouts import read_sources
 
     ks, up_to = _check(args)
-    rollouts, cut_off = apply_cut_off(read_sources(args.files, args.model), args)
+    read = read_sources(args.files, args.model, given_reading(args))
+    say_readings(read.values())
+    rollouts, cut_off = apply_cut_off(read, args)
     found = evaluate(
         rollouts,
         ks,
@@ -189,6 +195,7 @@ def as_json(
                 "name": name,
                 "file": found.rollouts[name].source,
                 "model": found.rollouts[name].model,
+                "read_as": said(found.rollouts[name]),
                 "prompts": len(curve.per_prompt),
                 "rollouts": len(found.rollouts[name].rewards),
                 "cut_off_share": cut_off[name],

@@ -18,6 +18,7 @@ from bontea._errors import BonteaError
 from bontea._numbers import typed
 from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
+from bontea.cli._reading import FILES, add_reading, given_reading, say_readings
 
 if TYPE_CHECKING:
     from bontea.planning import Diagnosis
@@ -39,7 +40,7 @@ def add_parser(subparsers: Any, name: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("file", type=Path, help="rollouts, JSONL or Parquet; best 64 prompts with 64 each")
+    add("file", type=Path, help=f"{FILES}; best 64 prompts with 64 each")
     add(
         "--deploy-n",
         type=float,
@@ -58,6 +59,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--seed", type=int, default=0, help="seed of everything random")
     add("--json", action="store_true", help="every number as JSON")
     add_cut_off(parser)
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     if args.rollouts is not None and args.rollouts < 1:
         raise BonteaError(f"--rollouts {args.rollouts} must be at least 1, such as 16")
     check_output("--png", args.png, (".png",))
-    rollouts = read_rollouts(args.file, model=args.model)
+    rollouts = read_rollouts(args.file, model=args.model, reading=given_reading(args))
+    say_readings([rollouts])
     name = str(args.file)
     treated, cut_off = apply_cut_off({name: rollouts}, args)
     try:

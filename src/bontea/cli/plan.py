@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bontea._errors import BonteaError
 from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
+from bontea.cli._reading import FILES, add_reading, given_reading, say_readings
 
 if TYPE_CHECKING:
     from bontea._progress import JobProgress
@@ -54,7 +55,7 @@ def add_parser(subparsers: Any, name: str) -> None:
         help="numbers of rollouts per prompt (M) to compare (default: 8,16,32,64)",
     )
     add("--batch-size", type=int, default=1024, help="rollouts per training step (default 1024)")
-    add("--pilot", type=Path, metavar="FILE", help="rollouts of the start policy, JSONL or Parquet")
+    add("--pilot", type=Path, metavar="FILE", help=f"of the start policy, {FILES}")
     add("--model", help="the model in the pilot to plan for, if it holds several")
     add("--law", help="a reward law (`bontea ls laws`) instead of a pilot; default normal")
     add(
@@ -75,6 +76,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--png", type=Path, metavar="FILE", help="draw the plan")
     add("--json", action="store_true", help="the plan as JSON")
     add_cut_off(parser)
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -137,7 +139,8 @@ def _plan(args: argparse.Namespace, sizes: list[int], progress: JobProgress) -> 
     rollouts = None
     if args.pilot is not None:
         name = str(args.pilot)
-        rollouts = read_rollouts(args.pilot, model=args.model)
+        rollouts = read_rollouts(args.pilot, model=args.model, reading=given_reading(args))
+        say_readings([rollouts])
         rollouts = apply_cut_off({name: rollouts}, args)[0][name]
 
     def advance(done: int, total: int) -> None:

@@ -150,7 +150,7 @@ def _texts(rollouts: Rollouts, shown: Mapping[str, list[Example]]) -> dict[int, 
     if rollouts.source is None or rollouts.rows is None or not wanted:
         return dict.fromkeys(wanted)
     rows = [int(rollouts.rows[i]) for i in wanted]
-    return dict(zip(wanted, read_completions(rollouts.source, rows), strict=True))
+    return dict(zip(wanted, read_completions(rollouts.source, rows, rollouts.reading), strict=True))
 
 
 def _cell(

@@ -2,6 +2,7 @@
 
 - `groups`: rewards of many prompts in memory, groups of any size: `Rollouts`, `as_rollouts`.
 - `read`: rollout files, JSONL or Parquet, as `Rollouts`; `sources`: several files and models.
+- `formats`: files of other tools and tables, one module an origin, read as they are.
 - `sampling`: draw and score rollouts into a file, resumable: `sample`, with `settings`.
 - `generate`, `endpoint`: where completions come from: a transformers model (`model`), or a server
   with OpenAI's interface (`service`).

@@ -22,8 +22,6 @@ FIELDS = (
     "model",
     "finish_reason",
 )
-PARQUET = (".parquet",)
-JSONL = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
 
 @dataclass(frozen=True)
@@ -37,15 +35,13 @@ class Batch:
 
 
 def check_path(path: str | Path) -> Path:
-    """The path of a file that may hold rollouts."""
+    """The path of a file, or of a folder of files, that may hold rollouts."""
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: name a JSONL or Parquet file of rollouts")
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there")
-    if not path.name.lower().endswith(PARQUET + JSONL):
+    if not (path.is_file() or path.is_dir()):
         raise BonteaError(
-            f"{path}: the name of a file of rollouts ends in {', '.join(JSONL + PARQUET)}; rename "
-            "or convert it"
+            f"{path} is a pipe or a device, and files of rollouts are read more than once: write "
+            "it to a file first"
         )
     return path

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from bontea._errors import BonteaError
 from bontea._json import strict_loads
-from bontea.rollouts._batch import PARQUET
 from bontea.rollouts._open import open_text
 from bontea.rollouts.chat_text import quoted
+from bontea.rollouts.formats._records import kind
 from bontea.rollouts.prompts import Row
 
 SLICE = 1000
@@ -35,7 +35,7 @@ class Line(NamedTuple):
 def read_rows(path: Path) -> Iterator[Line]:
     """The rows of a file. Raises BonteaError naming a line that is none; the last one may have been
     cut off by a kill, and is left out then."""
-    if path.name.lower().endswith(PARQUET):
+    if kind(path) == "parquet":
         yield from _read_parquet(path)
         return
     with open_text(path) as file:
@@ -68,7 +68,7 @@ def write_rows(
     `before` gets the path of the new file, whole on the disk, before it takes the old one's place.
     """
     temporary = path.with_name(path.name + ".tmp")
-    if path.name.lower().endswith(PARQUET):
+    if kind(path) == "parquet":
         _write_parquet(path, temporary, column, error_field, values)
     else:
         packed = path.suffix.lower() == ".gz"

@@ -11,9 +11,9 @@ counts go all the way. (Estimators work on arrays alone; their door is `bontea._
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from array_api_compat import is_array_api_obj
@@ -27,6 +27,9 @@ from bontea.rollouts.chat_text import quoted
 CutOff: TypeAlias = Literal["keep", "drop", "worst"]
 """What is done with responses that were cut off: `Rollouts.with_cut_off`."""
 CUT_OFF_WAYS: tuple[CutOff, ...] = get_args(CutOff)
+
+if TYPE_CHECKING:
+    from bontea.rollouts.formats import Reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,10 @@ class Rollouts:
     """The file, where there is one."""
     cut_off: np.ndarray | None = None
     """(R,) bool: whether the response was cut off, where the file has a `finish_reason`."""
+    scores: Mapping[str, np.ndarray] | None = None
+    """By name, (R,) float64: what a tool's file has beside the reward, NaN where there is none."""
+    reading: Reading | None = None
+    """How the file was read, where it is not one of our own."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -201,6 +208,11 @@ class Rollouts:
             lengths=None if self.lengths is None else self.lengths[flat],
             rows=None if self.rows is None else self.rows[flat],
             cut_off=None if self.cut_off is None else self.cut_off[flat],
+            scores=(
+                None
+                if self.scores is None
+                else {name: values[flat] for name, values in self.scores.items()}
+            ),
         )
 
     def __str__(self) -> str:

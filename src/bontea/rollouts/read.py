@@ -7,19 +7,20 @@ their length, and again, by `read_completions`, for the few that are shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._ids import id_text
-from bontea.rollouts import _jsonl, _parquet
-from bontea.rollouts._batch import PARQUET, check_path
+from bontea.rollouts._batch import check_path
 from bontea.rollouts._ends import CUT_OFF
+from bontea.rollouts._source import Source, open_source
 from bontea.rollouts.chat_text import quoted
+from bontea.rollouts.formats import Reading
 from bontea.rollouts.groups import Rollouts, as_objects
 
 if TYPE_CHECKING:
@@ -29,57 +30,92 @@ UNNUMBERED = np.iinfo(np.int64).max
 """Where a row has no `rollout`: behind those that have one, in the order of the file."""
 
 
-def read_rollouts(path: str | Path, *, model: str | None = None) -> Rollouts:
+def read_rollouts(
+    path: str | Path,
+    *,
+    model: str | None = None,
+    reward: str | Mapping[str, float] | None = None,
+    prompt_id: str | None = None,
+    prompt: str | None = None,
+    completion: str | None = None,
+    reading: Reading | None = None,
+) -> Rollouts:
     """The rewards in a file of rollouts, grouped by prompt.
 
     Parameters
     ----------
     path
-        JSONL (`.jsonl`, `.ndjson`, also `.gz`) or Parquet. A row has `reward` (a number, true or
-        false; null or NaN: unscorable) and `prompt_id` (a number or text) or `prompt` (text or a
-        chat), and may have `completion`, `rollout`, `stratum`, `model` and
-        `finish_reason`; other fields are ignored. docs/rollout-files.md has the whole format.
+        JSONL or Parquet. A row has `reward` (a number, true or false; null or NaN: unscorable) and
+        `prompt_id` (a number or text) or `prompt` (text or a chat), and may have `completion`,
+        `rollout`, `stratum`, `model` and `finish_reason`; other fields are ignored.
+        docs/rollout-files.md has the whole format. Or a file or folder that a tool for evaluation
+        or training wrote (docs/other-files.md), or a table with other names, which the next
+        arguments give.
     model
         The rows of this model only; needed when the file has several.
+    reward, prompt_id, prompt, completion
+        The fields with these, where the file does not say it itself. A dotted path reaches into
+        nested objects: `"metrics.accuracy"`. Several scores with weights, `{"right": 1, "form":
+        0.2}`, are summed.
+    reading
+        The same and more choices as one `Reading`, instead of these arguments.
 
     Prompts come in the order of their first row, the rollouts of a prompt in the order of
     `rollout`, or else of the file. A last line that a killed run left unfinished is left out.
+    `Rollouts.scores` has every score of a tool's file by name, `Rollouts.reading` how it was read.
 
     Raises FileNotFoundError, IsADirectoryError, or ValueError naming the rows and what to change: a
     row that is not one, an infinite reward, the same rollout twice, a prompt with two texts or
-    strata, several models, no rows at all.
+    strata, several models, scores or steps to choose from, no rows at all.
     """
     path = check_path(path)
-    known = _Known(path)
+    if reading is None:
+        reading = Reading(reward, prompt_id, prompt, completion)
+    elif (reward, prompt_id, prompt, completion) != (None,) * 4:
+        raise BonteaError("a reading has the names of the fields: give them there")
+    source = open_source(path, reading)
+    known = _Known(path, source)
     start = 0
-    for batch in _format(path).batches(path):
+    for batch in source.batches():
         known.add(batch, start, model)
         start += batch.frame.height
-    return known.rollouts(model)
+    found = known.rollouts(model)
+    return replace(
+        found,
+        scores=None if found.rows is None else source.kept(found.rows),
+        reading=source.reading,
+    )
 
 
-def read_models(path: str | Path) -> list[str]:
+def read_models(path: str | Path, reading: Reading | None = None) -> list[str]:
     """The models in a file of rollouts, in the order of their first rows; none if it names none.
 
     Rows without a model, in a file where others have one, count as a model named "".
     """
-    path = check_path(path)
+    return _models(open_source(check_path(path), reading))
+
+
+def _models(source: Source) -> list[str]:
     found: dict[str, None] = {}
-    for batch in _format(path).batches(path, ("model",)):
+    for batch in source.batches(("model",)):
         found |= dict.fromkeys(batch.frame["model"].fill_null("").unique(maintain_order=True))
     return [] if set(found) <= {""} else list(found)
 
 
-def read_completions(path: str | Path, rows: Iterable[int]) -> list[str | None]:
+def read_completions(
+    path: str | Path, rows: Iterable[int], reading: Reading | None = None
+) -> list[str | None]:
     """The completions in some rows of a file (`Rollouts.rows`), None where a row has none.
 
-    >>> read_completions(rollouts.source, rollouts.rows[:3])  # doctest: +SKIP
+    `reading` is `Rollouts.reading`, for files that are not our own.
+
+    >>> read_completions(rollouts.source, rollouts.rows[:3], rollouts.reading)  # doctest: +SKIP
     """
     path, wanted = check_path(path), [int(row) for row in rows]
     for row in wanted:
         if row < 0:
             raise BonteaError(f"row {row} must be at least 0: rows are counted from the first")
-    found = _format(path).completions(path, wanted)
+    found = open_source(path, reading).completions(wanted)
     for row in wanted:
         if row not in found:
             raise BonteaError(
@@ -88,15 +124,11 @@ def read_completions(path: str | Path, rows: Iterable[int]) -> list[str | None]:
     return [found[row] for row in wanted]
 
 
-def _format(path: Path) -> ModuleType:
-    return _parquet if path.name.lower().endswith(PARQUET) else _jsonl
-
-
 class _Known:
     """What has been read of a file so far: each prompt once, and a few numbers of each rollout."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, source: Source):
+        self.path, self.source = path, source
         self.models: set[str] = set()
         self.prompts: dict[str, int] = {}
         """The number of each prompt, in the order of first rows."""
@@ -225,12 +257,11 @@ class _Known:
 
     def _places(self, a: int, b: int) -> str:
         """Two rows as a user finds them: "lines 3 and 17"."""
-        (what, first), (_, second) = (_format(self.path).place(self.path, r) for r in (a, b))
-        return f"{what}s {first} and {second}"
+        return self.source.places(a, b)
 
     def _models(self) -> str:
         """The models of the file, in a sentence."""
-        names = read_models(self.path)
+        names = _models(self.source)
         if not names:
             return "a model without a name (leave model out)"
         listed = ", ".join(map(repr, names[:5])) + ", ..." * (len(names) > 5)

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bontea._errors import BonteaError
+from bontea.rollouts.formats import Reading
 from bontea.rollouts.groups import Rollouts
 from bontea.rollouts.read import read_models, read_rollouts
 
 
 def read_sources(
-    files: Sequence[str | Path], models: Sequence[str] | None = None
+    files: Sequence[str | Path],
+    models: Sequence[str] | None = None,
+    reading: Reading | None = None,
 ) -> dict[str, Rollouts]:
     """Every model of every file, by a name for tables: the file's, the model's, or both.
 
-    `models` chooses among those of files that hold several, and is needed for these. Raises
+    `models` chooses among those of files that hold several, and is needed for these; `reading` says
+    how the files are read. Raises
     BonteaError for a model that no file has, and for a file or model that is named twice.
     """
     paths = [Path(file) for file in files]
@@ -25,7 +29,7 @@ def read_sources(
         if models is None:
             found.append((path, None))
             continue
-        there = read_models(path)
+        there = read_models(path, reading)
         chosen = [model for model in models if model in there]
         found += [(path, model) for model in chosen or models]
     unknown = set(models or []) - {model for path, model in found if model is not None}
@@ -37,7 +41,7 @@ def read_sources(
     short = dict(zip(paths, named, strict=True))
     out: dict[str, Rollouts] = {}
     for path, model in found:
-        rollouts = _read(path, model)
+        rollouts = _read(path, model, reading)
         if len(paths) == 1:
             label = rollouts.model or short[path]
         else:
@@ -48,12 +52,12 @@ def read_sources(
     return out
 
 
-def _read(path: Path, model: str | None) -> Rollouts:
+def _read(path: Path, model: str | None, reading: Reading | None) -> Rollouts:
     """The rollouts of a file; BonteaError that lists its models where one must be chosen."""
     try:
-        return read_rollouts(path, model=model)
+        return read_rollouts(path, model=model, reading=reading)
     except BonteaError:
-        names = read_models(path) if model is None else []
+        names = read_models(path, reading) if model is None else []
         if len(names) < 2:
             raise
         listed = " ".join(shlex.quote(name) for name in names[:5])

@@ -1,0 +1,41 @@
+"""verifiers before version 1 (and its legacy part since): `results.jsonl` of an evaluation.
+
+`verifiers/legacy/utils/save_utils.py`, `state_to_output` (August 2026): `example_id`, `prompt`,
+`completion`, `answer`, `reward`, `error`, `is_truncated`, `metrics`, which are written at the top
+too. A rollout that ended in an error has a reward of 0 there, though nothing was scored: it is
+unscorable here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bontea.rollouts.formats._row import Placed, Record, Row, is_number, turns_text
+
+NAME = "a verifiers results file"
+REWARD = "reward"
+GROUPS = "rows of one example_id are one prompt; rollouts with an error are unscorable"
+
+
+def detect(record: Record) -> bool:
+    return {"example_id", "reward", "completion"} <= record.keys()
+
+
+def rows(records: Iterable[Placed]) -> Iterator[Row]:
+    for place, record in records:
+        metrics = record.get("metrics")
+        scores = {"reward": record.get("reward")}
+        if isinstance(metrics, dict):
+            scores |= {name: value for name, value in metrics.items() if is_number(value)}
+        if record.get("error") is not None:
+            scores = dict.fromkeys(scores)
+        yield Row(
+            place,
+            record,
+            scores,
+            prompt_id=record.get("example_id"),
+            prompt=record.get("prompt"),
+            completion=turns_text(record.get("completion")),
+            finish_reason="length" if record.get("is_truncated") else None,
+            columns=record,
+        )
