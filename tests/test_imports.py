@@ -15,12 +15,15 @@ HEAVY = ["scipy", "torch", "jax", "pandas", "matplotlib", "datasets", "transform
 HEAVY += ["accelerate", "yaml", "rich", "jinja2", "cupy", "polars", "plotly", "openai", "httpx2"]
 
 # What a part of the package may import from the package, beside itself: the floors, ground first.
-GROUND = {"_arrays", "_errors", "_json", "_load", "_progress", "_settings", "_types"}
+GROUND = {"_arrays", "_errors", "_ids", "_json", "_load", "_numbers", "_progress", "_settings"}
+GROUND |= {"_types"}
 CORE = GROUND | {"rollouts", "tails", "advantages", "theory"}
 MAY_IMPORT = {
     "_errors": set(),
-    "_arrays": {"_errors", "_types"},
-    "_json": set(),
+    "_arrays": {"_errors", "_numbers", "_types"},
+    "_ids": {"_errors"},
+    "_json": {"_errors"},
+    "_numbers": set(),
     "_types": set(),
     "_load": {"_errors"},
     "_progress": set(),

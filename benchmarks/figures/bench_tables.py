@@ -10,6 +10,8 @@ import csv
 import sys
 from pathlib import Path
 
+from bontea._numbers import percent
+
 
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8") as file:
@@ -50,9 +52,9 @@ def main(folder: Path) -> None:
             [
                 [
                     f"`{row['estimator']}`",
-                    f"{number(row['effective N'], 1)} +- {number(row['effective N se'], 1)}",
-                    f"{float(row['cosine']):.4f} +- {float(row['cosine se']):.4f}",
-                    f"{float(row['SNR']):.3f} +- {float(row['SNR se']):.3f}",
+                    f"{number(row['effective N'], 1)} ± {number(row['effective N se'], 1)}",
+                    f"{float(row['cosine']):.4f} ± {float(row['cosine se']):.4f}",
+                    f"{float(row['SNR']):.3f} ± {float(row['SNR se']):.3f}",
                 ]
                 for row in direction
                 if (row["N"], row["M"]) == (n, m)
@@ -63,7 +65,7 @@ def main(folder: Path) -> None:
     wide(
         budget,
         "M",
-        lambda row: f"{number(row['effective N'], 1)} +- {number(row['effective N se'], 1)}",
+        lambda row: f"{number(row['effective N'], 1)} ± {number(row['effective N se'], 1)}",
     )
     print("### Other laws, N = 128, M = 16: cosine / SNR / effective N\n")
     wide(
@@ -90,7 +92,7 @@ def main(folder: Path) -> None:
             [
                 f"`{name}`",
                 *(
-                    f"{float(mine[m]['bias']):.4f} +- {float(mine[m]['bias se']):.4f}"
+                    f"{float(mine[m]['bias']):.4f} ± {float(mine[m]['bias se']):.4f}"
                     if m in mine
                     else ""
                     for m in sizes
@@ -112,7 +114,8 @@ def main(folder: Path) -> None:
             rows,
             "at",
             lambda row: (
-                f"{float(row['share']):.1%} [{float(row['low']):.1%}, {float(row['high']):.1%}]"
+                f"{percent(float(row['share']))} "
+                f"[{percent(float(row['low']))}, {percent(float(row['high']))}]"
             ),
         )
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bontea._numbers import percent_of
+
 KS = (1, 8, 128)
 
 
@@ -28,7 +30,7 @@ def main(folders: list[str]) -> int:
             values = [arm["best_of_k"][arm["ks"].index(k)] for arm in arms]
             cells.append(f"{np.mean(values):.2f} ({', '.join(f'{v:.2f}' for v in values)})")
         cells.append(f"{np.mean([arm['spread'] for arm in arms]):.2f}")
-        cells.append(f"{np.mean([arm['distinct'] for arm in arms]):.0%}")
+        cells.append(percent_of(np.mean([arm["distinct"] for arm in arms])))
         cells.append(", ".join(f"{arm['seconds']:.0f}" for arm in arms))
         print(f"| `{name}` | " + " | ".join(cells) + " |")
     print()

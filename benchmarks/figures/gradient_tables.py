@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from bontea._numbers import percent_of
+
 EXPERIMENTS = Path(__file__).parents[2] / "benchmarks" / "experiments"
 BASE = "max_at_k(k=M-1)"
 SETTINGS = ((8, 128), (16, 64), (16, 128), (16, 512), (32, 128), (64, 512))
@@ -87,7 +89,9 @@ def warned(results: dict[str, Any]) -> str:
         after = [f"{cosine:.3f}, {snr:.2f}" for cosine, snr, _ in row.get("after", {}).values()]
         after = after or [""] * 4
         z = "" if row["z"] is None else f"{row['z']:+.1f}"
-        table.append([name, row["kind"], z, f"{row['short']:.0%}", f"{row['refused']:.0%}", *after])
+        table.append(
+            [name, row["kind"], z, percent_of(row["short"]), percent_of(row["refused"]), *after]
+        )
     arms = next(list(row["after"]) for row in results.values() if "after" in row)
     header = ["reward", "`reward_kind`", "z of `check_tail`", "z < -2", "`choose_alpha`: none"]
     return markdown([*header, *(f"`{arm}`" for arm in arms)], table)
@@ -99,7 +103,10 @@ def during(results: dict[str, Any]) -> str:
     for name, row in results.items():
         if "during" in row:
             steps = [str(step) for step, *_ in row["during"]]
-            cells = [f"{share:.0%}, {z:+.1f}, {less:.0%}" for _, share, z, less in row["during"]]
+            cells = [
+                f"{percent_of(share)}, {z:+.1f}, {percent_of(less)}"
+                for _, share, z, less in row["during"]
+            ]
             table.append([f"`{name.removeprefix('styles: ')}`", *cells])
     return markdown(["trained with", *(f"step {step}" for step in steps)], table)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bontea._numbers import percent
 from bontea.planning import pilot_law, plan
 from bontea.report.plan import plot_plan
 from bontea.theory import effective_n, empirical, get_law, law_spread, value
@@ -52,7 +53,7 @@ def orders() -> None:
                 / traces[-1]
             )
         cells = [f"{trace / traces[-1]:.3f}" for trace in traces]
-        print(f"| {m} | " + " | ".join(cells) + f" | {max(errors):.1%} |", flush=True)
+        print(f"| {m} | " + " | ".join(cells) + f" | {percent(max(errors))} |", flush=True)
 
 
 def scores() -> None:
@@ -106,8 +107,8 @@ def pilots() -> None:
             ]
             figures.append([*(row.snr for row in got), got[-1].value])
         mean, spread = np.mean(figures, axis=0), np.std(figures, axis=0, ddof=1)
-        cells = [f"{a:.3f} +- {s:.3f}" for a, s in zip(mean[:3], spread[:3], strict=True)]
-        cells.append(f"{mean[3]:.0f} +- {spread[3]:.0f}")
+        cells = [f"{a:.3f} ± {s:.3f}" for a, s in zip(mean[:3], spread[:3], strict=True)]
+        cells.append(f"{mean[3]:.0f} ± {spread[3]:.0f}")
         print(f"| {prompts} x {m} | " + " | ".join(cells) + " |", flush=True)
 
 

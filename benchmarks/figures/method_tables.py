@@ -60,7 +60,7 @@ def tail_statistics(tail, floor=0.0):
 
 
 def report(label: str, value: float, se: float, reference: float | None, digits: int = 3) -> None:
-    line = f"  {label:<58} {value:9.4f} +- {se:.4f}"
+    line = f"  {label:<58} {value:9.4f} ± {se:.4f}"
     if reference is not None:
         z = max(abs(value - reference) - 0.5 * 10.0**-digits, 0) / se if se > 0 else math.nan
         line += f"   reference {reference:8.{digits}f}   z = {z:5.1f}"
@@ -322,8 +322,8 @@ def section_orders(scale: float, batch: int = 32) -> None:
                     name = f"{'own' if own else 'shared'}, {kind}"
                     print(
                         f"  M={m:<3} permutations={permutations:<3} {name:<18} "
-                        f"s1 {value[0]:7.3f} +- {se[0]:.3f}"
-                        f"   s2 {value[1]:7.2f} +- {se[1]:.2f}",
+                        f"s1 {value[0]:7.3f} ± {se[0]:.3f}"
+                        f"   s2 {value[1]:7.2f} ± {se[1]:.2f}",
                         flush=True,
                     )
 

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from bontea._numbers import fixed, number, percent_of
+
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "benchmarks" / "experiments"
 sys.path.insert(0, str(EXPERIMENTS / "training"))
@@ -177,7 +179,7 @@ def foretold_table(rows: list[Row], gradients: gradient_tables.Results) -> str:
             got = [mean_of(select(rows, name, 16), best_of(k)) for name in names]
             columns.append(f"best of {k}, {len(names)} estimators")
             for what, x in readings.items():
-                table.setdefault(what, []).append(f"{stats.spearmanr(x, got).statistic:+.2f}")
+                table.setdefault(what, []).append(fixed(stats.spearmanr(x, got).statistic, 2, "+"))
     return markdown(["", *columns], [[what, *cells] for what, cells in table.items()])
 
 
@@ -194,7 +196,7 @@ def budget_figure(rows: list[Row], path: Path) -> None:
         ax.imshow(values, cmap="PuOr_r", vmin=-0.5, vmax=0.5, aspect="auto")
         for (m, n), d in shown.items():
             sign = "*" if d.verdict in ("gain", "loss") else ""
-            text = f"{d.mean:+.2f}{sign}\n± {d.half_width:.2f}"
+            text = f"{fixed(d.mean, 2, '+')}{sign}\n± {d.half_width:.2f}"
             ax.text(ns.index(n), MS.index(m), text, ha="center", va="center", fontsize=8)
         ax.set_xticks(range(len(ns)), [f"{n:,}" for n in ns])
         ax.set_yticks(range(len(MS)), [str(m) for m in MS])
@@ -215,7 +217,7 @@ def arms_table(rows: list[Row], arms: list[tuple[str, float]], m: int) -> str:
         cells = [f"{over_seeds({s: best_of(k)(r) for s, r in own.items()})}" for k in KS]
         cells += [
             f"{mean_of(own, lambda row: row['spread']):.2f}",
-            f"{mean_of(own, lambda row: row['distinct']):.0%}",
+            percent_of(mean_of(own, lambda row: row["distinct"])),
             f"{mean_of(own, lambda row: row.get('kl', 0.0)):.1f}",
             f"{mean_of(own, judged('mean')):.2f}",
             f"{mean_of(own, judged('best_of_128')):.2f}",
@@ -254,8 +256,8 @@ def rates_table(rows: list[Row]) -> str:
         own = {r["learning_rate"]: best_of(128)(r) for r in rows if r["estimator"] == name}
         cells = [f"{own[rate]:.2f}" if rate in own else "" for rate in rates]
         planned = {rate: value for rate, value in own.items() if rate <= PLANNED}
-        table.append([f"`{name}`", *cells, f"{max(planned, key=planned.__getitem__):g}"])
-    return markdown(["estimator", *(f"{rate:g}" for rate in rates), "picked by the rule"], table)
+        table.append([f"`{name}`", *cells, number(max(planned, key=planned.__getitem__))])
+    return markdown(["estimator", *(number(rate) for rate in rates), "picked by the rule"], table)
 
 
 def smallest_table(rows: list[Row]) -> str:
@@ -273,13 +275,13 @@ def hacking_table(rows: list[Row]) -> str:
     table = [
         [
             f"`{row['estimator']}`",
-            f"{row['learning_rate']:g}",
+            number(row["learning_rate"]),
             f"{best_of(1)(row):.2f}",
             f"{best_of(128)(row):.2f}",
             f"{judged('mean')(row):.2f}",
             f"{judged('best_of_128')(row):.2f}",
             f"{row['kl']:.1f}",
-            f"{row['distinct']:.0%}",
+            percent_of(row["distinct"]),
         ]
         for row in sorted(rows, key=lambda r: (r["estimator"], r["learning_rate"]))
     ]
@@ -320,7 +322,7 @@ def gains_table(
             ]
             table.append(
                 [
-                    *([f"{rates_of(list(own.values()))[0]:g}"] if len(rates) > 1 else []),
+                    *([number(rates_of(list(own.values()))[0])] if len(rates) > 1 else []),
                     f"`{name}`" + (f", scale {scale}" if scale != "batch" else ""),
                     f"{mean_of(own, lambda row: row.get('kl', 0.0)):.1f}",
                     *(f"{mean_of(own, best_of(i)):.2f}" for i in (1, 8, k)),
@@ -349,7 +351,7 @@ def over_grpo_table(settings: dict[str, tuple[list[Row], float]]) -> str:
             gains = [difference(own, grpo, best_of(k)) for k in (1, 8, 128)]
             gains.append(difference(own, grpo, judged("best_of_128")))
             seeds = str(len(gains[0].by_seed))
-            table.append([name, f"`{arm}`", f"{rate:g}", *far, *map(str, gains), seeds])
+            table.append([name, f"`{arm}`", number(rate), *far, *map(str, gains), seeds])
     header = ["setting", "arm", "learning rate", "KL of `grpo`", "KL", "best of 1: minus `grpo`"]
     return markdown([*header, "best of 8", "best of 128", "judge, winner of 128", "seeds"], table)
 
@@ -370,7 +372,7 @@ def run_away_table(rows: list[Row], far: float = 10) -> str:
             for value in (lambda row: row["kl"], best_of(128), judged("best_of_128"))
             for values in [[value(row) for row, k in zip(own, kinds, strict=True) if k == gone]]
         ]
-        table.append([f"`{name}`", f"{rate:g}", f"{sum(kinds)} of {len(own)}", *cells])
+        table.append([f"`{name}`", number(rate), f"{sum(kinds)} of {len(own)}", *cells])
     header = ["arm", "learning rate", "ran away"]
     for which in ("others", "these"):
         header += [f"{which}: KL", "best of 128", "judge, winner of 128"]
@@ -468,8 +470,8 @@ def warnings_table(rows: list[Row]) -> str:
             x = np.array([each[name] for each in said])
             there = np.isfinite(x)
             found = stats.spearmanr(x[there], np.array(gains)[there])
-            cells = [f"{found.statistic:+.2f}", str(there.sum())]
-            table.append([f"`{estimator}`", f"{rate:g}", name, *cells])
+            cells = [fixed(found.statistic, 2, "+"), str(there.sum())]
+            table.append([f"`{estimator}`", number(rate), name, *cells])
     header = ["arm", "learning rate", "in the log", "rank correlation", "runs"]
     return markdown(header, table)
 

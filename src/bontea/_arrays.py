@@ -40,6 +40,7 @@ from array_api_compat import (
 )
 
 from bontea._errors import BonteaError, GroupTooSmallError, WrongTypeError
+from bontea._numbers import number
 from bontea._types import Array
 
 Kernel: TypeAlias = Callable[[Array, ModuleType], Array]
@@ -343,7 +344,7 @@ def require_binary(r: Array, name: str, xp: ModuleType) -> None:
         flat = xp.reshape(r, (-1,))
         value = float(flat[int(xp.argmax(xp.astype(xp.reshape(odd, (-1,)), xp.int8)))])
         raise BonteaError(
-            f"{name} needs 0/1 rewards, got {value:g}: use max_at_k for other rewards, or a "
+            f"{name} needs 0/1 rewards, got {number(value)}: use max_at_k for other rewards, or a "
             "threshold on this one"
         )
 

@@ -55,3 +55,12 @@ def what_gave_up(error: BaseException) -> Literal["disk", "memory", "device", ""
             if any(word in text for word in words):
                 return what  # type: ignore[return-value]
     return ""
+
+
+def not_utf8(place: object, error: UnicodeDecodeError) -> str:
+    """What to say of bytes that are not UTF-8; `place` is the file, or the file and the line."""
+    found = error.object[error.start : error.start + 1]
+    return (
+        f"{place}: byte {found!r} at position {error.start + 1:,} is not UTF-8: convert the file "
+        "first, such as with iconv -f latin1 -t utf-8 FILE (with the encoding that it has)"
+    )

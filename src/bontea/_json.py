@@ -1,13 +1,22 @@
-"""Results as JSON: the one way from dataclasses and arrays to what JSON knows."""
+"""JSON, both ways: what this library returns, as JSON; and JSON text read by one strict rule.
+
+`Result` and `plain` are the one way from dataclasses and arrays to what JSON knows. `strict_loads`
+is the one way back: what two readers could take for different values is refused.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from array_api_compat import is_array_api_obj
+
+from bontea._errors import BonteaError, not_utf8
 
 
 class Result:
@@ -59,3 +68,74 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value
+
+
+def strict_loads(text: str | bytes, where: object, fields: Collection[str] | None = None) -> Any:
+    """The value of a JSON text; `where` is its place, such as "FILE, line 3", for messages.
+
+    A key that an object has twice is refused: readers of JSON take the first, the last or both, so
+    that the same file would give other numbers elsewhere. With `fields`, this is asked of these
+    keys of the object and of what they hold, and not of keys that nobody reads. `NaN` and
+    `Infinity`, which Python and pandas write, are floats. Raises BonteaError for what is not JSON,
+    with the place.
+
+    >>> strict_loads('{"reward": 1, "reward": 2}', "a, line 3")
+    Traceback (most recent call last):
+    bontea._errors.BonteaError: a, line 3: the key 'reward' is there twice in one object: remove one
+    """
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError as error:
+            raise BonteaError(not_utf8(where, error)) from None
+    try:
+        value = json.loads(text, object_pairs_hook=_object)
+        twice = _twice(value, fields)
+    except json.JSONDecodeError as error:
+        at = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise BonteaError(
+            f"{where}: not JSON ({error.msg} at {at}character {error.colno})"
+        ) from None
+    except RecursionError:
+        raise BonteaError(f"{where}: nested too deeply") from None
+    except ValueError as error:  # an integer of more than 4,300 digits
+        raise BonteaError(f"{where}: {error}") from None
+    if twice is not None:
+        raise BonteaError(
+            f"{where}: the key {twice[:60]!r} is there twice in one object: remove one"
+        )
+    return value
+
+
+class _Doubled(dict[str, Any]):
+    """An object with keys that are there twice."""
+
+    keys_twice: tuple[str, ...]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) == len(pairs):
+        return out
+    doubled = _Doubled(out)
+    counts = Counter(key for key, _ in pairs)
+    doubled.keys_twice = tuple(key for key, count in counts.items() if count > 1)
+    return doubled
+
+
+def _twice(value: Any, fields: Collection[str] | None = None) -> str | None:
+    """The first key, of these fields or in what they hold, that an object has twice."""
+    if isinstance(value, dict):
+        for key in value.keys_twice if isinstance(value, _Doubled) else ():
+            if fields is None or key in fields:
+                return key
+        items = [item for key, item in value.items() if fields is None or key in fields]
+    elif isinstance(value, list):
+        items = value
+    else:
+        return None
+    for item in items:
+        found = _twice(item) if isinstance(item, (dict, list)) else None
+        if found is not None:
+            return found
+    return None

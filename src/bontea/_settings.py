@@ -4,7 +4,6 @@ themselves, so that a flag, a line of YAML and a Python argument have one name a
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import field, fields
 from numbers import Integral, Real
@@ -54,11 +53,24 @@ def from_dict(cls: type[T], values: Mapping[str, Any], where: str) -> T:
                 f"{where}: unknown setting {name!r}"
                 + (f"; did you mean {near[0]!r}?" if near else "")
             )
-        kind, words = KINDS[re.match(r"\w+", known[name]).group()]  # type: ignore[union-attr]
-        fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        kinds = kinds_of(known[name])
+        fits = any(
+            isinstance(value, KINDS[kind][0]) and (kind == "bool" or not isinstance(value, bool))
+            for kind in kinds
+        )
         if not fits and not (value is None and "None" in known[name]):
+            words = " or ".join(KINDS[kind][1] for kind in kinds)
             raise BonteaError(f"{where}: {name}={value!r} must be {words}")
     return cls(**values)
+
+
+def kinds_of(annotation: str) -> list[str]:
+    """The names in `KINDS` of a setting that is annotated so.
+
+    >>> kinds_of("list[str] | str | None")
+    ['list', 'str']
+    """
+    return [kind for part in annotation.split(" | ") if (kind := part.partition("[")[0]) in KINDS]
 
 
 def flag(name: str) -> str:

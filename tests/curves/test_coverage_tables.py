@@ -6,7 +6,6 @@ import re
 import numpy as np
 import pytest
 from tests.scripts import ROOT, load_script
-from tests.test_readme import test_snippet_prints_what_it_says as assert_prints_what_it_says
 
 from bontea import best_of_k
 
@@ -51,19 +50,3 @@ def test_true_values(experiment, second):
         error = values.std(0, ddof=1) / np.sqrt(len(values))
         assert (np.abs(values.mean(0) - true) < 5 * error).all(), law
         assert (error < 0.03).all()
-
-
-@pytest.mark.parametrize(
-    "block",
-    [
-        pytest.param(block, id=f"{page}-{i}")
-        for page in ("1-curves", "4-comparing-models")
-        for i, block in enumerate(
-            re.findall(
-                r"```python\n(.*?)```", (GUIDE / f"{page}.md").read_text(encoding="utf-8"), re.S
-            )
-        )
-    ],
-)
-def test_snippets_of_the_guide(block):
-    assert_prints_what_it_says(block)

@@ -81,7 +81,7 @@ def test_refusals(name):
 def test_beyond_all_rewards():
     rewards = RNG.normal(size=(10, 16))
     assert extrapolate(rewards, 10**9).message.startswith(
-        "N = 1e+09 is more than 100 times the 160"
+        "N = 1,000,000,000 is more than 100 times the 160"
     )
     doubtful = extrapolate(rewards, 1000)
     assert doubtful.verdict == "doubtful"

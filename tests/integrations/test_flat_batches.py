@@ -12,7 +12,7 @@ import pytest
 import bontea
 from bontea import ADVANTAGES, GroupTooSmallError
 from bontea.integrations._settings import Settings, read_settings
-from bontea.integrations._step import AdvantageStep, codes
+from bontea.integrations._step import AdvantageStep
 
 RNG = np.random.default_rng
 
@@ -299,7 +299,19 @@ def test_ids_of_any_kind(kind):
 def test_ids_that_do_not_fit():
     with pytest.raises(ValueError, match="3 rewards, but 2 group ids"):
         step(tea(), [1.0, 2.0, 3.0], ["a", "b"])
-    assert codes(np.array(["a", None], dtype=object), 2).tolist() == ["a", "None"]
+    with pytest.raises(ValueError, match=r"the group of row 1 .* is None"):
+        step(tea(), [1.0, 2.0], np.array(["a", None], dtype=object))
+    with pytest.raises(ValueError, match=r"the group of row 0 .* is nan"):
+        step(tea(), [1.0, 2.0], [np.nan, 1.0])
+
+
+def test_padding_needs_no_id():
+    rewards, ids = batch()
+    whole = step(raw(), rewards, ids)[0]
+    padded = AdvantageStep(raw())(
+        [*rewards, 9.0], [*ids, None], padding=[False] * len(rewards) + [True]
+    )
+    np.testing.assert_allclose(padded, [*whole, 0.0])
 
 
 def test_bfloat16_rewards():

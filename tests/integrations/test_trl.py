@@ -21,9 +21,10 @@ trl = pytest.importorskip("trl")
 import transformers  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from tests.integrations.batches import check_other_versions  # noqa: E402
-from tests.tiny import word_tokenizer  # noqa: E402
+from tests.tiny import WORDS, tiny_llama  # noqa: E402
 
 import bontea  # noqa: E402
+from bontea._errors import BonteaError  # noqa: E402
 from bontea.advantages import EstimatorSpec  # noqa: E402
 from bontea.integrations import trl as adapter  # noqa: E402
 from bontea.integrations._settings import Settings  # noqa: E402
@@ -37,25 +38,12 @@ from bontea.integrations.trl import (  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers to TRL
 
-WORDS = ["the", "a", "one", "two", "cat", "dog", "bird", "fish"]
-WORDS += ["runs", "sees", "likes", "good", "bad", "big", "small", "and"]
 PROMPTS = Dataset.from_dict({"prompt": ["the cat", "a dog", "one bird", "two fish"] * 4})
 
 
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
-    """A Llama of 2 layers, 32 wide, over 16 words."""
-    tokenizer = word_tokenizer(["<pad>", "<eos>", "<unk>", *WORDS])
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64,
-        pad_token_id=0, eos_token_id=1, bos_token_id=None,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model")
-    transformers.LlamaForCausalLM(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return str(path)
+    return tiny_llama(tmp_path_factory.mktemp("model"))
 
 
 def score(completions, **_):
@@ -89,6 +77,26 @@ def settings(tmp_path, cls=BestOfNConfig, **changes):
     if issubclass(cls, BestOfNConfig):
         given["estimator"] = "tea"
     return cls(**(given | changes))
+
+
+def test_the_config_of_the_docs_is_right_as_it_stands():
+    """On a machine without a GPU too: TRL asks for bf16 there, and then refuses it."""
+    args = BestOfNConfig("out", num_generations=16, per_device_train_batch_size=16)
+    assert args.bf16 is torch.accelerator.is_available()
+    assert BestOfNConfig("out", use_cpu=True).bf16 is True  # as TRL has it
+
+
+@pytest.mark.parametrize(
+    ("batch", "more", "right"),
+    [(8, {}, 16), (20, {}, 32), (6, {"gradient_accumulation_steps": 4}, 8),
+     (5, {"steps_per_generation": 2}, 8)],
+)  # fmt: skip
+def test_a_batch_that_splits_groups_says_which_would_not(batch, more, right):
+    with pytest.raises(BonteaError, match=f"set per_device_train_batch_size={right}$"):
+        BestOfNConfig("out", num_generations=16, per_device_train_batch_size=batch, **more)
+    BestOfNConfig("out", num_generations=16, per_device_train_batch_size=right, **more)
+    with pytest.raises(ValueError, match=r"generation_batch_size \(24\)"):
+        BestOfNConfig("out", num_generations=16, generation_batch_size=24)
 
 
 class Spy:
@@ -232,6 +240,51 @@ def test_several_rewards_are_summed_with_their_weights(model_dir, tmp_path):
     per_function = trainer.rewards[0].double().numpy()
     total = 2 * np.nan_to_num(per_function[:, 0]) - 0.5 * per_function[:, 1]
     np.testing.assert_allclose(trainer.used[0], by_hand(total, "tea", n=128), atol=1e-5)
+
+
+def test_a_rollout_without_a_reward_that_counts_is_unscorable(model_dir, tmp_path):
+    """A function of weight 0 is for the log: it makes no reward of 0 where all others gave None."""
+    args = settings(tmp_path, reward_weights=[1.0, 0.0, 0.5])
+    often = lambda completions, **_: [None] * 24 + score(completions[24:])  # noqa: E731
+    trainer = train(model_dir, args, rewards=[patchy, length, often])
+    for rewards, used in zip(trainer.rewards, trainer.used, strict=True):
+        per_function = rewards.double().numpy()
+        missing = np.isnan(per_function[:, 0]) & np.isnan(per_function[:, 2])
+        assert missing.sum() == 16 + 1
+        total = np.nansum(per_function * [1, 0, 0.5], axis=1)
+        total[missing] = np.nan
+        np.testing.assert_allclose(used, by_hand(total, "tea", n=128), atol=1e-5)
+        assert (used[missing] == 0).all()
+    assert logged(trainer, "best_of_n/unscorable") == pytest.approx([missing.mean()] * 2)
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), 1e39])
+def test_an_infinite_reward_zeroes_its_rollout(value, model_dir, tmp_path):
+    def infinite(completions, **_):
+        return [value if i % 5 == 0 else r for i, r in enumerate(score(completions))]
+
+    rewards, args = [infinite, length], settings(tmp_path, reward_weights=[1.0, 0.5])
+    with pytest.warns(UserWarning, match="'infinite' returned an infinite reward") as caught:
+        trainer = train(model_dir, args, rewards=rewards)
+    assert sum("infinite reward" in str(w.message) for w in caught) == 1
+    for found, used in zip(trainer.rewards, trainer.used, strict=True):
+        total = found[:, 0].double().numpy() + 0.5 * found[:, 1].double().numpy()
+        total[::5] = np.nan
+        assert (used[::5] == 0).all()
+        np.testing.assert_allclose(used, by_hand(total, "tea", n=128), atol=1e-5)
+    assert logged(trainer, "best_of_n/zeroed_unscorable") == [7, 7]
+    assert all(math.isfinite(reward) for reward in logged(trainer, "reward"))
+
+
+def test_an_infinite_reward_that_does_not_count(model_dir, tmp_path):
+    def infinite(completions, **_):
+        return [float("inf")] * len(completions)
+
+    args = settings(tmp_path, reward_weights=[1.0, 0.0])
+    with pytest.warns(UserWarning, match="'infinite' returned an infinite reward"):
+        trainer = train(model_dir, args, rewards=[score, infinite])
+    expected = by_hand(trainer.rewards[0][:, 0], "tea", n=128)
+    np.testing.assert_allclose(trainer.used[0], expected, atol=1e-5)
 
 
 def test_several_passes_over_micro_batches(model_dir, tmp_path):
@@ -591,15 +644,11 @@ def too_few(completions, **_):
     return [1.0]
 
 
-def infinite(completions, **_):
-    return [1e39] * len(completions)
-
-
 async def async_text(completions, **_):
     return ["good"] * len(completions)
 
 
-@pytest.mark.parametrize("function", [text, one_number, too_few, infinite, async_text])
+@pytest.mark.parametrize("function", [text, one_number, too_few, async_text])
 def test_a_broken_reward_function_is_named(function, model_dir, tmp_path):
     with pytest.raises(ValueError, match=f"'{function.__name__}'.*(must return|returned)"):
         train(model_dir, settings(tmp_path), rewards=[score, function])

@@ -204,6 +204,19 @@ def test_rows_and_rewards_that_are_missing(tokenizer):
     assert ours["best_of_n/groups"] == 2
 
 
+def test_an_infinite_reward_zeroes_its_rollout(tokenizer):
+    rewards = rewards_of(2, seed=1)
+    rewards[0, 3], rewards[1, 5] = np.inf, -np.inf
+    samples = score(
+        loop(tokenizer, 2, estimator="tea", scale="none"),
+        [group_of(i, row.tolist()) for i, row in enumerate(rewards)],
+    )
+    known = np.where(np.isinf(rewards), np.nan, rewards).ravel()
+    expected = core(known, np.repeat([0, 1], M), "tea", n=128)
+    np.testing.assert_allclose([s.advantage for s in samples], expected, atol=1e-9)
+    assert expected[3] == expected[M + 5] == 0 < np.abs(expected).max()
+
+
 def test_an_incomplete_batch_is_not_sent(tokenizer):
     groups = [group_of(i, row.tolist()) for i, row in enumerate(rewards_of(5))]
     assert len(score(loop(tokenizer, 3, n=64), groups)) == 3 * M

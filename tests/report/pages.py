@@ -12,6 +12,8 @@ from bontea.report.html import write_report
 from bontea.rollouts.read import read_rollouts
 
 ATTACK = '<script>window.pwned=1</script><img src=x onerror="window.pwned=1">\'"&amp;'
+LATEX = r"$\frac{a}{b}$ and \(x_1 \le 2\), $$\sum_{i<j} \alpha_i & \beta$$, \n is no line end"
+RIGHT_TO_LEFT = "שלום, עולם!\nHello, world!\n\u202eturned\u2066 around"
 ATTACKS = {
     "model": f"{ATTACK}</title>%{{meta.role}}",
     "prompt": f"{ATTACK}</div></main>",
@@ -36,6 +38,31 @@ def write_rollouts(path, *, prompts=16, rollouts=32, seed=0, hostile=False, **fi
                     "stratum": f"stratum {p % 2}" + ATTACKS["stratum"] * hostile,
                 }
                 file.write(json.dumps(row | fields) + "\n")
+    return path
+
+
+def write_chats(path, *, image, long):
+    """Three prompts, chats with everything that a chat may hold; the best completion is last.
+
+    `image` is the content of an image in base64, `long` a text of any length.
+    """
+    part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}}
+    function = {"name": "search", "arguments": '{"query": "weather", "days": 3}'}
+    call = {"id": "c", "type": "function", "function": function}
+    last = [
+        [{"role": "assistant", "content": None, "tool_calls": [call]},
+         {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "rain"}, part]},
+         {"role": "assistant", "content": LATEX}],
+        RIGHT_TO_LEFT,
+        long,
+    ]  # fmt: skip
+    with path.open("w", encoding="utf-8") as file:
+        for p, completion in enumerate(last):
+            turn = {"role": "user", "content": [part, {"type": "text", "text": f"Question {p}"}]}
+            for j in range(8):
+                row = {"prompt_id": p, "prompt": [turn], "rollout": j, "reward": p + j / 8,
+                       "completion": completion if j == 7 else f"answer {j}"}  # fmt: skip
+                file.write(json.dumps(row) + "\n")
     return path
 
 

@@ -2,7 +2,18 @@
 
 import pytest
 from tests.report.browser import chromium
-from tests.report.pages import ATTACK, ATTACKS, results, write
+from tests.report.pages import (
+    ATTACK,
+    ATTACKS,
+    LATEX,
+    RIGHT_TO_LEFT,
+    results,
+    write,
+    write_chats,
+)
+
+from bontea.curves import curve
+from bontea.rollouts import read_rollouts
 
 SHOWN = "return document.getElementById('chart-curves').data.map(t => t.visible ?? true)"
 ROLES = "return document.getElementById('chart-curves').data.map(t => t.meta)"
@@ -115,6 +126,95 @@ def test_policy_stops_what_escaping_would_miss(browser, page):
     assert refused >= {"img-src", "script-src-elem", "script-src-attr", "connect-src"}
     assert browser.run("return typeof window.pwned") == "undefined"
     browser.console()
+
+
+# --- completions of every kind ------------------------------------------------------------------
+
+PILED = "Z" + "\u0335\u0321\u035c" * 300  # marks one over the other
+WILD = f"{ATTACKS['completion']}\x1b[31mred\x1b[0m\x07\ud800{PILED} $x$ "
+LONG = WILD + "<b>&" * 25_000 + "\n" * 500 + "<the end>"
+FIND = (
+    "const found = [...document.querySelectorAll('#completions .text')]"
+    ".filter(e => e.textContent.includes(arguments[0]));"
+)
+
+
+@pytest.fixture(scope="module")
+def chats(browser, folder):
+    path = write_chats(folder / "chats.jsonl", image="A" * 50_000, long=LONG)
+    rollouts = read_rollouts(path)
+    given = {"sources": {"$\\frac{1}{2}$ \u202eleft": rollouts}}
+    given["curves"] = {name: curve(r, method="jackknife") for name, r in given["sources"].items()}
+    return write(folder / "chats.html", given | {"settings": {"date": "2026-01-01"}})
+
+
+@pytest.fixture
+def read(browser, chats):
+    browser.console()
+    browser.open(chats)
+    yield browser
+    assert browser.console() == []
+    assert browser.run("return [window.refused, window.failed]") == [[], []]
+    assert browser.run("return typeof window.pwned") == "undefined"
+
+
+def test_completions_are_shown_as_they_are(read):
+    assert chats_size(read) < 6e6
+    shown = read.run("return document.getElementById('completions').textContent")
+    assert 'assistant: search(query="weather", days=3)' in shown
+    assert LATEX in shown
+    assert RIGHT_TO_LEFT in shown
+    assert "AAAA" not in shown
+    assert "␛[31mred␛[0m␇�" in shown
+    assert f"Show all {len(LONG):,} characters" in shown
+    whole = read.run(FIND + "return found.map(e => e.textContent)", "<the end>")
+    assert whole == [LONG.replace("\x1b", "␛").replace("\x07", "␇").replace("\x00", "␀")
+                     .replace("\ud800", "�")]  # fmt: skip
+
+
+def chats_size(browser):
+    return browser.run("return document.documentElement.outerHTML.length")
+
+
+def lefts(browser, text, line):
+    """Where the first and the last letter of a line of a completion are drawn."""
+    return browser.run(
+        FIND + "const node = found[0].firstChild;"
+        "const at = node.data.indexOf(arguments[1]);"
+        "const place = i => { const r = document.createRange(); r.setStart(node, i);"
+        " r.setEnd(node, i + 1); return r.getBoundingClientRect().left; };"
+        "return [place(at), place(at + arguments[1].length - 1)];",
+        text,
+        line,
+    )
+
+
+def test_every_line_runs_in_its_own_direction(read):
+    first, last = lefts(read, "שלום", "שלום, עולם!")
+    assert first > last  # from the right, its exclamation mark at the left end
+    first, last = lefts(read, "שלום", "Hello, world!")
+    assert first < last
+
+
+@pytest.mark.parametrize("width", [375, 1200])
+def test_no_completion_leaves_its_box(read, width):
+    read.resize(width)
+    read.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    content, window = read.run(WIDE)
+    assert content <= window
+    boxes = read.run(
+        "return [...document.querySelectorAll('#completions .whole')].map(e => ["
+        "e.clientHeight <= innerHeight, e.scrollHeight > e.clientHeight, e.tabIndex,"
+        " getComputedStyle(e).overflowY])"
+    )
+    assert [True, True, 0, "auto"] in boxes  # the long one scrolls inside, by keyboard as well
+    # Letters with marks piled up are cut off at the edge of their box.
+    styles = read.run(
+        "return [...document.querySelectorAll('#completions .text:not(.whole)')]"
+        ".map(e => getComputedStyle(e).overflow)"
+    )
+    assert set(styles) == {"clip"}
+    read.run("document.querySelectorAll('details').forEach(d => { d.open = false; })")
 
 
 # --- controls -----------------------------------------------------------------------------------

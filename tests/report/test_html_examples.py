@@ -1,14 +1,21 @@
 """Which completions stand for the best of k, and of which prompts."""
 
+import base64
+import html
 import itertools
 import json
 import math
 
 import numpy as np
 import pytest
+from tests.report.pages import LATEX, RIGHT_TO_LEFT, write_chats
 
-from bontea.report.html_examples import as_dialogue, choose_prompts, examples, median_rank
+from bontea.report import html_parts as parts
+from bontea.report.html_examples import choose_prompts, examples, examples_section, median_rank
+from bontea.rollouts import read_rollouts
 from bontea.rollouts.groups import as_rollouts
+
+SIZE = "[image, 512 x 384]"
 
 
 @pytest.mark.parametrize("m", [1, 2, 5, 8])
@@ -49,8 +56,61 @@ def test_prompts_come_from_every_quarter_and_from_all_models():
     assert choose_prompts({"a": first, "b": other}) == ["p10", "p07", "p04", "p01"]
 
 
-def test_chats_are_shown_as_turns():
-    chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
-    assert as_dialogue(json.dumps(chat)) == "user: hi\n\nassistant: ho"
-    for other in ('[{"a": 1}]', '[{"broken', "[1]", '[{"a":' * 100_000):
-        assert as_dialogue(other) == other
+# --- the page -----------------------------------------------------------------------------------
+
+
+def section(path):
+    """The HTML of the section of examples, of a file of rollouts."""
+    return examples_section({path.stem: read_rollouts(path)}, parts.Numbers([0.0, 9.0]))
+
+
+def test_chats_are_shown_as_turns(tmp_path):
+    image = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\2\0\0\0\1\x80" + bytes(3000))
+    path = write_chats(tmp_path / "chats.jsonl", image=image.decode(), long="word " * 40_000)
+    page = section(path)
+    shown = html.unescape(page)
+    assert 'dir="auto">user:\n[image, 512 x 384]\nQuestion 0</div>' in page
+    assert f'assistant: search(query="weather", days=3)\n\ntool (search):\nrain\n{SIZE}' in shown
+    assert f"assistant: {LATEX}</div>" in shown
+    assert RIGHT_TO_LEFT in shown
+    for wrong in ("base64", image.decode()[:40], "{'", '{"', "tool_calls", "None", "null"):
+        assert wrong not in shown, wrong
+
+
+def test_a_chat_in_parquet_is_the_same(tmp_path):
+    pl = pytest.importorskip("polars")
+    image = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\2\0\0\0\1\x80" + bytes(300))
+    lines = write_chats(tmp_path / "chats.jsonl", image=image.decode(), long="x" * 10)
+    rows = [json.loads(line) for line in lines.read_text().splitlines()]
+    for row in rows:  # one type a column
+        if not isinstance(row["completion"], list):
+            row["completion"] = [{"role": "assistant", "content": row["completion"]}]
+        for turn in row["completion"]:
+            if isinstance(turn["content"], list):
+                turn["content"] = turn["content"][0]["text"]
+    path = tmp_path / "chats.parquet"
+    pl.DataFrame(rows).write_parquet(path)
+    shown = html.unescape(section(path))
+    assert "user:\n[image, 512 x 384]\nQuestion 0</div>" in shown
+    assert 'assistant: search(query="weather", days=3)\n\ntool (search): rain' in shown
+    for wrong in ("base64", "{'", '{"', "None", "null"):
+        assert wrong not in shown, wrong
+
+
+def test_the_page_holds_a_long_completion_and_is_bounded(tmp_path):
+    one, row = tmp_path / "one.jsonl", {"prompt_id": 0, "reward": 1.0}
+    text = "start " + "x" * 99_988 + " <end>"
+    one.write_text(json.dumps(row | {"completion": text}))
+    page = section(one)
+    assert "Show all 100,000 characters" in page
+    assert html.escape(text) in page
+    many = tmp_path / "many.jsonl"
+    long = {"prompt": "p" * 1000, "completion": "&" * 400_000}
+    many.write_text(
+        "".join(json.dumps(row | long | {"prompt_id": i, "reward": i}) + "\n" for i in range(4))
+    )
+    sources = dict.fromkeys((f"model {i}" for i in range(12)), read_rollouts(many))
+    assert len(html.unescape(examples_section(sources, parts.Numbers([0.0, 3.0])))) < 4.5e6
+    page = section(many)
+    assert "Show the first and the last 100,000 of 400,000 characters" in page
+    assert "[200,000 characters are left out here]" in page

@@ -3,21 +3,26 @@
     with OpenAIServer(faults=lambda number: "500" if number % 3 == 0 else None) as server:
         ...  # server.url, server.requests
 
-`faults` says by the number of a request (from 1) what goes wrong with it, by a name in FAULTS.
-`python -m tests.rollouts.openai_server PORT` serves until it is stopped.
+`faults` says by the number of a request (from 1) what goes wrong with it: a name in FAULTS, or the
+`Sent` that is sent in place of the answer. `complete=plain` answers at once, without the policy.
+
+    python tests/rollouts/openai_server.py PORT [--plain] [--wait SECONDS]
+
+serves until it is stopped or killed; `GET /requests` says how many requests it got.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import functools
 import json
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
 
 MODEL = "demo-policy"
 FAULTS = {
@@ -29,9 +34,24 @@ FAULTS = {
     "drop": "the connection ends without an answer",
     "page": "an HTML page with status 200",
     "nothing": "no choice",
+    "error": "half of the text, and finish_reason error",
     "null": "a choice without content",
 }
 """What can go wrong, besides the statuses 400, 401 and 403."""
+
+
+class Sent(NamedTuple):
+    """What is sent in place of the answer: bytes, or what becomes JSON."""
+
+    body: Any
+    status: int = 200
+    kind: str | None = "application/json"
+
+
+def choice(content: Any = None, finish_reason: Any = "stop", **message: Any) -> dict:
+    """An answer of the chat interface with one choice."""
+    message = {"role": "assistant", "content": content, **message}
+    return {"choices": [{"index": 0, "finish_reason": finish_reason, "message": message}]}
 
 
 @functools.lru_cache(maxsize=1)
@@ -51,7 +71,12 @@ def policy():
 _one_at_a_time = threading.Lock()
 
 
-def complete(prompt: str, seed: int, max_tokens: int, temperature: float) -> str:
+def plain(prompt: str, seed: int, max_tokens: int, temperature: float) -> str:
+    """A text that differs from request to request, and is the same for the same one."""
+    return f"{seed} {len(prompt)} {max_tokens} {temperature}"
+
+
+def of_policy(prompt: str, seed: int, max_tokens: int, temperature: float) -> str:
     """One completion of the demo policy."""
     import torch
 
@@ -79,13 +104,14 @@ class OpenAIServer:
         *,
         port: int = 0,
         key: str | None = None,
-        faults: Callable[[int], str | None] = lambda number: None,
+        faults: Callable[[int], str | Sent | None] = lambda number: None,
+        complete: Callable[[str, int, int, float], str] = of_policy,
         retry_after: str = "0.05",
         slow: float = 1.0,
         die_after: int | None = None,
     ):
         self.key, self.faults, self.retry_after = key, faults, retry_after
-        self.slow, self.die_after = slow, die_after
+        self.slow, self.die_after, self.complete = slow, die_after, complete
         self.requests: list[tuple[str, dict[str, str], dict]] = []
         self.dead = False
         self._count = threading.Lock()
@@ -96,7 +122,8 @@ class OpenAIServer:
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     def __enter__(self) -> OpenAIServer:
-        policy()  # what takes long, before anyone waits
+        if self.complete is of_policy:
+            policy()  # what takes long, before anyone waits
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
@@ -129,6 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        if self.path == "/requests":
+            return self.send({"requests": len(self.owner.requests)})
         if self.path != "/v1/models":
             return self.fail(404, "no such path")
         self.send({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
@@ -148,6 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
             # Real servers say more than they should: this one repeats what it was sent.
             return self.fail(401, f"Incorrect API key provided: {sent}")
         fault = owner.faults(number)
+        if isinstance(fault, Sent):
+            data = fault.body if isinstance(fault.body, bytes) else json.dumps(fault.body).encode()
+            return self.send_bytes(data, fault.kind, status=fault.status)
         if fault in ("429", "500", "400", "401", "403"):
             return self.fail(int(fault), f"fault {fault} with {sent}")
         if fault == "drop":
@@ -161,6 +193,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if fault == "nothing" and "choices" in answer:
             answer["choices"] = []
+        if fault == "error" and "choices" in answer:
+            answer["choices"][0]["finish_reason"] = "error"
         if fault == "null" and "choices" in answer:
             answer["choices"][0].update(text=None, message={"role": "assistant", "content": None})
         text = json.dumps(answer).encode()
@@ -187,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         chat = self.path == "/v1/chat/completions"
         prompt = (
-            " ".join(turn["content"] for turn in body["messages"] if turn["role"] == "user")
+            " ".join(str(turn["content"]) for turn in body["messages"] if turn["role"] == "user")
             if chat
             else body["prompt"]
         )
@@ -198,7 +232,9 @@ class _Handler(BaseHTTPRequestHandler):
             if self.owner.dead:  # the random generator belongs to the next test by now
                 self.hang_up()
                 return None
-            text = complete(prompt, body["seed"], body["max_tokens"], body["temperature"])
+            text = self.owner.complete(
+                prompt, body.get("seed", 0), body.get("max_tokens", 6), body.get("temperature", 1.0)
+            )
         choice = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         return {
             "id": "1",
@@ -217,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send_bytes(
         self,
         data: bytes,
-        kind: str = "application/json",
+        kind: str | None = "application/json",
         *,
         status: int = 200,
         headers: dict[str, str] | None = None,
@@ -225,7 +261,8 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         try:
             self.send_response(status)
-            self.send_header("Content-Type", kind)
+            if kind:
+                self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data) if length is None else length))
             for name, value in (headers or {}).items():
                 self.send_header(name, value)
@@ -241,7 +278,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    with OpenAIServer(port=int(sys.argv[1])) as running:
+    options = argparse.ArgumentParser()
+    options.add_argument("port", type=int)
+    options.add_argument("--plain", action="store_true")
+    options.add_argument("--wait", type=float, default=0.0, help="before each answer")
+    given = options.parse_args()
+    with OpenAIServer(
+        port=given.port,
+        complete=plain if given.plain else of_policy,
+        faults=lambda number: "slow" if given.wait else None,
+        slow=given.wait,
+    ) as running:
         print(running.url, flush=True)
         while True:
             time.sleep(1)

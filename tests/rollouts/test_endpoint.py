@@ -1,29 +1,35 @@
 """Rollouts from a server that fails in every way: all arrive, once each, or one message says why.
 
-The server is real, over loopback, and serves the embedded policy (`openai_server`).
+The server is real, over loopback (`openai_server`), and makes its texts up from the seed and the
+prompt; `tests/cli/test_sample.py` has one that serves the embedded policy.
 """
 
 import datetime
 import email.utils
+import functools
 import json
+import signal
 import threading
 import time
 
 import pytest
-from tests.rollouts.openai_server import FAULTS, MODEL, OpenAIServer
+from tests.rollouts.openai_server import FAULTS, MODEL, OpenAIServer, Sent, plain
 
 pytest.importorskip("openai")
-pytest.importorskip("transformers")
 
 import openai
 
 from bontea import demo
-from bontea.rollouts.endpoint import Sampling, _Pace, sample_endpoint, text_of
+from bontea.rollouts.drawn import drawn_path
+from bontea.rollouts.endpoint import Sampling, sample_endpoint
+from bontea.rollouts.pool import Pace
+from bontea.rollouts.prompts import load_prompts
 from bontea.rollouts.rewards import HttpReward, load_reward, score
-from bontea.rollouts.service import BadAnswer, EndpointError, Service, read_key, retry_after
+from bontea.rollouts.service import EndpointError, Service, read_key, retry_after
 from bontea.rollouts.table import RolloutFile
 
 ROLLOUTS = 4
+OpenAIServer = functools.partial(OpenAIServer, complete=plain)
 
 
 def length(prompts, completions, **_):
@@ -88,7 +94,27 @@ def test_rows_requests_and_seeds(tmp_path):
     assert len(set(seeds)) == 12
     assert all(0 <= seed < 2**31 for seed in seeds)
     del body["seed"]
-    assert body == {"model": MODEL, "max_tokens": 6, "temperature": 1.0, "top_p": 1.0}
+    assert body == {"model": MODEL, "max_tokens": 6, "temperature": 1.0}
+
+
+def test_turns_tools_and_parts_are_sent_unchanged(tmp_path):
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    chat = [
+        {"role": "developer", "content": "Be brief.", "name": "boss"},
+        {"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "2"},
+    ]
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    source = tmp_path / "p.jsonl"
+    source.write_text(json.dumps({"prompt": chat, "tools": tools}))
+    with OpenAIServer() as server:
+        draw(server.url, tmp_path / "a.jsonl", dict(enumerate(load_prompts(str(source)))), m=1)
+    (_, _, body), *_ = server.requests
+    assert body["messages"] == chat
+    assert body["tools"] == tools
+    assert rows_of(tmp_path / "a.jsonl")[0]["prompt"] == chat
 
 
 def test_chats_and_texts_as_they_are(tmp_path):
@@ -120,12 +146,12 @@ def test_it_gets_over_every_fault(tmp_path, fault):
     with OpenAIServer() as server:
         draw(server.url, tmp_path / "whole.jsonl", **options)
     faults = lambda number: fault if number % 3 else None  # noqa: E731
-    with OpenAIServer(faults=faults, slow=1.0) as server:
-        patience = {"retries": 30, "timeout": 0.5 if fault == "slow" else 30.0}
+    with OpenAIServer(faults=faults, slow=0.6) as server:
+        patience = {"retries": 30, "timeout": 0.25 if fault == "slow" else 30.0}
         draw(server.url, tmp_path / "r.jsonl", patience=patience, **options)
     assert_complete(tmp_path / "r.jsonl", 2, 2)
     got, whole = texts(tmp_path / "r.jsonl"), texts(tmp_path / "whole.jsonl")
-    if fault in ("null", "nothing"):  # answers, if empty ones
+    if fault == "null":  # an answer, if an empty one
         assert len(server.requests) == 4
         assert sorted(got.values())[:3] == ["", "", ""]
         assert {k: v for k, v in got.items() if v}.items() <= whole.items()
@@ -248,7 +274,7 @@ def test_retry_after_holds_every_request(tmp_path):
 
 
 def test_pace():
-    pace = _Pace(60)  # one a second
+    pace = Pace(60)  # one a second
     start = time.monotonic()
     slots = [pace.next_slot() for _ in range(5)]
     late = time.monotonic() - start
@@ -256,14 +282,16 @@ def test_pace():
         assert i - late <= slot <= i
     pace.hold(100)
     assert 100 - late - 1 <= pace.next_slot() <= 100
-    assert [_Pace(None).next_slot() for _ in range(3)] == [0.0] * 3
+    assert [Pace(None).next_slot() for _ in range(3)] == [0.0] * 3
 
 
 def test_requests_a_minute(tmp_path):
     times = []
     with OpenAIServer(faults=lambda _: times.append(time.monotonic())) as server:
+        started = time.monotonic()
         draw(server.url, tmp_path / "r.jsonl", requests_per_minute=1200, concurrency=8)
-    assert times[-1] - times[0] >= 10.5 * 0.05  # eleven gaps, but for the way there
+    assert len(times) == 12
+    assert times[-1] - started >= 11 * 0.05  # eleven gaps
 
 
 def test_the_reward_is_never_called_twice_at_once_and_requests_go_on(tmp_path):
@@ -283,6 +311,79 @@ def test_the_reward_is_never_called_twice_at_once_and_requests_go_on(tmp_path):
         draw(server.url, tmp_path / "r.jsonl", reward=reward)
     assert_complete(tmp_path / "r.jsonl")
     assert all(went_on)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarms")
+def test_the_reward_is_called_where_signals_work(tmp_path):
+    """A verifier that guards itself takes the error of a thread for a wrong answer."""
+
+    def guarded(prompts, completions, **_):
+        def late(*_):
+            raise TimeoutError
+
+        try:
+            signal.signal(signal.SIGALRM, late)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            time.sleep(20)
+        except TimeoutError:
+            return [1.0] * len(completions)
+        except ValueError:
+            return [0.0] * len(completions)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    with OpenAIServer() as server:
+        draw(server.url, tmp_path / "r.jsonl", reward=guarded)
+    assert_complete(tmp_path / "r.jsonl")
+    assert {row["reward"] for row in rows_of(tmp_path / "r.jsonl")} == {1.0}
+
+
+def test_an_async_reward(tmp_path):
+    async def reward(prompts, completions, **_):
+        return length(prompts, completions)
+
+    with OpenAIServer() as server:
+        draw(server.url, tmp_path / "r.jsonl", reward=reward)
+    assert all(row["reward"] == len(row["completion"]) for row in rows_of(tmp_path / "r.jsonl"))
+
+
+def test_one_completion_that_raises_costs_itself(tmp_path):
+    said = []
+    with OpenAIServer() as server:
+        draw(server.url, tmp_path / "whole.jsonl")
+        bad = {texts(tmp_path / "whole.jsonl")[1, 2]}
+
+        def reward(prompts, completions, **_):
+            if bad & set(completions):
+                raise ValueError("this one")
+            return length(prompts, completions)
+
+        draw(server.url, tmp_path / "r.jsonl", reward=reward, on_trouble=said.append)
+    assert_complete(tmp_path / "r.jsonl")
+    rows = rows_of(tmp_path / "r.jsonl")
+    lost = [row for row in rows if row["completion"] in bad]
+    assert lost
+    for row in rows:
+        assert row["reward"] == (None if row in lost else len(row["completion"]))
+    assert all("this one" in row["error"] for row in lost)
+    assert any("reward: prompt" in line and "this one" in line for line in said)
+
+
+def test_what_was_paid_for_is_kept_when_the_reward_fails(tmp_path):
+    def broken(prompts, completions, **_):
+        raise KeyError("answer")
+
+    path, rows = tmp_path / "r.jsonl", prompts(8)
+    with OpenAIServer() as server:
+        with pytest.raises(RuntimeError, match="has not scored any completion"):
+            draw(server.url, path, rows, reward=broken)
+        assert not path.exists()
+        drawn = drawn_path(path)
+        assert len(drawn.read_text().splitlines()) == len(server.requests) > 4
+        draw(server.url, path, rows)
+        assert len(server.requests) == 8 * ROLLOUTS
+    assert_complete(path, 8)
+    assert not drawn.exists()
 
 
 def test_a_broken_reward_stops_the_run(tmp_path):
@@ -329,27 +430,6 @@ def test_a_stop_does_not_wait_for_a_silent_server(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        ({"choices": [{"message": {"content": "a"}}]}, "a"),
-        ({"choices": [{"text": "a"}]}, "a"),
-        ({"choices": []}, ""),
-        ({"choices": [{"message": None}]}, ""),
-        ({"choices": [{"message": {"content": None, "refusal": "no"}}]}, ""),
-        ({"choices": [{"text": "half \ud83d of a pair"}]}, "half ? of a pair"),
-    ],
-)
-def test_text_of(answer, text):
-    assert text_of(answer) == text
-
-
-@pytest.mark.parametrize("answer", [None, "x", [], {}, {"choices": 3}, {"choices": ["x"]}, 3])
-def test_no_answer(answer):
-    with pytest.raises(BadAnswer):
-        text_of(answer)
-
-
-@pytest.mark.parametrize(
     ("url", "words"),
     [
         ("localhost:8000/v1", "must begin with http:// or https://"),
@@ -358,6 +438,7 @@ def test_no_answer(answer):
         ("http://[::1/v1", "is not a URL"),
         ("http://me:secret@localhost/v1", "would end up in files"),
         ("http://localhost/v1?key=secret", "would end up in files"),
+        ("http://a/v1,http://b/v1", "several are given one after the other"),
     ],
 )
 def test_urls(url, words):
@@ -397,6 +478,14 @@ def test_reward_over_http(tmp_path):
     with OpenAIServer(faults=lambda _: "page") as server:
         wrong = load_reward(server.url + "/score", retries=0)
         with pytest.raises(EndpointError, match=r'--reward .*not {"rewards"'):
+            wrong(prompts=["p"], completions=["c"])
+    said = Sent({"rewards": [0.5]}, kind="text/plain")
+    with OpenAIServer(faults=lambda _: said) as server:
+        assert load_reward(server.url + "/score")(prompts=["p"], completions=["c"]) == [0.5]
+    said = Sent({"rewards": [0.0], "error": "out of memory"})
+    with OpenAIServer(faults=lambda _: said) as server:
+        wrong = load_reward(server.url + "/score", retries=0)
+        with pytest.raises(EndpointError, match="an error with status 200: 'out of memory'"):
             wrong(prompts=["p"], completions=["c"])
     with OpenAIServer(key="right") as server:
         wants = load_reward(server.url + "/score", retries=0)

@@ -8,7 +8,9 @@ import pytest
 pytest.importorskip("transformers")
 
 from bontea import demo
+from bontea.rollouts.drawn import Drawn
 from bontea.rollouts.generate import chunks, sample_rollouts
+from bontea.rollouts.scoring import Scorer
 from bontea.rollouts.table import RolloutFile
 
 
@@ -117,3 +119,56 @@ def test_rows_say_model_and_stratum_where_there_are_any(policy, tmp_path):
     ]  # fmt: skip
     draw(policy, tmp_path / "b.jsonl", m=1)
     assert all("model" not in json.loads(x) for x in (tmp_path / "b.jsonl").open())
+
+
+def test_why_a_completion_ends(policy, tmp_path):
+    """The embedded policy has an end-of-sequence token; without it every completion is cut off."""
+    model, tokenizer = policy
+    draw(policy, tmp_path / "a.jsonl", max_new_tokens=24)
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").open()]
+    longest = max(len(tokenizer(row["completion"])["input_ids"]) for row in rows)
+    for row in rows:
+        tokens = len(tokenizer(row["completion"])["input_ids"])
+        assert row["finish_reason"] in ("stop", "length")
+        if row["finish_reason"] == "stop":
+            assert tokens < longest
+    assert {row["finish_reason"] for row in rows} == {"stop", "length"}
+    kept = model.generation_config.eos_token_id
+    model.generation_config.eos_token_id = None
+    try:
+        draw(policy, tmp_path / "b.jsonl", m=2)
+    finally:
+        model.generation_config.eos_token_id = kept
+    rows = [json.loads(line) for line in (tmp_path / "b.jsonl").open()]
+    assert {row["finish_reason"] for row in rows} == {"length"}
+
+
+def test_what_is_no_answer_is_not_scored(tmp_path):
+    seen = []
+
+    def reward(prompts, completions, answer):
+        seen.append((completions, answer))
+        return [1.0] * len(completions)
+
+    rows = {0: {"prompt": "a", "answer": 7}, 1: {"prompt": "b", "answer": 8}}
+    drawn = [
+        Drawn(0, 0, "", "length"),
+        Drawn(1, 0, "text", "length"),
+        Drawn(0, 1, "", "stop"),
+        Drawn(1, 1, "", "stop", reasoning_only=True),
+    ]
+    path = tmp_path / "a.jsonl"
+    scorer = Scorer(reward, rows, RolloutFile(path), batch_size=8)
+    scorer.score(scorer.keep(drawn))
+    out = [json.loads(line) for line in path.open()]
+    out.sort(key=lambda row: drawn.index((row["prompt_id"], row["rollout"], *_end(row))))
+    assert [row["reward"] for row in out] == [None, 1.0, 1.0, None]
+    assert seen == [(["text", ""], [8, 7])]
+    assert [row.get("reasoning_only") for row in out] == [None, None, None, True]
+    scorer.score(scorer.keep([Drawn(0, 2, "", "length")]))
+    assert json.loads(path.read_text().splitlines()[-1])["reward"] is None
+    assert len(seen) == 1  # nothing to score, nothing called
+
+
+def _end(row):
+    return row["completion"], row["finish_reason"], row.get("reasoning_only", False)

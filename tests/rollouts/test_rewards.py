@@ -1,10 +1,12 @@
 """Reward functions by name, and what they may return."""
 
+import datetime
+
 import numpy as np
 import pytest
 from tests.tiny import word_tokenizer
 
-from bontea.rollouts.rewards import load_reward, score
+from bontea.rollouts.rewards import check_rows, load_reward, score
 
 
 def constant(values):
@@ -99,6 +101,51 @@ def test_sequence_classification_model(tmp_path):
         ]
     np.testing.assert_allclose(got, alone, rtol=1e-4, atol=1e-6)
     assert len(set(got)) == 3
+
+
+def test_a_reward_model_sees_one_turn_where_a_chat_is_continued(tmp_path):
+    """And each prompt is tokenized by its own kind, also among others."""
+    import torch
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    tokenizer = word_tokenizer(["<pad>", "<eos>", "<unk>", "Why", "Be", "cause", "user", "asst"])
+    tokenizer.chat_template = (
+        "{% for turn in messages %}{{ 'user' if turn.role == 'user' else 'asst' }} "
+        "{{ turn.content }} {% endfor %}"
+    )
+    config = LlamaConfig(
+        vocab_size=8,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        pad_token_id=0,
+        num_labels=1,
+    )
+    torch.manual_seed(0)
+    LlamaForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    reward = load_reward(str(tmp_path))
+    user, start = {"role": "user", "content": "Why"}, {"role": "assistant", "content": "Be "}
+    more, whole = ({"role": "assistant", "content": c} for c in ("cause", "Be cause"))
+    a, b, c = reward(
+        prompts=[[user, start], [user], "Why "], completions=[[more], [whole], "Because"]
+    )
+    assert a == pytest.approx(b, abs=1e-6)
+    assert c == pytest.approx(reward(prompts=["Why "], completions=["Because"])[0], abs=1e-6)
+    check_rows(reward, [{"prompt": "Why"}, {"prompt": [user, start]}])
+    image = {"role": "user", "content": [{"type": "image"}]}
+    with pytest.raises(ValueError, match=r"^reward .*, prompt 1 .*this prompt has an image"):
+        check_rows(reward, [{"prompt": "Why"}, {"prompt": [image]}])
+
+
+def test_what_json_cannot_carry_is_no_column_for_a_server():
+    pytest.importorskip("openai")
+    reward = load_reward("http://127.0.0.1:9/score")
+    check_rows(reward, [{"prompt": "a", "answer": [1, None, "2024-01-01"]}])
+    day = {"prompt": "a", "when": datetime.date(2024, 1, 1)}
+    with pytest.raises(ValueError, match=r"prompt 1 .*column 'when' .*date"):
+        check_rows(reward, [{"prompt": "a", "when": None}, day])
 
 
 def test_neither_function_nor_model(tmp_path):

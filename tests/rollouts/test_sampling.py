@@ -164,3 +164,48 @@ def test_a_broken_model_is_one_line(folder, capsys):
     error = capsys.readouterr().err
     assert "model . cannot be loaded (" in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet", "Parquet"])
+@pytest.mark.parametrize("name", ["x[1]", "a*b", "s3:x", "~x", "50%20 x{a,b}"])
+def test_an_output_is_the_file_that_it_names(name, suffix, folder):
+    """Also where a pattern would find another, and when it is gone on with."""
+    other = {"prompt_id": 0, "rollout": 99, "reward": 1.0, "prompt": "p", "completion": "c"}
+    for sibling in ("x1", "aXb"):
+        for end in ("jsonl", "parquet.jsonl", "Parquet.jsonl"):
+            Path(f"{sibling}.{end}").write_text(json.dumps(other) + "\n")
+    before = {path.name for path in folder.iterdir()}
+    output = f"{name}.{suffix}"
+    sample(small(output=output))
+    grown = sample({"output": output, "rollouts": 5}, resume=True)
+    assert (grown.rollouts, grown.drawn) == (15, 3)
+    assert {path.name for path in folder.iterdir()} - before - {"__pycache__"} == {
+        output,
+        f"{output}.settings.json",
+    }
+    assert read_rollouts(output).table().shape == (3, 5)
+
+
+def test_a_chat_that_the_model_cannot_take_is_refused_before_anything_is_drawn(folder):
+    rows = [{"prompt": "fine"}, {"prompt": [{"role": "user", "content": "hi"}]}]
+    Path("p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(BonteaError, match="no chat template"):
+        sample(small())
+    assert not Path("rollouts.jsonl").exists()
+
+
+def test_a_server_must_be_told_how_to_continue_a_chat(folder):
+    chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Well,"}]
+    Path("p.jsonl").write_text(json.dumps({"prompt": chat}))
+    with pytest.raises(BonteaError, match=r"prompt 0 .*turn of the assistant.*--extra-body"):
+        sample({**small().given(), "endpoint": "http://127.0.0.1:9/v1", "model": "m"})
+    assert not Path("rollouts.jsonl").exists()
+
+
+def test_prompts_that_were_read_differently_by_an_older_version():
+    sample(small())
+    record = Path("rollouts.jsonl.settings.json")
+    values = json.loads(record.read_text())
+    record.write_text(json.dumps({**values, "prompts_sha256": "0", "version": "0.0.1"}))
+    with pytest.raises(BonteaError, match=r"have changed .*bontea 0\.0\.1.* read them differently"):
+        sample({}, resume=True)

@@ -116,3 +116,26 @@ def test_a_small_file_is_written_whole(tmp_path):
     write_text(tmp_path / "a", "two\u00e9")
     assert (tmp_path / "a").read_text(encoding="utf-8") == "two\u00e9"
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_parquet_keeps_the_values_of_chats(tmp_path):
+    """Numbers beside text, and keys that only some turns have, are what they were."""
+    pytest.importorskip("polars")
+    import polars
+
+    plain = [[{"role": "user", "content": "hi"}], [{"role": "user", "content": "ho"}]]
+    rich = [
+        [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
+        [{"role": "assistant", "content": None, "tool_calls": [{"arguments": {"b": 1}}]}],
+        [{"role": "assistant", "content": None, "tool_calls": [{"arguments": {"b": "x"}}]}],
+    ]
+    for prompts, read in ((plain, lambda value: value), (rich, json.loads)):
+        path, target = tmp_path / "r.jsonl", tmp_path / "r.parquet"
+        path.write_text(
+            "".join(json.dumps({**row(i, 0), "prompt": p}) + "\n" for i, p in enumerate(prompts))
+        )
+        write_parquet(path, target)
+        assert [read(value) for value in polars.read_parquet(target)["prompt"].to_list()] == prompts
+        read_parquet(target, path)
+        write_parquet(path, target)
+        assert [read(value) for value in polars.read_parquet(target)["prompt"].to_list()] == prompts

@@ -21,7 +21,7 @@ roles. With g the expected gradient of an estimator, g* the oracle, in sketched 
 The rewards: `neural`, the embedded Bradley-Terry reward; `sharp`, its exponential; `bounded`, a
 logistic function of it; `rounded`, to halves; `verifier`, 0 or 1, and `distilled`, both of
 ../training/rewards.py; `contrast`, for which ../contrast/prepare.py goes first. The last two
-columns are ratios to `max_at_k` with k = M - 1 on the same rollouts, mean over prompts, `+-` their
+columns are ratios to `max_at_k` with k = M - 1 on the same rollouts, mean over prompts, `±` their
 standard errors.
 """
 
@@ -92,7 +92,7 @@ def main() -> None:
                     print(
                         f"  {name:<28}{mean[0]:7.3f} {mean[1]:7.4f} {np.median(values[:, 2]):5.0f}"
                         "   over max@(M-1): "
-                        f"{ratio[:, 0].mean():.3f} +- {se[0]:.3f}  {ratio[:, 1].mean():.3f} +- "
+                        f"{ratio[:, 0].mean():.3f} ± {se[0]:.3f}  {ratio[:, 1].mean():.3f} ± "
                         f"{se[1]:.3f}",
                         flush=True,
                     )

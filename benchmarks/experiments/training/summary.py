@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from bontea._numbers import fixed
+
 Row = dict[str, Any]
 FREE_OF_N = (
     "grpo", "reinforce", "rloo", "max_rl", "max_at_k", "start", "tail_rl", "pkpo", "best_of_n_max"
@@ -41,7 +43,7 @@ class Difference:
 
     def __str__(self) -> str:
         half = "" if np.isnan(self.half_width) else f" ± {self.half_width:.2f}"
-        return f"{self.mean:+.2f}{half}"
+        return f"{fixed(self.mean, 2, '+')}{half}"
 
 
 def load(path: Path) -> list[Row]:

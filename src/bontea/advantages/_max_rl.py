@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, from_top, is_traced, per_group
 from bontea._errors import BonteaError
+from bontea._numbers import number
 from bontea.advantages._reinforce import centred
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def max_rl(rewards: Float[ArrayLike, "*P M"]) -> Float[Array, "*P M"]:
     def kernel(r: Array, xp: ModuleType) -> Array:
         if r.shape[0] and not is_traced(r) and bool(xp.min(r) < 0):
             raise BonteaError(
-                f"max_rl needs non-negative rewards, got {float(xp.min(r)):g}: shift the reward so "
+                f"max_rl needs non-negative rewards, got {number(float(xp.min(r)), 6)}: shift "
+                "the reward so "
                 "that its worst value is 0, or use an estimator that is shift-invariant"
             )
         # In units of the best reward, sums neither overflow nor vanish.

@@ -24,6 +24,7 @@ from bontea._arrays import (
     per_group,
 )
 from bontea._errors import BonteaError, GroupTooSmallError
+from bontea._numbers import number
 from bontea.advantages._ranks import add_windows, best_first, share_ties, unsort
 from bontea.advantages._reinforce import centred
 from bontea.advantages._tea import SD_FLOOR, coefficient
@@ -90,7 +91,8 @@ def prefix_sizes(
             need = 4 * (int(np.floor(3 / alpha + 1e-9)) + 1)
             raise GroupTooSmallError(
                 f"prefix_tea with cross_fit needs at least 4 rewards in the tail of its first "
-                f"prefix, m/4 = {first} of {m} rollouts at tail fraction {alpha:g}: use at least "
+                f"prefix, m/4 = {first} of {m} rollouts at tail fraction {number(alpha)}: use at "
+                "least "
                 f"{need} rollouts, a larger tail fraction, or cross_fit=False"
             )
     else:

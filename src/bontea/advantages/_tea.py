@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from bontea._arrays import Array, check_alpha, check_n, group_mean, group_rms, per_group
+from bontea._numbers import number, typed
 from bontea.advantages._reinforce import centred
 from bontea.tails.fit import require_tail
 from bontea.tails.normal import tail_coefficient
@@ -32,7 +33,8 @@ def coefficient(n: float, k: int, m: int) -> float:
     ct = tail_coefficient(n, k / m)
     if ct < 0:
         warnings.warn(
-            f"n={n:g} is too small for a tail of {k} in {m} rollouts: best-of-{n:g} lies below the "
+            f"n={typed(n)} is too small for a tail of {k} in {m} rollouts: best-of-{number(n)} "
+            "lies below the "
             "mean of that tail, and the extrapolation would narrow it. Use a larger tail fraction, "
             "or max_at_k(rewards, k=n), which is unbiased for n < M",
             stacklevel=2,

@@ -17,6 +17,7 @@ from bontea._arrays import (
     to_input_dtype,
 )
 from bontea._errors import BonteaError, GroupTooSmallError
+from bontea._ids import group_ids
 from bontea.advantages.spec import EstimatorSpec
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def advantages_for(
     """Advantages of a flat batch: `(B,)` rewards and `(B,)` group ids to `(B,)` advantages.
 
     Rollouts with equal ids are one group (one prompt). Rows come in any order, groups in any size;
-    ids are integers, strings, or anything NumPy can sort. The estimator sees each group whole, and
+    ids are numbers or text (3, 3.0 and "3" are one group), and no row may be without one: None and
+    NaN are a BonteaError that names the row. The estimator sees each group whole, and
     the estimators of this library see all groups at once, padded with NaN to the largest: those
     that look at the whole batch (`adaptive_tea`, `pass_at_n`) decide once for it, not once for each
     group size. A function of yours sees complete groups only, one call for each size.
@@ -68,7 +70,7 @@ def _in_groups(
 ) -> Array:
     """`apply` takes the groups as a block, padded with NaN, and returns what each row gets."""
     rewards = as_rewards(rewards)
-    ids = np.asarray(groups.cpu() if hasattr(groups, "cpu") else groups)
+    ids = group_ids(groups)
     if rewards.ndim != 1 or ids.shape != rewards.shape:
         raise BonteaError(
             f"rewards {tuple(rewards.shape)} and groups {ids.shape} must both be flat and of one "

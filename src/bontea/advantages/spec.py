@@ -38,6 +38,7 @@ from bontea._arrays import (
 )
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea._load import load_function
+from bontea._numbers import number
 
 SMALL_K = 6
 """`max_at_k` with this k is within one percent of the best weight that never decreases in the
@@ -503,5 +504,5 @@ def _written(value: Any) -> str:
 
 
 def _show(row: Array, most: int = 8) -> str:
-    values = [f"{float(v):.4g}" for v in row[:most]]
+    values = [number(float(v), 4) for v in row[:most]]
     return "[" + ", ".join(values) + (", ...]" if row.shape[0] > most else "]")

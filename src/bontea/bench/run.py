@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bontea._errors import BonteaError
-from bontea._json import plain
+from bontea._json import plain, strict_loads
 
 
 class Task(NamedTuple):
@@ -54,7 +54,7 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
         try:
-            entry = json.loads(line)
+            entry = strict_loads(line, path)
             done[entry["task"]] = entry["rows"]
         except (ValueError, KeyError, TypeError):
             if number < len(lines):

@@ -38,8 +38,8 @@ EXTRAS = {
 """Packages that a command may miss, and the extra of ours that has them."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run a subcommand; returns the exit code."""
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="bontea",
         description="Post-train language models for the way they are deployed: best-of-N.",
@@ -49,7 +49,12 @@ def main(argv: list[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
         module.add_parser(subparsers, name)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a subcommand; returns the exit code."""
+    args = make_parser().parse_args(argv)
     try:
         code = COMMANDS[args.command].run(args)
         sys.stdout.flush()

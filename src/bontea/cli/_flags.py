@@ -8,7 +8,7 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from bontea._settings import flag
+from bontea._settings import flag, kinds_of
 
 
 def add_settings(parser: argparse.ArgumentParser, settings: type) -> None:
@@ -17,12 +17,14 @@ def add_settings(parser: argparse.ArgumentParser, settings: type) -> None:
         options: dict[str, Any] = {"dest": field.name, "help": field.metadata["help"]}
         if isinstance(field.default, (int, float, str)) and not isinstance(field.default, bool):
             options["help"] += f" (default: {field.default})"
-        kind = str(field.type).partition(" ")[0]
+        kind = kinds_of(str(field.type))[0]
         if kind == "bool":
             options["action"] = "store_true"
-        elif kind.startswith("list"):
-            options["nargs"] = "+"
-        elif kind.startswith("dict"):
+        elif "read" in field.metadata:
+            options["metavar"] = "JSON"
+        elif kind == "list":
+            options.update(nargs="+", action="extend")  # given again, it adds
+        elif kind == "dict":
             options.update(nargs="+", metavar="NAME=VALUE")
         else:
             options["metavar"] = kind.upper()
@@ -31,8 +33,12 @@ def add_settings(parser: argparse.ArgumentParser, settings: type) -> None:
 
 
 def given_settings(args: argparse.Namespace, settings: type) -> dict[str, Any]:
-    """The settings that are on the command line, by name."""
-    return {f.name: getattr(args, f.name) for f in fields(settings) if f.name in args}
+    """The settings that are on the command line, by name; BonteaError where one cannot be read."""
+    given = {f.name: getattr(args, f.name) for f in fields(settings) if f.name in args}
+    for field in fields(settings):
+        if field.name in given and "read" in field.metadata:
+            given[field.name] = field.metadata["read"](given[field.name])
+    return given
 
 
 def quiet_libraries() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from bontea._errors import BonteaError, MissingPackageError
+from bontea._numbers import number
 from bontea.advantages import EstimatorSpec, advantages_for
 from bontea.integrations.frameworks import FRAMEWORKS, OVERRIDE, Framework
 
@@ -142,7 +143,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         f"incomplete, {report['estimator']}, through",
         f"     {report['path']}",
         f"     {agrees} bontea.advantages_for (largest relative difference "
-        f"{report['largest_relative_difference']:.1e})",
+        f"{number(report['largest_relative_difference'], 2)})",
     ]
     if report["settings"]:
         out.append(f"settings: {report['settings']}")

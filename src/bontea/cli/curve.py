@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
 from bontea._json import plain
+from bontea._numbers import percent, typed
+from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
 from bontea.cli._reading import FILES, add_reading, given_reading, said, say_readings
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
@@ -58,6 +60,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--png", type=Path, metavar="FILE", help="draw the curves")
     add("--html", type=Path, metavar="FILE", help="write a page with curves and completions")
     add("--json", action="store_true", help="every number as JSON")
+    add_cut_off(parser)
     add_reading(parser)
 
 
@@ -66,8 +69,9 @@ def run(args: argparse.Namespace) -> int:
     from bontea.rollouts import read_sources
 
     ks, up_to = _check(args)
-    rollouts = read_sources(args.files, args.model, given_reading(args))
-    say_readings(rollouts.values())
+    read = read_sources(args.files, args.model, given_reading(args))
+    say_readings(read.values())
+    rollouts, cut_off = apply_cut_off(read, args)
     found = evaluate(
         rollouts,
         ks,
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         print(warning, file=sys.stderr)
     written = _write(found, up_to, args)
     if args.json:
-        print(json.dumps(as_json(found, args), allow_nan=False))
+        print(json.dumps(as_json(found, args, cut_off), allow_nan=False))
     else:
         _print(found, every=ks is not None)
     for path in written:
@@ -93,9 +97,11 @@ def _check(args: argparse.Namespace) -> tuple[list[int] | None, int | None]:
     if args.seed < 0:
         raise BonteaError(f"--seed {args.seed} must be 0 or more")
     if not 0 < args.confidence_level < 1:
-        raise BonteaError(f"--confidence-level {args.confidence_level:g} must be between 0 and 1")
+        raise BonteaError(
+            f"--confidence-level {typed(args.confidence_level)} must be between 0 and 1"
+        )
     if args.up_to is not None and not (1 <= args.up_to <= 1e9 and args.up_to % 1 == 0):
-        raise BonteaError(f"--up-to {args.up_to:g} must be a whole number from 1 to 1e9")
+        raise BonteaError(f"--up-to {typed(args.up_to)} must be a whole number from 1 to 1e9")
     check_output("--png", args.png, (".png",))
     check_output("--html", args.html, (".html", ".htm"))
     up_to = None if args.up_to is None else int(args.up_to)
@@ -154,7 +160,7 @@ def _print(found: Evaluation, *, every: bool) -> None:
         out = Console(highlight=False, width=max(100, 20 + 40 * len(found.curves)))
     first = next(iter(found.curves.values()))
     what = "pass@k" if all(c.pass_at_k for c in found.curves.values()) else "best of k"
-    print(f"{what}, mean over prompts, {100 * first.confidence_level:g} % interval")
+    print(f"{what}, mean over prompts, {percent(first.confidence_level)} interval")
     out.print(curve_table(found, every=every))
     for line in curve_lines(found):
         print(line)
@@ -162,7 +168,9 @@ def _print(found: Evaluation, *, every: bool) -> None:
         print(f"\n{comparison}")
 
 
-def as_json(found: Evaluation, args: argparse.Namespace) -> dict[str, Any]:
+def as_json(
+    found: Evaluation, args: argparse.Namespace, cut_off: dict[str, float | None]
+) -> dict[str, Any]:
     """Everything and how it was made; NaN and infinities are null."""
     import bontea
 
@@ -181,6 +189,7 @@ def as_json(found: Evaluation, args: argparse.Namespace) -> dict[str, Any]:
         "command": list(sys.argv),
         "seed": args.seed,
         "confidence_level": args.confidence_level,
+        "cut_off": args.cut_off,
         "curves": [
             {
                 "name": name,
@@ -189,6 +198,7 @@ def as_json(found: Evaluation, args: argparse.Namespace) -> dict[str, Any]:
                 "read_as": said(found.rollouts[name]),
                 "prompts": len(curve.per_prompt),
                 "rollouts": len(found.rollouts[name].rewards),
+                "cut_off_share": cut_off[name],
                 **fields(curve, shared),
                 "extrapolation": (
                     fields(found.extrapolations[name], beyond)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
+from bontea._numbers import typed
+from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
 from bontea.cli._reading import FILES, add_reading, given_reading, say_readings
 
@@ -56,6 +58,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--png", type=Path, metavar="FILE", help="draw the QQ and the end of the tail")
     add("--seed", type=int, default=0, help="seed of everything random")
     add("--json", action="store_true", help="every number as JSON")
+    add_cut_off(parser)
     add_reading(parser)
 
 
@@ -67,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
         raise BonteaError(f"--seed {args.seed} must be 0 or more")
     if not 1 <= args.deploy_n < float("inf"):
         raise BonteaError(
-            f"--deploy-n {args.deploy_n:g} must be at least 1: how many responses are drawn of a "
+            f"--deploy-n {typed(args.deploy_n)} must be at least 1: how many responses are drawn "
+            "of a "
             "prompt when the model is used, such as 128"
         )
     if args.rollouts is not None and args.rollouts < 1:
@@ -75,20 +79,24 @@ def run(args: argparse.Namespace) -> int:
     check_output("--png", args.png, (".png",))
     rollouts = read_rollouts(args.file, model=args.model, reading=given_reading(args))
     say_readings([rollouts])
+    name = str(args.file)
+    treated, cut_off = apply_cut_off({name: rollouts}, args)
     try:
-        found = diagnose(rollouts, n=args.deploy_n, m=args.rollouts, rng=args.seed)
+        found = diagnose(treated[name], n=args.deploy_n, m=args.rollouts, rng=args.seed)
     except BonteaError as error:
         raise BonteaError(f"{args.file}: {error}") from None
     if args.png is not None:
         _draw(found, args.png)
     if args.json:
-        print(json.dumps(as_json(found, args), allow_nan=False))
+        print(json.dumps(as_json(found, args, cut_off[name]), allow_nan=False))
     else:
         print(found)
     return 0
 
 
-def as_json(found: Diagnosis, args: argparse.Namespace) -> dict[str, Any]:
+def as_json(
+    found: Diagnosis, args: argparse.Namespace, cut_off_share: float | None
+) -> dict[str, Any]:
     """The diagnosis and how it was made; NaN and infinities are null."""
     import bontea
 
@@ -98,6 +106,8 @@ def as_json(found: Diagnosis, args: argparse.Namespace) -> dict[str, Any]:
         "seed": args.seed,
         "file": str(args.file),
         "model": args.model,
+        "cut_off": args.cut_off,
+        "cut_off_share": cut_off_share,
         **found.to_dict(),
         "page": str(found),
     }

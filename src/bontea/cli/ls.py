@@ -7,6 +7,8 @@ import inspect
 import json
 from typing import Any
 
+from bontea._numbers import number
+
 EXAMPLES = """examples:
   bontea ls
       everything, one line a name
@@ -60,7 +62,8 @@ def _tails() -> dict[str, str]:
 
     return {
         name: (
-            f"one number from {LIMITS[name][0]:g} to {LIMITS[name][1]:g}, as in {name}(-0.1)"
+            f"one number from {number(LIMITS[name][0])} to {number(LIMITS[name][1])}, as in "
+            f"{name}(-0.1)"
             if name in LIMITS
             else "no parameter"
         )

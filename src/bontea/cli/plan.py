@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
+from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
 from bontea.cli._reading import FILES, add_reading, given_reading, say_readings
 
@@ -74,6 +75,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--seed", type=int, default=0, help="seed of everything random")
     add("--png", type=Path, metavar="FILE", help="draw the plan")
     add("--json", action="store_true", help="the plan as JSON")
+    add_cut_off(parser)
     add_reading(parser)
 
 
@@ -85,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
         raise BonteaError(f"--seed {args.seed} must be 0 or more")
     if args.pilot is not None and args.law is not None:
         raise BonteaError("--pilot and --law are two reward laws: give one of them")
+    if args.cut_off != "keep" and args.pilot is None:
+        raise BonteaError("--cut-off is about the rollouts of a pilot: give --pilot as well")
     if args.model is not None and args.pilot is None:
         raise BonteaError("--model names a model in a pilot: give --pilot as well")
     check_output("--png", args.png, (".png",))
@@ -134,8 +138,10 @@ def _plan(args: argparse.Namespace, sizes: list[int], progress: JobProgress) -> 
 
     rollouts = None
     if args.pilot is not None:
+        name = str(args.pilot)
         rollouts = read_rollouts(args.pilot, model=args.model, reading=given_reading(args))
         say_readings([rollouts])
+        rollouts = apply_cut_off({name: rollouts}, args)[0][name]
 
     def advance(done: int, total: int) -> None:
         progress.advance(at=round(100 * done / total))

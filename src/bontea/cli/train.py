@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bontea._errors import BonteaError, FailedError, what_gave_up
+from bontea._json import strict_loads
 from bontea.cli._flags import add_settings, given_settings, quiet_libraries
 from bontea.training.settings import Settings
 
@@ -127,7 +128,7 @@ def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
     if not path.exists():
         raise FileNotFoundError(f"nothing to resume: {path} is not there")
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        saved = strict_loads(path.read_text(encoding="utf-8"), path)["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise BonteaError(f"{path} cannot be read ({error}): start a new job") from None
     asked = {**(_read_yaml(args.config) if args.config else {}), **given}
@@ -150,11 +151,25 @@ def _read_yaml(path: str) -> dict[str, Any]:
         raise FileNotFoundError(f"config {path} cannot be read: {error.strerror}") from None
     try:
         values = yaml.safe_load(text)
+        twice = _twice(yaml.compose(text, Loader=yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise BonteaError(f"config {path} is not YAML: {error}") from None
     if not isinstance(values, dict):
         raise BonteaError(f"config {path} must hold NAME: VALUE lines")
+    if twice is not None:
+        raise BonteaError(f"config {path}: the key {twice!r} is there twice: remove one")
     return {str(name).replace("-", "_"): value for name, value in values.items()}
+
+
+def _twice(node: Any) -> str | None:
+    """The first key of a YAML mapping that is there twice, of which YAML takes the last."""
+    seen: set[str] = set()
+    for key, _ in node.value if getattr(node, "id", "") == "mapping" else ():
+        name = str(key.value).replace("-", "_")
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _pairs(texts: list[str]) -> dict[str, Any]:

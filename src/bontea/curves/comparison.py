@@ -15,9 +15,11 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import number, percent
 from bontea.curves.intervals import PAIRED_METHOD, Method, mean_interval
 from bontea.curves.mean_curve import check_grid, is_landmark, with_limits
 from bontea.curves.unbiased import best_of_k_by_prompt, best_of_k_weights
+from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.groups import Rollouts, as_rollouts
 
 if TYPE_CHECKING:
@@ -134,7 +136,8 @@ class Comparison(Result):
         if d == 0:
             return f"{text} ({with_limits(d, low, high)})"
         needed = self.prompts * (max(d - low, high - d) / d) ** 2
-        much = "more than a million" if needed > 1e6 else f"about {float(f'{needed:.2g}'):,.0f}"
+        rounded = float(np.format_float_positional(needed, 2, fractional=False))
+        much = "more than a million" if needed > 1e6 else f"about {number(rounded)}"
         return (
             f"{text}, which may be chance: if the difference is real, {much} prompts would show it"
         )
@@ -156,7 +159,7 @@ class Comparison(Result):
         left = f", {self.left_out} left out" if self.left_out else ""
         return (
             f"{a} minus {b}, {'pass@k' if self.pass_at_k else 'best of k'}, {self.prompts} prompts"
-            f"{left}, {100 * self.confidence_level:g} % interval ({self.method})\n"
+            f"{left}, {percent(self.confidence_level)} interval ({self.method})\n"
             + "\n".join(lines)
             + (f"\n{self.interval_message}" if self.interval_message else "")
             + f"\n{self.message}"
@@ -281,15 +284,10 @@ def _match(a: Rollouts, b: Rollouts, named: bool) -> tuple[Rollouts, Rollouts, i
     where = {name: i for i, name in enumerate(b.prompts.tolist())}
     both = [(i, where[name]) for i, name in enumerate(a.prompts.tolist()) if name in where]
     if not both:
-        examples = f"{_short(a.prompts[0])} and {_short(b.prompts[0])}"
+        examples = f"{quoted(a.prompts[0])} and {quoted(b.prompts[0])}"
         raise BonteaError(
             f"the two have no prompt in common (such as {examples}): a paired comparison needs "
             "rollouts of the same prompts, under the same names"
         )
     first, second = np.array(both).T
     return a.select(first), b.select(second), len(a) + len(b) - len(both)
-
-
-def _short(name: Any) -> str:
-    text = str(name)
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -10,10 +10,12 @@ import numpy as np
 
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea._json import Result
+from bontea._numbers import number
 from bontea.curves.comparison import Comparison, compare
 from bontea.curves.extrapolation import Extrapolation, extrapolate
 from bontea.curves.intervals import CURVE_METHOD, PAIRED_METHOD, Method
 from bontea.curves.mean_curve import Curve, curve, dense_ks
+from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.groups import Rollouts, as_rollouts
 
 
@@ -98,7 +100,8 @@ def evaluate(
         if end * 2 < median:
             warnings.append(
                 f"{name}: {_smallest(scored)} has only {end} rewards, half of the prompts have "
-                f"{median:g} or more: the curve ends at k = {end}; draw the rest, or remove that "
+                f"{number(median)} or more: the curve ends at k = {end}; draw the rest, or "
+                "remove that "
                 "prompt"
             )
         if up_to is None or up_to <= end:
@@ -128,5 +131,4 @@ def evaluate(
 
 def _smallest(rollouts: Rollouts) -> str:
     """The prompt with the fewest rewards, in words."""
-    name = str(rollouts.prompts[int(rollouts.counts.argmin())])
-    return f"prompt {name if len(name) <= 60 else name[:57] + '...'!r}"
+    return f"prompt {quoted(rollouts.prompts[int(rollouts.counts.argmin())])}"

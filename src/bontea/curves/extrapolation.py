@@ -23,6 +23,7 @@ import numpy as np
 from bontea._arrays import check_n
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import number, percent_of, typed
 from bontea.curves.intervals import error_of_mean
 from bontea.rollouts.groups import Rollouts, as_rollouts
 from bontea.tails import check_tail, fit_beta, reward_kind
@@ -76,16 +77,16 @@ class Extrapolation(Result):
         """Value, lower and upper limit at one of the budgets."""
         (where,) = np.nonzero(self.ns == n)
         if len(where) == 0:
-            raise BonteaError(f"n={n:g} is not among the budgets {self.ns.tolist()}")
+            raise BonteaError(f"n={typed(n)} is not among the budgets {self.ns.tolist()}")
         i = where[0]
         return float(self.value[i]), float(self.low[i]), float(self.high[i])
 
     def __str__(self) -> str:
         if self.refused:
             return f"nothing is predicted: {self.message}"
-        level = f"{self.confidence_level:.0%}"
+        level = percent_of(self.confidence_level)
         rows = [
-            f"best of {n:g}: {v:.4g} [{low:.4g}, {high:.4g}]"
+            f"best of {number(n)}: {number(v, 4)} [{number(low, 4)}, {number(high, 4)}]"
             for n, v, low, high in zip(self.ns, self.value, self.low, self.high, strict=True)
         ]
         return (
@@ -158,7 +159,8 @@ def extrapolate(
     refused = ""
     if reach == "refused":
         refused = (
-            f"N = {budgets.max():g} is more than 100 times the {rewards:,} rewards there are: "
+            f"N = {number(budgets.max())} is more than 100 times the {rewards:,} rewards there "
+            "are: "
             "nothing in them tells how the tail goes on so far out; draw more, or ask for a "
             "smaller N"
         )
@@ -214,7 +216,8 @@ def _judge(check: TailCheck, reach: str, n: float, rewards: int) -> tuple[TailVe
         )
     if reach:
         return "doubtful", (
-            f"N = {n:g} exceeds the {rewards:,} rewards there are, so the tail is not seen as far "
+            f"N = {number(n)} exceeds the {rewards:,} rewards there are, so the tail is not seen "
+            "as far "
             "out as best-of-N reaches; draw more"
         )
     return "holds", "the best rewards seen are what the fitted tail promises"
@@ -253,7 +256,7 @@ def _from_tail(
         per_prompt=per_prompt,
         per_prompt_low=per_prompt - z * noise,
         per_prompt_high=per_prompt + z * noise,
-        method=f"{fit.tail} tail above the upper {fit.alpha:g}",
+        method=f"{fit.tail} tail above the upper {number(fit.alpha)}",
         alpha=fit.alpha,
         verdict=verdict,
         message=message,
@@ -294,7 +297,7 @@ def _binary(
         per_prompt=per_prompt,
         per_prompt_low=limits[0],
         per_prompt_high=limits[1],
-        method=f"beta-binomial (success rates Beta({ab[0]:.3g}, {ab[1]:.3g}))",
+        method=f"beta-binomial (success rates Beta({number(ab[0], 3)}, {number(ab[1], 3)}))",
         alpha=float("nan"),
         verdict="doubtful" if reach or prompts < 10 else "holds",
         message=(

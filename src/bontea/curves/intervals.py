@@ -32,6 +32,8 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import number
+from bontea.rollouts.chat_text import quoted
 
 if TYPE_CHECKING:
     from bontea._types import Float
@@ -154,7 +156,8 @@ def _check(method: str, level: float, resamples: int, batch: int | None) -> None
     least = int(np.ceil(2 / (1 - level) - 1e-6))
     if method != "jackknife" and resamples < least:
         raise BonteaError(
-            f"resamples={resamples!r} cannot show a {level:.4g} interval: use at least {least}, "
+            f"resamples={resamples!r} cannot show a {number(level, 4)} interval: use at least "
+            f"{least}, "
             f'better {max(2000, 10 * least)}, or method="jackknife"'
         )
     if batch is not None and batch < 1:
@@ -177,9 +180,8 @@ def _strata(strata: Any, prompts: int) -> tuple[np.ndarray, list[str]]:
     host = alone[0]
     if len(alone) == 1:
         host = min((h for h in range(len(found)) if h != alone[0]), key=lambda h: count[h])
-        note = (
-            f"stratum {str(found[alone[0]])!r} has a single prompt and joins {str(found[host])!r}"
-        )
+        lone, other = quoted(str(found[alone[0]])), quoted(str(found[host]))
+        note = f"stratum {lone} has a single prompt and joins {other}"
     else:
         note = f"{len(alone)} strata of a single prompt are treated as one"
     codes = np.where(np.isin(codes, alone), host, codes)

@@ -13,6 +13,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import fixed, number, percent
 from bontea.curves.intervals import CURVE_METHOD, Method, mean_interval
 from bontea.curves.unbiased import best_of_k_by_prompt
 from bontea.rollouts.groups import Rollouts, as_rollouts
@@ -58,7 +59,7 @@ class Curve(Result):
         ]
         prompts = len(self.per_prompt)
         return (
-            f"mean over {prompts} prompt{'s' * (prompts > 1)}, {100 * self.confidence_level:g} % "
+            f"mean over {prompts} prompt{'s' * (prompts > 1)}, {percent(self.confidence_level)} "
             f"interval ({self.method})\n  "
             + "\n  ".join(rows)
             + "\n"
@@ -165,11 +166,18 @@ def is_landmark(k: int, ks: Sequence[int] | np.ndarray) -> bool:
 def with_limits(value: float, low: float, high: float, sign: str = "") -> str:
     """`0.41 [0.22, 0.60]`, with the digits that the interval has; `sign="+"` shows one."""
     width = high - low if np.isfinite(high - low) and high > low else max(abs(value), 1e-300)
-    digits = int(np.clip(1 - np.floor(np.log10(width) + 1e-9), 0, 6)) if width else 2
+    digits = max(0, int(1 - np.floor(np.log10(width) + 1e-9))) if width else 2
+
+    def shown(x: float, sign: str = "") -> str:
+        if digits <= 6:
+            return fixed(x, digits, sign)
+        size = np.floor(np.log10(max(abs(x), 1e-300)))
+        return (sign if x > 0 else "") + number(x, int(np.clip(size + 1 + digits, 2, 6)))
+
     if not np.isfinite(low) and not np.isfinite(high):
-        return f"{value:{sign}.{digits}f}"
-    ends = ["?" if np.isnan(end) else f"{end:.{digits}f}" for end in (low, high)]
-    return f"{value:{sign}.{digits}f} [{ends[0]}, {ends[1]}]"
+        return shown(value, sign)
+    ends = ["?" if np.isnan(end) else shown(end) for end in (low, high)]
+    return f"{shown(value, sign)} [{ends[0]}, {ends[1]}]"
 
 
 def check_grid(ks: Sequence[int] | None, smallest: int) -> list[int]:

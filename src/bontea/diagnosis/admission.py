@@ -35,6 +35,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from bontea._json import Result
+from bontea._numbers import number, percent, percent_of
 from bontea.advantages.spec import EstimatorSpec
 from bontea.diagnosis.degenerate import HOPELESS
 from bontea.diagnosis.evidence import Evidence
@@ -143,7 +144,7 @@ def admit(evidence: Evidence) -> Admission:
     if kind.kind.name == "constant" or signal.equal.value > HOPELESS:
         return verdict(
             "constant",
-            f"{100 * signal.equal.value:.0f} % of the prompts have equal rewards, and every "
+            f"{percent_of(signal.equal.value)} of the prompts have equal rewards, and every "
             "estimator gives them zeros: fix the reward, or use prompts on which some rollouts "
             "do better than others.",
             learnable=False,
@@ -161,13 +162,15 @@ def admit(evidence: Evidence) -> Admission:
     if n < m:
         return verdict(
             "within M",
-            f"N = {n:g} is below M = {m}, where best-of-k estimators with k = N are exact: no "
+            f"N = {number(n)} is below M = {m}, where best-of-k estimators with k = N are exact: "
+            "no "
             "model of the rewards is needed.",
         )
     if e.ceiling is not None and e.ceiling.reached:
         return verdict(
             "ceiling",
-            f"Do not extrapolate: the best rollouts reach the ceiling {e.ceiling.highest:.6g}. A "
+            "Do not extrapolate: the best rollouts reach the ceiling "
+            f"{number(e.ceiling.highest)}. A "
             "finer reward, or harder prompts, would give a tail; if only reaching the ceiling "
             "counts, use pass_at_n on that as a 0/1 reward.",
         )
@@ -222,7 +225,7 @@ def _two_values(e: Evidence) -> str:
     low, high = e.kind.kind.lowest, e.kind.kind.highest
     text = "The rewards have two values, and no tail to extrapolate."
     if (low, high) != (0, 1):
-        text += f" Map {low:g} to 0 and {high:g} to 1."
+        text += f" Map {number(low)} to 0 and {number(high)} to 1."
     return text + (
         " The prior of success rates is fitted on these rewards; prior='batch' does the same in "
         "every call of 32 prompts or more."
@@ -230,7 +233,7 @@ def _two_values(e: Evidence) -> str:
 
 
 def _rounded(prior: tuple[float, float]) -> tuple[float, float]:
-    a, b = (float(f"{value:.3g}") for value in prior)
+    a, b = (float(number(value, 3)) for value in prior)
     return a, b
 
 
@@ -238,7 +241,8 @@ def _mixed(e: Evidence, enough: bool) -> tuple[str, Tails]:
     """Rule 6."""
     kind, tail, m = e.kind, e.tail, e.m
     text = (
-        f"An atom at {kind.kind.atom_value:g}, and {100 * kind.kind.above:.0f} % of the rewards "
+        f"An atom at {number(kind.kind.atom_value)}, and {percent_of(kind.kind.above)} of the "
+        "rewards "
         "above it: "
     )
     if kind.clean is None or not kind.clean.inside or not kind.ties.inside:
@@ -252,7 +256,7 @@ def _mixed(e: Evidence, enough: bool) -> tuple[str, Tails]:
     if tail.light:
         return f"{text}the best of these fall short of a normal tail ({_short(tail)}).", "none"
     return (
-        f"{text}the best {100 * e.alpha:g} % of a prompt lie there, and a tail of that fraction "
+        f"{text}the best {percent(e.alpha)} of a prompt lie there, and a tail of that fraction "
         "may be fitted; adaptive_tea, which chooses larger ones, may reach into the atom.",
         "fixed",
     )
@@ -262,7 +266,8 @@ def _too_little(e: Evidence) -> str:
     """Rule 8."""
     text = (
         f"Too little data to judge a tail: {e.fitted} prompt{'s' * (e.fitted != 1)} with 5 or more "
-        f"rewards that differ among the best, {e.median:g} rewards a prompt, M = {e.m}. Give at "
+        f"rewards that differ among the best, {number(e.median)} rewards a prompt, M = {e.m}. "
+        "Give at "
         f"least {LEAST_PROMPTS} prompts with {LEAST_ROLLOUTS} rewards, better {WANTED_PROMPTS} "
         f"with {WANTED_ROLLOUTS}"
     )
@@ -278,7 +283,7 @@ def _short(tail: TailFinding) -> str:
 def _steps(tail: TailFinding) -> str:
     """What adaptive_tea will do in steps of these rewards."""
     if tail.supported is None:
-        steps = f"{100 * tail.refused:.0f} % of the {tail.steps} steps"
+        steps = f"{percent_of(tail.refused)} of the {tail.steps} steps"
         text = (
             f"In {'the one step' if tail.steps == 1 else steps} made of these rewards adaptive_tea "
             "supports no tail fraction, and falls back to max_at_k there."
@@ -288,5 +293,5 @@ def _steps(tail: TailFinding) -> str:
         return text
     return (
         f"On these rewards adaptive_tea would mostly fit its tail to the best "
-        f"{100 * tail.supported:g} % of a group."
+        f"{percent(tail.supported)} of a group."
     )

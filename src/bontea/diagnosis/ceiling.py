@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea._numbers import number, percent
 from bontea.diagnosis.finding import Finding, Mark
-from bontea.diagnosis.reading import Reading, percent
+from bontea.diagnosis.reading import Reading
 from bontea.tails.kind import RewardKind
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class CeilingFinding(Finding):
     @property
     def text(self) -> str:
         text = (
-            f"the highest reward, {self.highest:.6g}, is {percent(self.rewards.value)} of the "
+            f"the highest reward, {number(self.highest)}, is {percent(self.rewards.value)} of the "
             f"rewards and the best of {percent(self.maxima.value)} of the prompts (a ceiling from "
             f"{percent(self.maxima.band[1])}); {percent(self.tied)} of the prompts have several "
             "best rollouts."

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea._numbers import percent
 from bontea.diagnosis.finding import Finding, Mark
-from bontea.diagnosis.reading import Reading, percent
+from bontea.diagnosis.reading import Reading
 from bontea.rollouts.groups import Rollouts
 from bontea.tails.normal import tail_size
 

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea._numbers import number, percent
 from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.groups import groups_of
-from bontea.diagnosis.reading import Reading, percent
+from bontea.diagnosis.reading import Reading
 from bontea.tails.kind import RewardKind, reward_kind
 from bontea.tails.normal import tail_size
 
@@ -57,7 +58,9 @@ class KindFinding(Finding):
         k = self.kind
         text = f"{k.name}: {k.rewards:,} rewards have {k.distinct:,} value{'s' * (k.distinct > 1)}"
         if k.name != "continuous":
-            text += f", the most frequent ({k.atom_value:g}) {percent(k.atom_share)} of the time"
+            text += (
+                f", the most frequent ({number(k.atom_value)}) {percent(k.atom_share)} of the time"
+            )
         text += "."
         if k.name in ("constant", "binary"):
             return text

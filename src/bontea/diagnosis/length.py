@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea._numbers import number
 from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.reading import Reading, limits
 
@@ -45,9 +46,9 @@ class LengthFinding(Finding):
         text = (
             f"rank correlation of reward and length within prompts {self.correlation.value:+.2f} "
             f"{limits(self.correlation.interval)} over {self.prompts:,} prompts (harmless within "
-            f"+-{HARMLESS:g}); the best rollout stands at {self.winner.value:.2f} "
+            f"±{number(HARMLESS)}); the best rollout stands at {self.winner.value:.2f} "
             f"{limits(self.winner.interval)} of the lengths (0 shortest, 1 longest, 0.5 by "
-            f"chance; harmless {WINNER[0]:g} to {WINNER[1]:g})."
+            f"chance; harmless {number(WINNER[0])} to {number(WINNER[1])})."
         )
         if self.mark == "ok":
             return text

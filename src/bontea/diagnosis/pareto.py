@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea._numbers import number, percent
 from bontea.diagnosis.finding import Finding, Mark
-from bontea.diagnosis.reading import Reading, limits, percent
+from bontea.diagnosis.reading import Reading, limits
 from bontea.diagnosis.upper import TAILS, Reference, Summary, Upper, pareto_at
 
 if TYPE_CHECKING:
@@ -82,8 +83,9 @@ class ParetoFinding(Finding):
                 "so a bound of the reward is near" if self.end.value < self.end.band[0] else "fine"
             )
             text += (
-                f" The fitted law ends {self.end.value:.2g} tail units beyond the best reward seen "
-                f"(normal: {self.end.band[0]:.2g} or more): {near}."
+                f" The fitted law ends {number(self.end.value, 2)} tail units beyond the best "
+                "reward seen "
+                f"(normal: {number(self.end.band[0], 2)} or more): {near}."
             )
         return text
 
@@ -128,7 +130,7 @@ def _middle(values: np.ndarray) -> tuple[float, float]:
 
 
 def _interval(upper: Upper, shape: float, rng: np.random.Generator) -> tuple[float, float]:
-    """The shape +- 1.96 standard deviations over resampled prompts.
+    """The shape ± 1.96 standard deviations over resampled prompts.
 
     Not their quantiles: a prompt drawn twice makes ties, which lower the shape.
     """

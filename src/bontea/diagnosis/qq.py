@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea._numbers import number, percent
 from bontea.diagnosis.finding import Finding, Mark
-from bontea.diagnosis.reading import Reading, limits, percent
+from bontea.diagnosis.reading import Reading, limits
 from bontea.diagnosis.upper import Reference, Summary, Upper, correlate, grid
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class QQFinding(Finding):
         return (
             f"correlation {self.correlation.value:.5f} (normal: at least "
             f"{self.correlation.band[0]:.5f} in 95 % of data sets): {verdict}. One reward in a "
-            f"hundred lies {abs(self.end_gap):.2g} tail units {side} the reference; "
+            f"hundred lies {number(abs(self.end_gap), 2)} tail units {side} the reference; "
             f"{percent(self.outside)} of the points leave their 95 % band. "
             f"{percent(self.prompts_outside.value)} of {self.prompts:,} prompts leave theirs (5 % "
             f"expected, {limits(self.prompts_outside.band)} in normal data sets).{few}"

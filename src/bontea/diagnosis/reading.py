@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bontea._numbers import fixed, interval
+
 NAN_PAIR = (math.nan, math.nan)
 
 
@@ -24,33 +26,15 @@ class Reading:
         return self.band[0] <= self.value <= self.band[1]
 
 
-def percent(share: float) -> str:
-    """`"12.5 %"`.
-
-    >>> percent(0.125), percent(0), percent(1)
-    ('12.5 %', '0 %', '100 %')
-    """
-    return f"{100 * share:.3g} %"
-
-
-def percent_of(share: float) -> str:
-    """`"96 %"`, in whole percents.
-
-    >>> percent_of(0.958)
-    '96 %'
-    """
-    return f"{100 * share:.0f} %"
-
-
 def whole(n: float) -> str:
-    """`"1,000,000"`, or `"1e+12"` where that is shorter.
+    """`"1,000,000"`, or `"1e300"` where that is shorter.
 
     >>> whole(2000.0), whole(1e300)
-    ('2,000', '1e+300')
+    ('2,000', '1e300')
     """
-    return f"{n:,.0f}" if n < 1e12 else f"{n:g}"
+    return fixed(n, 0)
 
 
 def limits(pair: tuple[float, float], digits: int = 2) -> str:
     """`"[0.10, 0.20]"`."""
-    return f"[{pair[0]:.{digits}f}, {pair[1]:.{digits}f}]"
+    return interval(*pair, digits)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea._numbers import number
 from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.reading import Reading, limits
 from bontea.diagnosis.upper import Reference, Summary
@@ -45,9 +46,11 @@ class SpreadFinding(Finding):
     def text(self) -> str:
         low, middle, high = self.within
         text = (
-            f"standard deviation within a prompt {middle:.3g} (quartiles {low:.3g} and "
-            f"{high:.3g}); prompts' means differ by {self.between:.3g}, {_times(self.ratio.value)} "
-            f"as much (harmless up to {BETWEEN:g})."
+            f"standard deviation within a prompt {number(middle, 3)} (quartiles {number(low, 3)} "
+            "and "
+            f"{number(high, 3)}); prompts' means differ by {number(self.between, 3)}, "
+            f"{_times(self.ratio.value)} "
+            f"as much (harmless up to {number(BETWEEN)})."
         )
         if not self.ratio.inside:
             text += (
@@ -59,7 +62,7 @@ class SpreadFinding(Finding):
         text += (
             f" Tail scales vary by {self.scale_noise.value:.2f} of their mean (prompts of one "
             f"scale: {limits(self.scale_noise.band)}), so true scales by about "
-            f"{self.scale_spread:.2f} (harmless up to {SCALES:g})."
+            f"{self.scale_spread:.2f} (harmless up to {number(SCALES)})."
         )
         if self.scale_spread > SCALES:
             text += " Prompts with a wide tail will dominate unless advantages are scaled by group."
@@ -67,7 +70,7 @@ class SpreadFinding(Finding):
 
 
 def _times(ratio: float) -> str:
-    return "infinitely" if np.isinf(ratio) else f"{ratio:.2g} times"
+    return "infinitely" if np.isinf(ratio) else f"{number(ratio, 2)} times"
 
 
 def find_spread(

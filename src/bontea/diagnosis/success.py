@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bontea._numbers import number, percent
 from bontea.diagnosis.finding import Finding, Mark
-from bontea.diagnosis.reading import Reading, percent
+from bontea.diagnosis.reading import Reading
 from bontea.tails.beta_binomial import expected_pass_at_n, fit_beta
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ class SuccessFinding(Finding):
     def text(self) -> str:
         a, b = self.prior
         return (
-            f"{percent(self.rate)} of the rewards are {self.better:g}; success rates of prompts "
-            f"follow about Beta({a:.2g}, {b:.2g}), and pass@{self.n:g} is expected to be "
+            f"{percent(self.rate)} of the rewards are {number(self.better)}; success rates of "
+            "prompts "
+            f"follow about Beta({number(a, 2)}, {number(b, 2)}), and pass@{number(self.n)} is "
+            "expected to be "
             f"{self.pass_at_n:.2f}. No success in {percent(self.none.value)} of the prompts, "
             f"nothing else in {percent(self.every.value)}: these give no gradient (each harmless "
             f"up to {percent(self.none.band[1])}). An estimate of pass@N beyond M leans on the "

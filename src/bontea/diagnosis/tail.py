@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from bontea._errors import GroupTooSmallError
+from bontea._numbers import number, percent
 from bontea.diagnosis.finding import Finding, Mark
 from bontea.diagnosis.groups import groups_of
-from bontea.diagnosis.reading import Reading, percent
+from bontea.diagnosis.reading import Reading
 from bontea.tails.calibrate import TailShape, calibrate_tail
 from bontea.tails.choose import choose_alpha
 from bontea.tails.fit import TailCheck, check_tail
@@ -96,7 +97,7 @@ class TailFinding(Finding):
 
     @property
     def text(self) -> str:
-        shown = ", ".join(f"z = {c.z:+.1f} at {a:g}" for a, c in sorted(self.checks.items()))
+        shown = ", ".join(f"z = {c.z:+.1f} at {number(a)}" for a, c in sorted(self.checks.items()))
         text = f"best reward of a prompt against the rest of its tail: {shown} (normal: -2 to 2)."
         if self.bend is not None and self.shape is not None:
             side = "normal"
@@ -104,7 +105,7 @@ class TailFinding(Finding):
                 side = "heavier" if self.bend.value > 0 else "lighter"
             error = self.shape.standard_error
             text += (
-                f" Bend of the upper half g = {self.bend.value:+.2f} +- {error:.2f} (not told from "
+                f" Bend of the upper half g = {self.bend.value:+.2f} ± {error:.2f} (not told from "
                 f"normal within {self.bend.band[1]:.2f}): {side}."
             )
         if self.choices:

@@ -18,6 +18,7 @@ from typing import Any
 
 from bontea._arrays import check_alpha, check_n
 from bontea._errors import BonteaError
+from bontea._json import strict_loads
 from bontea.advantages import EstimatorSpec
 from bontea.advantages.flat import Scale
 
@@ -173,7 +174,7 @@ def _from_environment() -> dict[str, Any]:
 
 def _json(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        return strict_loads(text, "its value")
     except ValueError as error:
         raise BonteaError(
             f"{where}={text!r} is not JSON ({error}); an example: "

@@ -18,6 +18,7 @@ import numpy as np
 
 from bontea._arrays import Array, to_numpy
 from bontea._errors import BonteaError, GroupTooSmallError
+from bontea._ids import group_ids
 from bontea.advantages import EstimatorSpec, scale_advantages
 from bontea.advantages.flat import rows_of_groups
 from bontea.integrations._metrics import batch_metrics, tail_metrics
@@ -118,7 +119,8 @@ class AdvantageStep:
         rewards : (B,)
             Of any array library and dtype, on any device; None and NaN are unscorable.
         groups : (B,)
-            Which prompt a row belongs to: integers, strings, tensors, objects that have a `str()`.
+            Which prompt a row belongs to: numbers, text, tensors, objects that have a `str()`; 3,
+            3.0 and "3" are one prompt. Only rows of padding may be without one (None or NaN).
         rollouts : (B,), optional
             Which rollout a row belongs to, where one can leave several rows. A rollout counts once,
             with the reward of its last row, and all its rows get its advantage.
@@ -138,14 +140,14 @@ class AdvantageStep:
         if len(rewards) == 0:
             return np.zeros(0)
         values = to_numpy(rewards).ravel()
-        ids = codes(groups, len(values))
+        keep = np.ones(len(values), bool) if padding is None else ~np.asarray(padding, bool)
+        ids = codes(groups, len(values), keep if keep.shape == values.shape else None)
         for name, rows in {"padding": padding, "order": order}.items():
             if rows is not None and np.shape(rows) != values.shape:
                 raise BonteaError(
                     f"{len(values)} rewards, but {name} of shape {np.shape(rows)}: one for each is "
                     "needed"
                 )
-        keep = np.ones(len(values), bool) if padding is None else ~np.asarray(padding, bool)
         self.batches += 1
         rng = self._rng(moment)
         zeroed = dict.fromkeys(ZEROED, 0) | {"padding": int((~keep).sum())}
@@ -278,7 +280,7 @@ class AdvantageStep:
     def _warn(self, check: TailCheck | None, m: int, training: bool) -> None:
         metrics, name = self.metrics, self._spec.label
         if metrics.get("unscorable") == 1:
-            self._say_once(
+            self.say_once(
                 "nothing scorable",
                 "no completion of a batch got a reward (every one is None or NaN): its advantages "
                 "are zeros and nothing is learned from it",
@@ -290,7 +292,7 @@ class AdvantageStep:
                 and "eval" not in self._said
                 and not self._spec.fits(m, self._asarray)
             ):
-                self._say_once(
+                self.say_once(
                     "eval",
                     f"num_generations_eval={m} is too few rollouts for {name} (training has "
                     f"{self.m}): in evaluation the advantages, and with them eval_loss, are zero. "
@@ -314,14 +316,15 @@ class AdvantageStep:
             and check.verdict == "fails"
             and check.groups >= GROUPS_TO_JUDGE_A_TAIL
         ):
-            self._say_once(
+            self.say_once(
                 "tail",
                 f"{check}. {name} extrapolates that tail: look at the reward's ceiling (a bounded "
                 "or discrete reward has no normal tail), or train with adaptive_tea, which sees it "
                 "and falls back on max_at_k, or with max_at_k",
             )
 
-    def _say_once(self, topic: str, message: str) -> None:
+    def say_once(self, topic: str, message: str) -> None:
+        """Warn of a topic, the first time that it comes up in a run."""
         if topic not in self._said:
             self._said.add(topic)
             self._say(message)
@@ -342,23 +345,17 @@ def _tried(settings: Settings, m: int | None, asarray: Callable[[Any], Array]) -
     return settings.spec(last).checked(last, asarray)
 
 
-def codes(ids: Any, length: int) -> np.ndarray:
-    """Group ids as an array that can be sorted: numbers as they are, anything else by its `str()`.
+def codes(ids: Any, length: int, needed: np.ndarray | None = None) -> np.ndarray:
+    """Ids as an array that can be sorted; rows that are not `needed` may be without one.
 
-    >>> codes(["b", 1, ("a", 2)], 3).tolist()
-    ['b', '1', "('a', 2)"]
+    >>> codes(["b", 1, 1.0, ("a", 2)], 4).tolist()
+    ['b', '1', '1', '["a", 2]']
     """
-    array = np.asarray(ids.cpu() if hasattr(ids, "cpu") else ids) if _sortable(ids) else None
-    if array is None or array.dtype == object or array.ndim != 1:
-        array = np.array([str(i) for i in ids]) if array is None or array.ndim != 1 else array
-        array = array.astype(str)
-    if array.shape != (length,):
-        raise BonteaError(f"{length} rewards, but {array.size} group ids: one for each is needed")
-    return array
-
-
-def _sortable(ids: Any) -> bool:
-    return hasattr(ids, "dtype") or all(isinstance(i, (str, int)) for i in ids)
+    if len(ids) != length:
+        raise BonteaError(f"{length} rewards, but {len(ids)} group ids: one for each is needed")
+    if getattr(ids, "ndim", 1) > 1:
+        ids = ids.tolist()
+    return group_ids(ids, needed)
 
 
 def _ends(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bontea._errors import BonteaError, FailedError, GroupTooSmallError
+from bontea._json import strict_loads
 from bontea.integrations.frameworks import FRAMEWORKS, require_tested
 
 require_tested("trl")
@@ -59,7 +61,8 @@ class BestOfNConfig(trl.GRPOConfig):
     """TRL's `GRPOConfig` with five more fields.
 
     `scale_rewards` is without effect: the estimator is the whole advantage, and `advantage_scale`
-    its scale. `multi_objective_aggregation="normalize_then_sum"` is refused.
+    its scale. `multi_objective_aggregation="normalize_then_sum"` is refused. On a machine without a
+    GPU, `bf16` is off where nothing is said about it, so that the same lines run there.
     """
 
     _VALID_DICT_FIELDS = [  # noqa: RUF012
@@ -102,6 +105,25 @@ class BestOfNConfig(trl.GRPOConfig):
         },
     )
 
+    def __post_init__(self) -> None:
+        if self.bf16 is None and not self.use_cpu and not torch.accelerator.is_available():
+            self.bf16 = False
+        given = self.generation_batch_size
+        try:
+            super().__post_init__()
+        except ValueError:
+            batch, m = self.generation_batch_size, self.num_generations
+            if given or not batch or not m or batch % m == 0:
+                raise  # TRL's own words name what is wrong
+            each = self.per_device_train_batch_size
+            step = m // math.gcd(m, batch // each) if batch % each == 0 else m
+            raise BonteaError(
+                f"{batch} completions are generated at a time (per_device_train_batch_size={each} "
+                "times the processes and steps_per_generation), which is not a whole number of "
+                f"prompts with num_generations={m} each: set per_device_train_batch_size="
+                f"{-(-each // step) * step}"
+            ) from None
+
     def to_dict(self) -> dict[str, Any]:
         # Loggers turn this into JSON, where a function can only be a name.
         named = isinstance(self.estimator, str)
@@ -114,7 +136,8 @@ class BestOfNMixin:
 
     Advantages of a generation batch, of all processes together:
 
-        rewards = sum_f weight_f reward_f        NaN where every function returned None
+        rewards = sum_f weight_f reward_f        NaN where every function whose weight is not 0
+                                                 returned None, or one of them was infinite
         groups  = position // num_generations    (num_generations_eval in evaluation)
         A       = scale_advantages(advantages_for(rewards, groups, estimator, **params))
 
@@ -172,14 +195,24 @@ class BestOfNMixin:
             rewards = super()._calculate_rewards(*args, **kwargs)  # type: ignore[misc]
         finally:
             self.reward_funcs = given
-        for name, column in zip(self.reward_func_names, rewards.T, strict=True):
-            if torch.isinf(column).any():
-                raise BonteaError(
-                    f"reward function {name!r} returned an infinite reward (or one beyond the "
-                    "range of float32): clip it, or return None for what cannot be scored"
-                )
+        rewards = self._without_infinite(rewards)
         self._best_of_n_rewards = rewards
         return rewards
+
+    def _without_infinite(self, rewards: torch.Tensor) -> torch.Tensor:
+        """NaN for what is infinite. Where the function counts, the whole rollout is unscorable, and
+        TRL shall not show what the other functions gave it as its reward."""
+        infinite = rewards.isinf()
+        for name, column in zip(self.reward_func_names, infinite.T, strict=True):
+            if column.any():
+                self._best_of_n.say_once(
+                    f"infinite {name}",
+                    f"reward function {name!r} returned an infinite reward (or one beyond the "
+                    "range of float32): the advantage of such a rollout is 0; clip the reward, or "
+                    "return None for what cannot be scored",
+                )
+        lost = (infinite & (self.reward_weights != 0).to(infinite.device)).any(dim=1)
+        return rewards.masked_fill(infinite | lost[:, None], torch.nan)
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         self._best_of_n_rewards = None
@@ -233,7 +266,7 @@ class BestOfNMixin:
         super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
         path = Path(checkpoint or "") / MEMORY_FILE
         if checkpoint is not None and path.exists():  # not one of GRPOTrainer
-            self._best_of_n.load_state(json.loads(path.read_text(encoding="utf-8")))
+            self._best_of_n.load_state(strict_loads(path.read_text(encoding="utf-8"), path))
 
 
 def attach(
@@ -317,11 +350,16 @@ def _step(trainer: Any, m: Any, estimator: Any, **chosen: Any) -> AdvantageStep:
 
 
 def _weighted_sum(per_function: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """`(B, functions)` to `(B,)`, as TRL sums them; in float64 on the CPU, so that processes and
-    devices agree to the last digit and nothing waits for small kernels."""
+    """`(B, functions)` to `(B,)`, as TRL sums them: a function that gave None adds nothing.
+
+    Unlike there, a function of weight 0 does not make a rollout scorable: a reward of 0 that nobody
+    gave would be compared with real ones. In float64 on the CPU, so that processes and devices
+    agree to the last digit and nothing waits for small kernels.
+    """
     values = per_function.detach().to("cpu", torch.float64)
-    total = (values * weights.to("cpu", torch.float64)).nansum(dim=1)
-    return torch.where(values.isnan().all(dim=1), torch.nan, total)
+    weights = weights.to("cpu", torch.float64)
+    total = (values * weights).nansum(dim=1)
+    return torch.where(values[:, weights != 0].isnan().all(dim=1), torch.nan, total)
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import numpy as np
 from bontea._arrays import check_k
 from bontea._errors import BonteaError
 from bontea._json import Result, plain
+from bontea._numbers import number
 from bontea.diagnosis import FINDERS, Admission, Evidence, Finding, Table, admit, gather
 from bontea.diagnosis.reading import whole
 from bontea.planning.law import FAR
@@ -89,8 +90,9 @@ class Diagnosis(Result):
         )
         head = (
             f"{self.prompts:,} prompt{'s' * (self.prompts != 1)}, {self.rewards:,} "
-            f"reward{'s' * (self.rewards != 1)}, {self.median:g} of a prompt (median). To deploy "
-            f"best of N = {self.n:g} from M = {self.m} rollouts in training{chosen}."
+            f"reward{'s' * (self.rewards != 1)}, {number(self.median)} of a prompt (median). To "
+            "deploy "
+            f"best of N = {number(self.n)} from M = {self.m} rollouts in training{chosen}."
         )
         blocks = [_fill(head, WIDTH)]
         for key, title in self.titles.items():
@@ -116,7 +118,7 @@ class Diagnosis(Result):
 
 def _fill(text: str, width: int) -> str:
     """Wrapped, without a break before `%` or around `=`."""
-    for word in (" %", " = ", " +- "):
+    for word in (" %", " = ", " ± "):
         text = text.replace(word, word.replace(" ", "\0"))
     return textwrap.fill(text, width, break_long_words=False).replace("\0", " ")
 

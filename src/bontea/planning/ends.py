@@ -12,7 +12,6 @@ to 3 points from the other).
 
 from __future__ import annotations
 
-import json
 import math
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bontea._errors import BonteaError
+from bontea._json import strict_loads
 from bontea.advantages.spec import EstimatorSpec
 from bontea.theory import style_frontier
 
@@ -52,7 +52,8 @@ def _family(spec: EstimatorSpec, n: float, m: int) -> str:
 @lru_cache(maxsize=1)
 def table() -> dict[str, dict[tuple[int, int], float]]:
     """Share by estimator, then by (N, M)."""
-    found = json.loads(Path(__file__).with_name("ends.json").read_text(encoding="utf-8"))
+    path = Path(__file__).with_name("ends.json")
+    found = strict_loads(path.read_text(encoding="utf-8"), path)
     return {
         name: {
             (row["n"], row["m"]): float(np.mean(row["shares"]))

@@ -36,6 +36,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._json import Result, plain
+from bontea._numbers import number, typed
 from bontea.diagnosis.kind import MOST_TIES as TIES
 from bontea.diagnosis.kind import share_of_ties
 from bontea.planning.law import FAR, smooth_law
@@ -100,14 +101,17 @@ class Pilot(Result):
             return ()
         if n > self.rewards:
             raise BonteaError(
-                f"n={n:g} is beyond the {self.rewards:,} rewards of the pilot: the best of {n:g} "
-                f"lies where none was seen. Draw at least {n:g} rewards over all prompts, better "
-                f"{FAR * n:g}, or plan on a named law, such as the normal"
+                f"n={typed(n)} is beyond the {self.rewards:,} rewards of the pilot: the best of "
+                f"{number(n)} "
+                f"lies where none was seen. Draw at least {number(n)} rewards over all prompts, "
+                "better "
+                f"{number(FAR * n)}, or plan on a named law, such as the normal"
             )
         if n > self.rewards / FAR:
             return (
-                f"N = {n:g} is more than a tenth of the {self.rewards:,} rewards of the pilot, so "
-                f"the figures rest on very few of them; draw {FAR * n:g} for firm figures",
+                f"N = {number(n)} is more than a tenth of the {self.rewards:,} rewards of the "
+                "pilot, so "
+                f"the figures rest on very few of them; draw {number(FAR * n)} for firm figures",
             )
         return ()
 
@@ -132,7 +136,8 @@ def pilot_law(
     kind = reward_kind(table)
     if kind.name == "constant":
         raise BonteaError(
-            f"every reward of the pilot is {kind.lowest:g}: nothing can be planned until rewards "
+            f"every reward of the pilot is {number(kind.lowest)}: nothing can be planned until "
+            "rewards "
             "differ; check the reward, or use prompts on which some rollouts do better"
         )
     generator = np.random.default_rng(rng)
@@ -146,7 +151,8 @@ def _success_rates(
 ) -> Pilot:
     if (kind.lowest, kind.highest) != (0.0, 1.0):
         raise BonteaError(
-            f"the rewards of the pilot take two values, {kind.lowest:g} and {kind.highest:g}: "
+            f"the rewards of the pilot take two values, {number(kind.lowest)} and "
+            f"{number(kind.highest)}: "
             "write 0 and 1 for them, as pass_at_n needs it"
         )
     there = np.isfinite(table)
@@ -185,7 +191,7 @@ def _pooled(table: np.ndarray, kind: RewardKind, resamples: int, rng: np.random.
     size = float(np.median([len(z) for z in scores]))
     if size < FEW_ROLLOUTS:
         notes.append(
-            f"with {size:g} rollouts of a prompt the shape of the law is mostly that of the "
+            f"with {number(size)} rollouts of a prompt the shape of the law is mostly that of the "
             "standardising, which is normal: 16 or more tell"
         )
     used = np.isfinite(table).any(1).sum()
@@ -275,9 +281,9 @@ def _draws(count: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
 def _few_prompts(count: int) -> tuple[str, ...]:
     if count == 1:
         return (
-            "the pilot has one prompt, which says nothing about others: +- leaves out how prompts "
+            "the pilot has one prompt, which says nothing about others: ± leaves out how prompts "
             "differ; use 16 or more",
         )
     if count < 8:
-        return (f"the pilot has {count} prompts: +- over so few is rough; use 16 or more",)
+        return (f"the pilot has {count} prompts: ± over so few is rough; use 16 or more",)
     return ()

@@ -18,8 +18,8 @@ import numpy as np
 from bontea._arrays import check_k, check_n
 from bontea._errors import BonteaError
 from bontea._json import Result, plain
+from bontea._numbers import number, percent_of, typed
 from bontea.diagnosis import Admission, admit, gather
-from bontea.diagnosis.reading import percent_of
 from bontea.planning.choose import choose_estimator, choose_m
 from bontea.planning.lineup import lineup
 from bontea.planning.pilot import Pilot, pilot_law
@@ -89,13 +89,15 @@ class Plan(Result):
         )
 
     def __str__(self) -> str:
-        lines = [f"N = {self.n:g}, {self.law} rewards, a step of {self.batch_size:,} rollouts"]
+        lines = [
+            f"N = {number(self.n)}, {self.law} rewards, a step of {self.batch_size:,} rollouts"
+        ]
         for row in self.rows:
             figures = ""
             if not math.isnan(row.snr):
                 figures = f"SNR {row.snr:.3f}  "
                 if not math.isnan(row.times):
-                    figures += f"rollouts {row.times:.2f} +- {row.times_standard_error:.2f}  "
+                    figures += f"rollouts {row.times:.2f} ± {row.times_standard_error:.2f}  "
                 if not math.isnan(row.end_share):
                     figures += f"ends at {percent_of(row.end_share)}  "
             lines.append(f"  M = {row.m:<4} {row.estimator:24} {figures}{row.reason}".rstrip())
@@ -216,7 +218,7 @@ def plan(
     ----------
     rollouts
         Rewards of the start policy: `Rollouts`, a `(P, M)` array (NaN: missing) or ragged lists.
-        Names and strata are kept, and the error of this sample is part of every `+-`.
+        Names and strata are kept, and the error of this sample is part of every `±`.
     n
         Deployment budget, from 1 to 1e9.
     m
@@ -252,7 +254,9 @@ def plan(
     """
     n, sizes = check_n(n), _check_sizes(m)
     if n > LARGEST_N:
-        raise BonteaError(f"n={n:g} is above {LARGEST_N:g}, the largest that is computed exactly")
+        raise BonteaError(
+            f"n={typed(n)} is above {number(LARGEST_N)}, the largest that is computed exactly"
+        )
     batch_size, groups = check_k(batch_size, "batch_size"), check_k(groups, "groups")
     if batch_size < sizes[-1]:
         raise BonteaError(

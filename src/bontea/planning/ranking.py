@@ -11,8 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bontea._numbers import fixed, percent_of
 from bontea.diagnosis.finding import Finding, Mark, Table
-from bontea.diagnosis.reading import percent_of, whole
+from bontea.diagnosis.reading import whole
 from bontea.planning.rows import Row
 
 
@@ -88,19 +89,16 @@ def _note(row: Row) -> str:
 
 
 def with_error(value: float, error: float, digits: int) -> str:
-    """`0.756 +- 0.006`; only the value where it has no error, a question mark for an endless one.
+    """`0.756 ± 0.006`; only the value where it has no error, a question mark for an endless one.
 
     >>> with_error(0.7564, 0.0057, 3), with_error(1.0, 0.0, 2), with_error(152.3, math.inf, 1)
-    ('0.756 +- 0.006', '1.00', '152.3 +- ?')
+    ('0.756 ± 0.006', '1.00', '152.3 ± ?')
     """
-
-    def number(x: float) -> str:
-        return f"{x:,.{digits}f}" if abs(x) < 1e5 else f"{x:.2g}"
 
     if math.isnan(value):
         return "-"
     if math.isinf(value):
         return "beyond"
     if error == 0:
-        return number(value)
-    return f"{number(value)} +- " + (number(error) if math.isfinite(error) else "?")
+        return fixed(value, digits)
+    return f"{fixed(value, digits)} ± " + (fixed(error, digits) if math.isfinite(error) else "?")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bontea._json import Result
+from bontea._numbers import number, percent_of
 from bontea.advantages.spec import EstimatorSpec
 from bontea.diagnosis.admission import Admission, Verdict
-from bontea.diagnosis.reading import percent_of
 from bontea.planning.choose import choose_estimator, unmeasured
 from bontea.planning.rows import Row
 
@@ -138,10 +138,10 @@ def _compared(best: Row, rows: Sequence[Row]) -> list[str]:
         times, error = best.needs(rival)
         level = abs(times - 1) <= LEVEL * error
         text = (
-            f"The rollouts it needs cannot be told from those of {rival.estimator} ({times:.2f} +- "
+            f"The rollouts it needs cannot be told from those of {rival.estimator} ({times:.2f} ± "
             f"{error:.2f} times as many)"
             if level
-            else f"It needs {times:.2f} +- {error:.2f} times the rollouts of {rival.estimator}"
+            else f"It needs {times:.2f} ± {error:.2f} times the rollouts of {rival.estimator}"
         )
         if not math.isnan(rival.end_share):
             text += f", which ends at {percent_of(rival.end_share)}"
@@ -180,7 +180,8 @@ def _cautions(best: Row) -> list[str]:
     alpha = {**best.spec.context, **best.spec.params}.get("alpha")
     if best.spec.assumes == "tail" and alpha is not None and alpha >= 0.5:
         out.append(
-            f"Caution: with a tail fraction of {alpha:g} it can pay a policy for spreading its bad "
+            f"Caution: with a tail fraction of {number(alpha)} it can pay a policy for spreading "
+            "its bad "
             "responses (docs/choose-an-estimator.md), which a law that stands still does not show: "
             "watch check_tail, or use adaptive_tea."
         )

@@ -12,6 +12,7 @@ import numpy as np
 from bontea._arrays import check_n
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import number
 from bontea.curves import curve, extrapolate
 from bontea.planning.pilot import LEAST_ROLLOUTS
 from bontea.rollouts.groups import as_rollouts
@@ -63,7 +64,7 @@ class Deployment(Result):
     @property
     def advice(self) -> str:
         """The last word on N, a sentence or two."""
-        least = f"{self.least_gain:.3g}"
+        least = number(self.least_gain, 3)
         known = np.flatnonzero(np.isfinite(self.gain))
         if len(known) == 0:
             return "What a doubling of N gains is not known."

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bontea._numbers import fixed, number, percent
+
 Rows = list[dict[str, Any]]
 
 TITLES = {
@@ -19,11 +21,11 @@ TITLES = {
 NOTES = {
     "direction": (
         "effective N: the budget really optimised. cosine: to the exact gradient, in the Fisher "
-        "metric. SNR: of a rollout; rollouts needed go as 1/SNR^2. +- is a standard error."
+        "metric. SNR: of a rollout; rollouts needed go as 1/SNR^2. ± is a standard error."
     ),
-    "budget": "effective N +- standard error.",
+    "budget": "effective N ± standard error.",
     "laws": (
-        "effective N +- standard error, and SNR. A tail model is right on the first three laws only"
+        "effective N ± standard error, and SNR. A tail model is right on the first three laws only"
     ),
     "slopes": "slope of log |bias| against log M with its 95 % interval: -1 is order 1/M.",
     "frontier": "mean over seeds and its 95 % interval; 1 is the best policy for best-of-N.",
@@ -57,11 +59,11 @@ def _columns(table: Any, names: list[str]) -> None:
         table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def _cell(value: float | None, digits: int = 3) -> str:
     """A number for a table; a dash for none."""
     if value is None:
         return "-"
-    return f"{value:.4g}" if abs(value) >= 1000 else f"{value:.{digits}f}"
+    return number(value, 4) if abs(value) >= 1000 else fixed(value, digits)
 
 
 def _by_estimator(rows: Rows, key: Callable[[dict[str, Any]], Any]) -> dict[str, dict[Any, Any]]:
@@ -85,9 +87,9 @@ def _direction(table: Any, rows: Rows) -> Any:
                     row["estimator"],
                     str(n),
                     str(m),
-                    f"{number(row['effective N'], 1)} +- {number(row['effective N se'], 1)}",
-                    f"{row['cosine']:.4f} +- {row['cosine se']:.4f}",
-                    f"{row['SNR']:.3f} +- {row['SNR se']:.3f}",
+                    f"{_cell(row['effective N'], 1)} ± {_cell(row['effective N se'], 1)}",
+                    f"{row['cosine']:.4f} ± {row['cosine se']:.4f}",
+                    f"{row['SNR']:.3f} ± {row['SNR se']:.3f}",
                 )
         table.add_section()
     return table
@@ -100,7 +102,7 @@ def _budgets(table: Any, rows: Rows) -> Any:
         table.add_row(
             name,
             *(
-                f"{_budget(cells[m]['effective N'])} +- {number(cells[m]['effective N se'], 1)}"
+                f"{_budget(cells[m]['effective N'])} ± {_cell(cells[m]['effective N se'], 1)}"
                 if m in cells
                 else ""
                 for m in sizes
@@ -117,7 +119,7 @@ def _laws(table: Any, rows: Rows) -> Any:
         table.add_row(
             law,
             *(
-                f"{_budget(cells[n]['effective N'])} +- {number(cells[n]['effective N se'], 1)}"
+                f"{_budget(cells[n]['effective N'])} ± {_cell(cells[n]['effective N se'], 1)}"
                 f" | {cells[n]['SNR']:.2f}"
                 for n in names
             ),
@@ -126,7 +128,7 @@ def _laws(table: Any, rows: Rows) -> Any:
 
 
 def _budget(value: float | None) -> str:
-    return "beyond" if value is None else number(value, 1)
+    return "beyond" if value is None else _cell(value, 1)
 
 
 def _slopes(table: Any, rows: Rows) -> Any:
@@ -137,12 +139,12 @@ def _slopes(table: Any, rows: Rows) -> Any:
         table.add_row(
             name,
             *(
-                f"{cells[m]['bias']:.4f} +- {cells[m]['bias se']:.4f}" if m in cells else ""
+                f"{cells[m]['bias']:.4f} ± {cells[m]['bias se']:.4f}" if m in cells else ""
                 for m in sizes
             ),
-            f"{number(one['bias slope'], 2)} [{number(one['slope low'], 2)}, "
-            f"{number(one['slope high'], 2)}]",
-            number(one["variance slope"], 2),
+            f"{_cell(one['bias slope'], 2)} [{_cell(one['slope low'], 2)}, "
+            f"{_cell(one['slope high'], 2)}]",
+            _cell(one["variance slope"], 2),
         )
     return table
 
@@ -154,7 +156,8 @@ def _shares(table: Any, rows: Rows) -> Any:
         table.add_row(
             name,
             *(
-                f"{cells[s]['share']:.1%} [{cells[s]['low']:.1%}, {cells[s]['high']:.1%}]"
+                f"{percent(cells[s]['share'])} [{percent(cells[s]['low'])}, "
+                f"{percent(cells[s]['high'])}]"
                 if s in cells
                 else ""
                 for s in settings
@@ -214,7 +217,7 @@ def plot_bias(rows: Rows, ax: Any = None) -> tuple[Any, Any]:
         ax.errorbar(x, y, error, color=colour, marker=marker, capsize=2, label=label)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log", nonpositive="clip")
-    _finish(ax, "M, rollouts per prompt", "|bias| of the location gradient (truth 1), +- 2 SE")
+    _finish(ax, "M, rollouts per prompt", "|bias| of the location gradient (truth 1), ± 2 SE")
     return fig, ax
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bontea._errors import BonteaError
+from bontea._numbers import percent
 from bontea.report.plot import mark_place
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ def plot_shapes(pareto: ParetoFinding, ax: Any = None) -> tuple[Any, Any]:
     if np.isfinite(low):
         ax.errorbar([0], [(low + high) / 2], [(high - low) / 2], color=BLUE, capsize=3, ls="none")
     labels = [
-        f"best {100 * t:g} %\n({k:,})"
-        for t, k in zip(pareto.tails, pareto.exceedances, strict=True)
+        f"best {percent(t)}\n({k:,})" for t, k in zip(pareto.tails, pareto.exceedances, strict=True)
     ]
     ax.set_xticks(x, [label for label, ok in zip(labels, there, strict=True) if ok])
     ax.set_xlim(-0.3, max(x) + 0.3)

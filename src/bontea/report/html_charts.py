@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from bontea._numbers import number, percent
 from bontea.curves import Comparison, Curve, Extrapolation
 from bontea.curves.mean_curve import is_landmark
 from bontea.diagnosis.qq import QQFinding
-from bontea.diagnosis.reading import percent
 from bontea.report.html_parts import Numbers, label
 
 Chart = dict[str, Any]
@@ -106,7 +106,7 @@ def curve_chart(
     layout["xaxis"] |= _log_axis(ks)
     layout["showlegend"] = len(curves) > 1
     if ks and ks[0] <= n <= ks[-1]:
-        _mark(layout, n, f"N = {n:g}, deployed")
+        _mark(layout, n, f"N = {number(n)}, deployed")
     return {"id": "curves", "traces": _bands_first(traces), "layout": layout}
 
 
@@ -128,7 +128,10 @@ def comparison_chart(comparisons: Mapping[str, Comparison], numbers: Numbers) ->
 def qq_chart(chart_id: str, name: str, style: Style, qq: QQFinding) -> Chart:
     """Quantiles seen against those of normal rewards, with the band of these and the diagonal."""
     rows = _rows(qq.expected, qq.seen, qq.low, qq.high)
-    hover = [f"expected {x:.3g}<br>seen {y:.3g}<br>band {a:.3g} to {b:.3g}" for x, y, a, b in rows]
+    hover = [
+        f"expected {number(x, 3)}<br>seen {number(y, 3)}<br>band {number(a, 3)} to {number(b, 3)}"
+        for x, y, a, b in rows
+    ]
     points = _line(rows, name, style, hover)
     points |= {"mode": "markers", "name": "seen", "marker": {"symbol": style.symbol, "size": 6}}
     ends = [row[0] for row in rows[:: max(len(rows) - 1, 1)]]
@@ -172,7 +175,7 @@ def _hover(
 ) -> list[str]:
     level = f"{percent(result.confidence_level)} interval "
     return [
-        f"<b>{label(name, 60)}</b><br>best of {k:,g}: <b>{numbers(value, sign=sign)}</b><br>"
+        f"<b>{label(name, 60)}</b><br>best of {number(k)}: <b>{numbers(value, sign=sign)}</b><br>"
         + (level + limits if (limits := numbers.interval(low, high, sign=sign)) else "no interval")
         + f"<br>{what}"
         for k, value, low, high in rows

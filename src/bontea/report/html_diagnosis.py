@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bontea._numbers import number
 from bontea.diagnosis import Table
 from bontea.diagnosis.qq import QQFinding
 from bontea.planning import Diagnosis
@@ -28,8 +29,8 @@ def _one(model: str, d: Diagnosis, style: Style, charts: list[Chart]) -> str:
     call = f"<code>{parts.text(advice.recommended or 'nothing')}</code>"
     size = f" with M = {advice.m:,}" if advice.recommended else ""
     blocks = [
-        f"<p>To train this model for best of {d.n:,g}: <strong>{call}</strong>{size}. "
-        f"{parts.text(advice.message)}</p>\n"
+        f"<p>To train this model for best of {number(d.n)}: <strong>{call}</strong>{size}. "
+        f"{parts.sentence(advice.message)}</p>\n"
     ]
     qq = d["qq"]
     if qq is not None:
@@ -52,9 +53,9 @@ def _one(model: str, d: Diagnosis, style: Style, charts: list[Chart]) -> str:
     for key, title in d.titles.items():
         finding = d[key]
         if finding is None:
-            findings.append(_finding("not measured", title, f"{parts.text(d.skipped[key])}."))
+            findings.append(_finding("not measured", title, f"{parts.sentence(d.skipped[key])}."))
             continue
-        findings.append(_finding(finding.mark, title, parts.text(finding.text)))
+        findings.append(_finding(finding.mark, title, parts.sentence(finding.text)))
         if finding.table is not None:
             tables.append(_table(finding.table))
     blocks.append(f'<ul class="findings">{"".join(findings)}</ul>\n')

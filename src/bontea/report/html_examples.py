@@ -8,7 +8,6 @@ the best.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bontea.report import html_parts as parts
+from bontea.rollouts.chat_text import readable
 from bontea.rollouts.groups import Rollouts
 
 PROMPTS = 4
 KS = (1, 8, 64)
+LONGEST_TEXT, LEAST_TEXT, ALL_TEXT = 200_000, 2_000, 4_000_000
+"""Characters of one text that the page holds, and of all: the less of each, the more there are."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def examples_section(sources: Mapping[str, Rollouts], numbers: parts.Numbers) ->
     texts = {model: _texts(sources[model], shown[model]) for model in sources}
     if not any(text is not None for found in texts.values() for text in found.values()):
         return "<p>The files hold no completions, so there is nothing to read here.</p>"
+    count = len(chosen) + sum(map(len, texts.values()))
+    most = min(LONGEST_TEXT, max(LEAST_TEXT, ALL_TEXT // count))
     blocks = [
         "<p>The best of k is a different completion with every draw of k. Shown is the typical "
         "one: with the rollouts of a prompt ranked by reward, the median rank of the best of k, so "
@@ -105,6 +109,7 @@ def examples_section(sources: Mapping[str, Rollouts], numbers: parts.Numbers) ->
         "middle ones of each quarter by mean reward, lowest first.</p>"
     ]
     for number, q in enumerate(chosen, start=1):
+        prompt = readable(_prompt(sources, where, q))
         models = [model for model in sources if q in shown[model]]
         ks = sorted({e.k for model in models for e in shown[model][q]})
         rows = []
@@ -112,10 +117,10 @@ def examples_section(sources: Mapping[str, Rollouts], numbers: parts.Numbers) ->
             cells = []
             for model in models:
                 found = [e for e in shown[model][q] if e.k == k]
-                cells.append(_cell(found[0], texts[model], numbers) if found else "–")
+                cells.append(_cell(found[0], texts[model], numbers, most) if found else "–")
             rows.append([f"best of {k:,}", *cells])
         blocks.append(
-            f"<h3>Prompt {number}</h3>{parts.clipped(as_dialogue(_prompt(sources, where, q)))}"
+            f"<h3>Prompt {number}</h3>{parts.clipped(prompt, most=most)}"
             + parts.table(
                 f"Completions of prompt {number}",
                 ["returned", *(parts.name(model) for model in models)],
@@ -137,21 +142,6 @@ def _prompt(
     return prompt
 
 
-def as_dialogue(prompt: str) -> str:
-    """A chat written as JSON as its turns; any other text as it is.
-
-    >>> as_dialogue('[{"content": "Hello", "role": "user"}]')
-    'user: Hello'
-    """
-    if not prompt.startswith('[{"'):
-        return prompt
-    try:
-        turns = [(turn["role"], turn["content"]) for turn in json.loads(prompt)]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return prompt
-    return "\n\n".join(f"{role}: {content}" for role, content in turns)
-
-
 def _texts(rollouts: Rollouts, shown: Mapping[str, list[Example]]) -> dict[int, str | None]:
     """The completions of the examples by rollout, read from the file; none where it has none."""
     from bontea.rollouts.read import read_completions
@@ -163,10 +153,14 @@ def _texts(rollouts: Rollouts, shown: Mapping[str, list[Example]]) -> dict[int, 
     return dict(zip(wanted, read_completions(rollouts.source, rows, rollouts.reading), strict=True))
 
 
-def _cell(example: Example, texts: Mapping[int, str | None], numbers: parts.Numbers) -> str:
+def _cell(
+    example: Example, texts: Mapping[int, str | None], numbers: parts.Numbers, most: int
+) -> str:
     completion = texts[example.rollout]
     body = (
-        "<em>no completion</em>" if completion is None else parts.clipped(as_dialogue(completion))
+        "<em>no completion</em>"
+        if completion is None
+        else parts.clipped(readable(completion), most=most)
     )
     return (
         f'<p class="reward">reward <strong>{numbers(example.reward)}</strong>, '

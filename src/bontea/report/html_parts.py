@@ -13,6 +13,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,6 +25,11 @@ _CONTROLS = {i: 0x2400 + i for i in range(0x20) if i not in (0x09, 0x0A)}
 _CONTROLS |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+# Marks that turn what follows them around, up to the end of the line if nothing ends them.
+_TURNING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
 def clean(value: Any) -> str:
     """Text that UTF-8 and HTML can hold: controls made visible, lone surrogates replaced.
 
@@ -31,7 +37,7 @@ def clean(value: Any) -> str:
     'a␀b�'
     """
     value = str(value).replace("\r\n", "\n").translate(_CONTROLS)
-    return "".join("\ufffd" if 0xD800 <= ord(c) < 0xE000 else c for c in value)
+    return _SURROGATES.sub("\ufffd", value)
 
 
 def text(value: Any) -> str:
@@ -48,16 +54,23 @@ def name(value: Any) -> str:
     return f"<bdi>{text(value)}</bdi>"
 
 
+def sentence(value: Any) -> str:
+    """A sentence of ours with names in it that others chose: none of them turns it around.
+
+    >>> sentence("tea \u202eis better")
+    'tea is better'
+    """
+    return text(_TURNING.sub("", str(value)))
+
+
 def label(value: Any, length: int = 30) -> str:
     """A name for Plotly, which reads tags and entities in its texts: short, and one line.
 
     >>> label("<b>tea</b>")
     '&lt;b&gt;tea&lt;/b&gt;'
     """
-    line = " ".join(clean(value).split())
-    # Overrides would turn the numbers after the name around; there is no <bdi> in an SVG.
-    line = "".join(c for c in line if not 0x202A <= ord(c) <= 0x202E and c not in "\u200e\u200f")
-    line = "".join(c for c in line if not 0x2066 <= ord(c) <= 0x2069)
+    # They would turn the numbers after the name around; there is no <bdi> in an SVG.
+    line = _TURNING.sub("", " ".join(clean(value).split()))
     if len(line) > length:
         line = line[: length - 1] + "…"
     # `%{meta...}` would be filled in.
@@ -145,14 +158,28 @@ def status(word: str) -> str:
     )
 
 
-def clipped(value: Any, length: int = 400) -> str:
-    """Text of any length in a box of its own; what is beyond `length` opens on demand."""
+def clipped(value: Any, length: int = 400, *, lines: int = 12, most: int = 200_000) -> str:
+    """Text of any length in a box of its own; what is beyond `length` opens on demand.
+
+    The box shows at most `lines` lines until then; of more than `most` characters the page holds
+    the beginning and the end.
+    """
     whole = clean(value)
-    if len(whole) <= length:
+    if len(whole) <= length and whole.count("\n") < lines:
         return f'<div class="text" dir="auto">{text(whole) or "<em>empty</em>"}</div>'
-    start = whole[:length].rsplit(maxsplit=1)[0] if " " in whole[:length] else whole[:length]
+    start = "\n".join(whole[: length + 1].split("\n", lines)[:lines])
+    if len(start) > length:
+        start = start[:length]
+        start = start.rsplit(maxsplit=1)[0] if " " in start.strip() else start
+    summary = f"Show all {len(whole):,} characters"
+    if len(whole) > most:
+        half = most // 2
+        summary = f"Show the first and the last {half:,} of {len(whole):,} characters"
+        left_out = f"\n\n[{len(whole) - 2 * half:,} characters are left out here]\n\n"
+        whole = whole[:half] + left_out + whole[-half:]
     return (
         f'<div class="text" dir="auto">{text(start)} …</div>'
-        f"<details><summary>Show all {len(whole):,} characters</summary>"
-        f'<div class="text" dir="auto">{text(whole)}</div></details>'
+        f"<details><summary>{summary}</summary>"
+        '<div class="text whole scroll" role="group" aria-label="Whole text, may scroll" '
+        f'tabindex="0" dir="auto">{text(whole)}</div></details>'
     )

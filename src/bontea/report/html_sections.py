@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from bontea._numbers import number, percent
 from bontea.curves import Comparison, Curve, Extrapolation
 from bontea.curves.mean_curve import is_landmark
-from bontea.diagnosis.reading import percent
 from bontea.report import html_parts as parts
 from bontea.report.html_charts import SYMBOLS, Chart, Extrapolations, Style
 from bontea.rollouts.groups import Rollouts
@@ -64,17 +64,17 @@ def sentence(o: Outcome, n: float, numbers: parts.Numbers) -> str:
     limits = f"{percent(o.level)} interval {limits}" if limits else "no interval"
     value = f"<strong>{numbers(o.values[0])}</strong> ({limits})"
     if o.how == "measured":
-        return f"{parts.name(o.model)}: best of {o.k:,g} is {value}, measured."
+        return f"{parts.name(o.model)}: best of {number(o.k)} is {value}, measured."
     if o.how == "extrapolated":
         trust = TRUST.get(o.verdict, parts.text(o.verdict))
-        return f"{parts.name(o.model)}: best of {o.k:,g} is {value}, extrapolated; {trust}."
+        return f"{parts.name(o.model)}: best of {number(o.k)} is {value}, extrapolated; {trust}."
     if o.how == "between":
-        unknown = f"the curve has no point at {n:,g}"
+        unknown = f"the curve has no point at {number(n)}"
     elif o.refused:
-        unknown = f"best of {n:,g} is not known, and these rewards cannot be extrapolated"
+        unknown = f"best of {number(n)} is not known, and these rewards cannot be extrapolated"
     else:
-        unknown = f"best of {n:,g} is not known from these rollouts"
-    return f"{parts.name(o.model)}: {unknown}; best of {o.k:,g} is {value}, measured."
+        unknown = f"best of {number(n)} is not known from these rollouts"
+    return f"{parts.name(o.model)}: {unknown}; best of {number(o.k)} is {value}, measured."
 
 
 def finding(outcomes: list[Outcome], n: float, numbers: parts.Numbers) -> str:
@@ -83,11 +83,11 @@ def finding(outcomes: list[Outcome], n: float, numbers: parts.Numbers) -> str:
         return f'<p class="finding">{sentence(outcomes[0], n, numbers)}</p>'
     known = [o for o in outcomes if o.k == n]
     if not known:
-        lead = f"Best of {n:,g} is not known for any of the {len(outcomes)} models."
+        lead = f"Best of {number(n)} is not known for any of the {len(outcomes)} models."
     else:
         best = max(known, key=lambda o: o.values[0])
         lead = (
-            f"Best of {n:,g} is highest for {parts.name(best.model)}: "
+            f"Best of {number(n)} is highest for {parts.name(best.model)}: "
             f"{numbers.with_interval(*best.values)}, {best.how}"
             + (
                 f"; {TRUST.get(best.verdict, parts.text(best.verdict))}."
@@ -131,19 +131,19 @@ def curve_lines(curves: Mapping[str, Curve], extrapolations: Extrapolations) -> 
     lines = []
     for model, curve in curves.items():
         if curve.message:
-            lines.append(f"{parts.name(model)}: {parts.text(curve.message)}.")
+            lines.append(f"{parts.name(model)}: {parts.sentence(curve.message)}.")
         e = extrapolations.get(model)
         if e is None:
             continue
         if e.refused:
             lines.append(
                 f"{parts.status('refused')} {parts.name(model)}: not extrapolated; "
-                f"{parts.text(e.message)}."
+                f"{parts.sentence(e.message)}."
             )
         else:
             lines.append(
                 f"{parts.status(e.verdict)} {parts.name(model)}: extrapolated with a "
-                f"{parts.text(e.method)}; {parts.text(e.message)}."
+                f"{parts.text(e.method)}; {parts.sentence(e.message)}."
             )
     items = "".join(f"<li>{line}</li>" for line in lines)
     return f'<ul class="findings">{items}</ul>' if lines else ""
@@ -203,8 +203,8 @@ def comparison_table(
 def comparison_lines(comparisons: Mapping[str, Comparison]) -> str:
     """A sentence for each pair."""
     lines = [
-        f"<li>{parts.name(name)} ({c.prompts:,} prompts): {parts.text(c.message)}."
-        + (f" {parts.text(c.interval_message)}" if c.interval_message else "")
+        f"<li>{parts.name(name)} ({c.prompts:,} prompts): {parts.sentence(c.message)}."
+        + (f" {parts.sentence(c.interval_message)}" if c.interval_message else "")
         + "</li>"
         for name, c in comparisons.items()
     ]
@@ -217,7 +217,7 @@ def _by_k(caption: str, columns: Mapping[str, Mapping[float, str]], n: float) ->
     def rows(ks: list[float]) -> list[list[str]]:
         return [
             [
-                f"{k:,g}" + (" <small>deployed</small>" if k == n else ""),
+                number(k) + (" <small>deployed</small>" if k == n else ""),
                 *(of_k.get(k, "–") for of_k in columns.values()),
             ]
             for k in ks

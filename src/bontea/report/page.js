@@ -55,10 +55,11 @@
       return out;
     }
 
-    // A table takes the focus where it has to be scrolled, and nowhere else.
+    // A box takes the focus where it has to be scrolled, and nowhere else.
     function focusable() {
       for (const box of document.querySelectorAll(".scroll")) {
-        if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+        const wider = box.scrollWidth > box.clientWidth;
+        if (wider || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
         else box.removeAttribute("tabindex");
       }
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bontea.diagnosis.reading import percent_of
+from bontea._numbers import fixed, number, percent_of
 from bontea.planning import Plan, Row
 from bontea.planning.ranking import with_error
 from bontea.planning.rows import fastest_of
@@ -30,7 +30,7 @@ def plan_text(plan: Plan) -> list[str]:
     out = [f"{where}: {reason}." for where, reason in _reasons(plan).items()]
     if pilot is not None:
         out.append(
-            f"Pilot: {pilot.rewards:,} rewards of {pilot.prompts:,} prompts, {pilot.kind.name}; +- "
+            f"Pilot: {pilot.rewards:,} rewards of {pilot.prompts:,} prompts, {pilot.kind.name}; ± "
             "holds the error of the pilot, prompts drawn again."
         )
     out += [f"Note: {note}." for note in plan.notes]
@@ -57,7 +57,7 @@ def _estimators(plan: Plan, wide: bool) -> Any:
         "rollouts": lambda row: "never" if math.isinf(row.times) else _times(row),
         "end": lambda row: _share(row.end_share),
         "prompts x M": lambda row: "never" if math.isinf(row.times) else _step(row),
-        "cost": lambda row: "" if row.cost is None else f"{row.cost:,.4g}",
+        "cost": lambda row: "" if row.cost is None else number(row.cost, 4),
     }
     left_out = {
         "effective N": not budgets,
@@ -78,7 +78,7 @@ def _estimators(plan: Plan, wide: bool) -> Any:
         "cost": "cost: of a step's rollouts, in the unit of the price.",
     }
     caption = " ".join(text for name, text in said.items() if name in shown)
-    title = f"N = {plan.n:g}, {plan.law} rewards"
+    title = f"N = {number(plan.n)}, {plan.law} rewards"
     table = _table(title, caption, ["estimator", "M", *shown, "note"])
     for m in dict.fromkeys(row.m for row in plan.rows):
         for row in plan.rows:
@@ -145,12 +145,12 @@ def _deployment(plan: Plan) -> Any:
     cost = worth.cost
     for i, n in enumerate(worth.ns):
         table.add_row(
-            f"{n:g}",
+            number(n),
             _number(worth.value[i]),
             *([_interval(worth.low[i], worth.high[i])] if interval else []),
             _number(worth.in_sd[i]),
             _number(worth.gain[i]),
-            *([f"{cost[i]:,.4g}"] if cost is not None else []),
+            *([number(cost[i], 4)] if cost is not None else []),
             ("<- N " if n == plan.n else "")
             + ("" if worth.source[i] == "exact" else worth.source[i]),
         )
@@ -162,7 +162,7 @@ def _interval(low: float, high: float) -> str:
 
 
 def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{round(value, 3) + 0.0:.3f}"  # no -0.000
+    return "-" if math.isnan(value) else fixed(value, 3)
 
 
 def _reasons(plan: Plan) -> dict[str, str]:
@@ -238,11 +238,11 @@ def _plot_rollouts(plan: Plan, ax: Any) -> None:
     low, high = ax.get_ylim()
     ticks = [t * 10.0**e for e in range(-1, 7) for t in (1, 1.2, 1.5, 2, 3, 5, 7)]
     ticks = [t for t in ticks if low <= t <= high]
-    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    ax.set_yticks(ticks, [number(t) for t in ticks])
     ax.yaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("M, rollouts per prompt")
-    ax.set_ylabel("rollouts for the same progress (best = 1), +- 2 SE")
-    ax.set_title(f"N = {plan.n:g}, {plan.law} rewards", fontsize=10)
+    ax.set_ylabel("rollouts for the same progress (best = 1), ± 2 SE")
+    ax.set_title(f"N = {number(plan.n)}, {plan.law} rewards", fontsize=10)
 
 
 def _plot_deployment(plan: Plan, ax: Any) -> None:
@@ -251,16 +251,16 @@ def _plot_deployment(plan: Plan, ax: Any) -> None:
     worth = plan.deployment
     ax.plot(worth.ns, worth.value, marker="o", markersize=4, color=COLOURS[0], label="best-of-N")
     ax.fill_between(worth.ns, worth.low, worth.high, color=COLOURS[0], alpha=0.15, linewidth=0)
-    ax.axvline(plan.n, color="#999999", linewidth=0.8, linestyle=":", label=f"N = {plan.n:g}")
+    ax.axvline(plan.n, color="#999999", linewidth=0.8, linestyle=":", label=f"N = {number(plan.n)}")
     if not math.isnan(worth.enough) and worth.ns[0] <= worth.enough <= worth.ns[-1]:
         ax.axvline(
             worth.enough,
             color=COLOURS[4],
             linewidth=0.8,
-            label=f"from here a doubling gains < {worth.least_gain:.2g}",
+            label=f"from here a doubling gains < {number(worth.least_gain, 2)}",
         )
     ax.set_xscale("log", base=2)
-    ax.set_xticks(worth.ns, [f"{n:g}" for n in worth.ns])
+    ax.set_xticks(worth.ns, [number(n) for n in worth.ns])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("N, responses drawn when deployed")
     ax.set_ylabel("reward of the best of N")

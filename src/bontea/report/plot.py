@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bontea._numbers import percent_of
 from bontea.curves import Curve, Extrapolation
 
 MOST_TICKS = 12
@@ -63,7 +64,7 @@ def plot_curves(
     shown = list(curves.values())
     what = "pass@k" if all(c.pass_at_k for c in shown) else "reward of the best of k"
     ax.set_xlabel("k: responses drawn per prompt, the best one kept")
-    ax.set_ylabel(f"{what} (mean, {shown[0].confidence_level:.0%} interval)")
+    ax.set_ylabel(f"{what} (mean, {percent_of(shown[0].confidence_level)} interval)")
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     handles, _ = ax.get_legend_handles_labels()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bontea._numbers import fixed, interval, percent_of
+
 
 def comparison_table(results: dict[str, Any]) -> Any:
     """A rich table from `results.json` of a job: best-of-k of every arm, and its cost."""
@@ -15,7 +17,7 @@ def comparison_table(results: dict[str, Any]) -> Any:
     table = Table(
         title=(
             f"best-of-k reward on {results['held_out_prompts']} held-out prompts, "
-            f"{results['confidence_level']:.0%} interval"
+            f"{percent_of(results['confidence_level'])} interval"
         )
     )
     table.add_column("arm", no_wrap=True)
@@ -27,12 +29,15 @@ def comparison_table(results: dict[str, Any]) -> Any:
         where = [arm["ks"].index(k) for k in shown]
         table.add_row(
             arm["arm"],
-            *(f"{arm['best_of_k'][i]:.2f}" + _limits(arm["low"][i], arm["high"][i]) for i in where),
-            f"{arm['spread']:.2f}",
-            f"{arm['distinct']:.0%}",
-            f"{arm['kl']:.2f}",
+            *(
+                fixed(arm["best_of_k"][i], 2) + _limits(arm["low"][i], arm["high"][i])
+                for i in where
+            ),
+            fixed(arm["spread"], 2),
+            percent_of(arm["distinct"]),
+            fixed(arm["kl"], 2),
             f"{arm['rollouts']:,}",
-            f"{arm['seconds']:.0f}",
+            fixed(arm["seconds"], 0),
         )
     return table
 
@@ -46,7 +51,8 @@ def difference_lines(results: dict[str, Any]) -> list[str]:
         i = row["ks"].index(k)
         limits = _limits(row["low"][i], row["high"][i]).strip()
         lines.append(
-            f"best of {k}: {row['arm']} minus {row['minus']} = {row['difference'][i]:+.2f} {limits}"
+            f"best of {k}: {row['arm']} minus {row['minus']} = "
+            f"{fixed(row['difference'][i], 2, '+')} {limits}"
         )
     return lines
 
@@ -57,4 +63,4 @@ def _pick(ks: list[int], n: int) -> list[int]:
 
 
 def _limits(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    return "" if low is None or high is None else f" {interval(low, high)}"

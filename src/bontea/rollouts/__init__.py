@@ -6,18 +6,25 @@
 - `sampling`: draw and score rollouts into a file, resumable: `sample`, with `settings`.
 - `generate`, `endpoint`: where completions come from: a transformers model (`model`), or a server
   with OpenAI's interface (`service`).
+- `chats`: prompts and completions as a person reads them.
 - `prompts`: rows with a `prompt` column from JSONL, CSV, Parquet or a hub dataset.
+- `chats`: what a chat is, and what a chat template or a request makes of it.
 - `rewards`: a reward function from `module:function`, a URL or a sequence-classification model.
+- `scoring`: from completions to rows: how a reward is called (`calls`, `worker`), what becomes of
+  its errors (`judge`), and where completions wait for it (`drawn`).
+- `rescoring`: rewards for the rows of a file that has been written: `rescore`.
 - `table`: the append-only rollout file, one JSON row per rollout.
 """
 
 from bontea.rollouts.groups import Rollouts, as_rollouts
 from bontea.rollouts.read import read_completions, read_models, read_rollouts
+from bontea.rollouts.rescoring import RescoreResult, rescore
 from bontea.rollouts.sampling import SampleResult, sample
 from bontea.rollouts.settings import SampleSettings
 from bontea.rollouts.sources import read_sources
 
 __all__ = [
+    "RescoreResult",
     "Rollouts",
     "SampleResult",
     "SampleSettings",
@@ -26,5 +33,6 @@ __all__ = [
     "read_models",
     "read_rollouts",
     "read_sources",
+    "rescore",
     "sample",
 ]

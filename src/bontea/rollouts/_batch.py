@@ -12,7 +12,16 @@ from bontea._errors import BonteaError
 if TYPE_CHECKING:
     import polars as pl
 
-FIELDS = ("prompt_id", "prompt", "reward", "completion", "rollout", "stratum", "model")
+FIELDS = (
+    "prompt_id",
+    "prompt",
+    "reward",
+    "completion",
+    "rollout",
+    "stratum",
+    "model",
+    "finish_reason",
+)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 The file is read in pieces that end with a line, and Polars parses each with the types that are
 wanted, so nothing is inferred from the first rows. What Polars does not tell is found out here:
-which line is bad and why, and whether a reward is null or not there. A piece that it refuses (a
-broken line, true among numbers) is taken line by line.
+which line is bad and why, whether a reward is null or not there, and whether a line has a field
+twice, of which Polars takes the first and Python the last. A piece that it refuses (a broken line,
+true among numbers) is taken line by line.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
+from bontea._ids import id_text
+from bontea._json import strict_loads
 from bontea.rollouts._batch import FIELDS, Batch
 from bontea.rollouts._open import open_text
+from bontea.rollouts.chat_text import quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,13 +31,17 @@ PIECE = 1 << 23
 """Bytes of a piece; the line it ends in is read to its end."""
 NAN = re.compile(rb'NaN(?:(?<=[^\\]": NaN)|(?<=[^\\]":NaN))')
 """A field that is NaN. Inside a text the quotation mark would come after a backslash."""
+ESCAPED = re.compile(rb"\\u00(?:6[1-9a-fA-F]|7[0-9aA]|5[fF])")
+"""A letter or `_` as an escape, with which a field can have another spelling."""
+LETTERS = ["\\u006", "\\u007", "\\u005f", "\\u005F"]
+"""What every such escape begins with."""
 
 
 class Piece:
     """Whole lines of a file, the first of them number `first`."""
 
-    def __init__(self, data: bytes, first: int):
-        self.data, self.first = data, first
+    def __init__(self, data: bytes, first: int, path: Path):
+        self.data, self.first, self.path = data, first, path
 
     @cached_property
     def rows(self) -> list[tuple[int, bytes]]:
@@ -42,13 +50,14 @@ class Piece:
         return [(number, line) for number, line in lines if line.strip()]
 
     def original(self, row: int, field: str) -> Any:
-        return json.loads(self.rows[row][1])[field]
+        number, line = self.rows[row]
+        return strict_loads(line, f"{self.path}, line {number}", FIELDS)[field]
 
 
 def batches(path: Path, fields: Sequence[str] = FIELDS) -> Iterator[Batch]:
     """The rows of the file. Raises ValueError naming the first line that is not one."""
     for piece in _pieces(path):
-        yield Batch(_parse(piece, path, fields), piece.original)
+        yield Batch(_parse(piece, fields), piece.original)
 
 
 def place(path: Path, row: int) -> tuple[str, int]:
@@ -68,7 +77,7 @@ def completions(path: Path, rows: Sequence[int]) -> dict[int, str | None]:
         while len(found) < len(wanted) and wanted[len(found)] < start + len(piece.rows):
             row = wanted[len(found)]
             number, line = piece.rows[row - start]
-            value = _checked(line, path, number)["completion"]
+            value = checked(line, path, number)["completion"]
             found[row] = None if value is None else _text(value)
         if len(found) == len(wanted):
             break
@@ -87,11 +96,11 @@ def _pieces(path: Path) -> Iterator[Piece]:
                     json.loads(tail)
                 except (ValueError, RecursionError):
                     data = head + end
-            yield Piece(data, number)
+            yield Piece(data, number, path)
             number += data.count(b"\n")
 
 
-def _parse(piece: Piece, path: Path, fields: Sequence[str]) -> pl.DataFrame:
+def _parse(piece: Piece, fields: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
     frame = _fast(piece.data, fields)
@@ -99,16 +108,41 @@ def _parse(piece: Piece, path: Path, fields: Sequence[str]) -> pl.DataFrame:
         data = NAN.sub(b"null", piece.data)
         frame = _fast(data, fields) if data != piece.data else None
     if frame is None:
-        return _by_line(piece, path, fields)
+        return _by_line(piece, fields)
+    for row in _perhaps_twice(piece, frame):
+        checked(piece.rows[row][1], piece.path, piece.rows[row][0], fields)
     if "reward" in fields:
         # Polars has null for what is null and for what is not there.
         no_prompt = pl.col("prompt_id").is_null() & pl.col("prompt").is_null()
         for row in frame.select(pl.arg_where(pl.col("reward").is_null() | no_prompt)).to_series():
-            _checked(piece.rows[row][1], path, piece.rows[row][0])
+            checked(piece.rows[row][1], piece.path, piece.rows[row][0], fields)
         frame = frame.with_columns(pl.col("reward").cast(pl.Float64))
     if "completion" in fields:
         frame = frame.with_columns(pl.col("completion").str.len_chars().cast(pl.Float64))
     return frame
+
+
+def _perhaps_twice(piece: Piece, frame: pl.DataFrame) -> list[int]:
+    """The rows that may have a field twice; most pieces show by a count of names that none has.
+
+    As many names as values: each row that has a value has its name once. There are more names where
+    rows have nulls, a field of this name inside another, or a text that is the name.
+    """
+    import polars as pl
+
+    names = {field: b'"%s"' % field.encode() for field in frame.columns}
+    values = {field: len(frame) - frame[field].null_count() for field in names}
+    text = pl.Series([piece.data]).cast(pl.String, strict=False)
+    patterns = [name.decode() for name in names.values()] + LETTERS
+    if text.str.find_many(patterns).list.len()[0] == sum(values.values()):
+        return []
+    rows: set[int] = set()
+    if ESCAPED.search(piece.data):
+        rows.update(i for i, (_, line) in enumerate(piece.rows) if ESCAPED.search(line))
+    for field, name in names.items():
+        if piece.data.count(name) != values[field]:
+            rows.update(i for i, (_, line) in enumerate(piece.rows) if line.count(name) > 1)
+    return sorted(rows)
 
 
 def _fast(data: bytes, fields: Sequence[str]) -> pl.DataFrame | None:
@@ -126,11 +160,11 @@ def _fast(data: bytes, fields: Sequence[str]) -> pl.DataFrame | None:
     return None
 
 
-def _by_line(piece: Piece, path: Path, fields: Sequence[str]) -> pl.DataFrame:
+def _by_line(piece: Piece, fields: Sequence[str]) -> pl.DataFrame:
     """The same by Python's reader, which takes more and says what it does not take."""
     import polars as pl
 
-    rows = [_checked(line, path, number) for number, line in piece.rows]
+    rows = [checked(line, piece.path, number, fields) for number, line in piece.rows]
     columns: dict[str, pl.Series] = {}
     for name in fields:
         values = [row[name] for row in rows]
@@ -146,31 +180,39 @@ def _by_line(piece: Piece, path: Path, fields: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _checked(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    """The fields of a line; ValueError saying what is wrong with it."""
+def checked(line: bytes, path: Path, number: int, fields: Sequence[str] = FIELDS) -> dict[str, Any]:
+    """The fields of a line; BonteaError saying what is wrong with those that are read."""
+    where = f"{path}, line {number}"
     try:
-        row = json.loads(line)
+        row = strict_loads(line, where, fields)
+    except BonteaError as error:
+        raise BonteaError(f"{error}; {A_ROW}") from None
+    found = read_row(row, where, "reward" in fields)
+    return {name: found.get(name) for name in FIELDS}
+
+
+def read_row(row: Any, where: str, whole: bool = True) -> dict[str, Any]:
+    """An object of a file with values that can be used; `whole`: is it a row?"""
+    try:
         if not isinstance(row, dict):
-            raise BonteaError(f"{str(row)[:60]!r} is not an object")
+            raise BonteaError(f"{quoted(row)} is not an object")
         # NaN, which pandas writes for nothing, is the only value unequal to itself.
-        fields = {name: None if (v := row.get(name)) != v else v for name in FIELDS}
-        if fields["prompt_id"] is None and fields["prompt"] is None:
-            raise BonteaError("no prompt_id and no prompt")
-        if "reward" not in row:
-            raise BonteaError("no reward (null is a rollout that could not be scored)")
-        fields["reward"] = _reward(fields["reward"])
-        fields["rollout"] = _rollout(fields["rollout"])
+        found = {name: None if v != v else v for name, v in row.items()}
+        if whole:
+            if found.get("prompt_id") is None and found.get("prompt") is None:
+                raise BonteaError("no prompt_id and no prompt")
+            if "reward" not in row:
+                raise BonteaError("no reward (null is a rollout that could not be scored)")
+            found["reward"] = _reward(found["reward"])
+            found["rollout"] = _rollout(found.get("rollout"))
+            id_text(found.get("prompt_id"))
     except (ValueError, RecursionError) as error:
-        problem = str(error)
-        if isinstance(error, json.JSONDecodeError):
-            problem = f"not JSON ({error.msg} at character {error.pos + 1})"
-        elif isinstance(error, RecursionError):
-            problem = "nested too deeply"
-        raise BonteaError(
-            f"{path}, line {number}: {problem}; a row is a JSON object with reward and prompt_id "
-            "or prompt"
-        ) from None
-    return fields
+        problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise BonteaError(f"{where}: {problem}; {A_ROW}") from None
+    return found
+
+
+A_ROW = "a row is a JSON object with reward and prompt_id or prompt"
 
 
 def _reward(value: Any) -> float | None:
@@ -200,4 +242,8 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else _encode(value)
+    """What Polars has for a value that is to be text."""
+    if isinstance(value, str):
+        return value
+    number = isinstance(value, (int, float)) and math.isfinite(value)
+    return (id_text(value) or "") if number else _encode(value)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from bontea._errors import BonteaError
+from bontea._errors import BonteaError, not_utf8
 
 HEAD = 1 << 16
 """Bytes that are looked at to find out what a file is."""
@@ -96,15 +96,6 @@ def read_text(path: Path) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise BonteaError(not_utf8(path, error)) from None
-
-
-def not_utf8(place: object, error: UnicodeDecodeError) -> str:
-    """What to say of bytes that are not UTF-8; `place` is the file, or the file and the line."""
-    found = error.object[error.start : error.start + 1]
-    return (
-        f"{place}: byte {found!r} at position {error.start + 1:,} is not UTF-8: convert the file "
-        "first, such as with iconv -f latin1 -t utf-8 FILE (with the encoding that it has)"
-    )
 
 
 def kind_of(path: Path) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ class Table:
 
         self.path = path
         try:
-            self.scan = pl.scan_parquet(path, glob=False)
+            self.scan = pl.scan_parquet(path.absolute(), glob=False)
             self.types = dict(self.scan.collect_schema())
             self.rows = int(self.scan.select(pl.len()).collect().item())
         except pl.exceptions.PolarsError as error:
@@ -127,12 +128,18 @@ class Table:
             text = pl.struct(name).struct.json_encode()  # {"name":[...]}
             text = text.str.strip_prefix(f'{{"{name}":').str.strip_suffix("}")
             return pl.when(pl.col(name).is_not_null()).then(text).alias(name)
+        if kind.is_float():  # NaN is what pandas writes for nothing
+            return pl.col(name).cast(pl.Float64).fill_nan(None).cast(pl.String)
         return pl.col(name).cast(pl.String)
 
     def original(self, frame: pl.DataFrame) -> Callable[[int, str], Any]:
         def read(row: int, field: str) -> Any:
-            text = frame[field][row]
-            return json.loads(text) if self.types[field].is_nested() else text
+            text, kind = frame[field][row], self.types[field]
+            if kind.is_float():
+                return float(text)
+            if kind.is_decimal():
+                return Decimal(text)
+            return json.loads(text) if kind.is_nested() else text
 
         return read
 

@@ -1,30 +1,42 @@
 """Draw rollouts from an OpenAI-compatible server, and score and write them as they arrive.
 
-    workers --(queue)--> writer --> reward in a thread --> file
+    workers --(queue)--> writer --(inbox)-->     reward --> file
+    [in a thread of their own  ]                 [in the thread of the caller]
 
 One request a rollout, with a seed of its own from (seed, prompt, rollout): what is missing from the
-file is what is asked for, in any order. Completions are scored in batches, one batch at a time,
-while requests go on; at most two batches wait, so that a kill loses little that was paid for.
+file is what is asked for, in any order. What arrives is put onto the disk before anything else, and
+is scored in batches while requests go on. The requests have the thread of their own, because
+verifiers that guard themselves with signals work in the main thread only.
 
-A chat goes to `chat/completions`; a text does so as one user turn, or with `completions` to
-`completions` as it is. Sampling is asked to be plain: `top_p` 1, no penalties; filters that a
-server adds by itself (`top_k`, `min_p`) are its own business. An answer without any text is an
-empty completion, and is scored like any other.
+A chat goes to `chat/completions` as it is, with its tools; a text does so as one user turn, or with
+`completions` to `completions` as it is. Nothing is sent that filters tokens; filters that a server
+adds by itself (`top_p`, `top_k`, `min_p`) are its own business, and docs/sample.md says how to turn
+them off. What is in an answer is read in `answer.py`, and which server is asked is decided in
+`pool.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bontea.rollouts.generate import Drawn, score_rows, seed_of
+from bontea.rollouts._beside import Beside
+from bontea.rollouts.answer import Completion, completion_of, read_json
+from bontea.rollouts.body import limit_of, remedy, shaped
+from bontea.rollouts.calls import Calls, Inbox
+from bontea.rollouts.chats import only_for_prefills, request_fields
+from bontea.rollouts.drawn import Drawn
+from bontea.rollouts.generate import seed_of
+from bontea.rollouts.pool import Pool, Server
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import Reward
-from bontea.rollouts.service import HOPELESS, BadAnswer, EndpointError, Service, retry_after
+from bontea.rollouts.scoring import Scorer
+from bontea.rollouts.service import HOPELESS, EndpointError, Service
 from bontea.rollouts.table import RolloutFile
 
 ENOUGH_FAILURES = 10
@@ -43,13 +55,15 @@ class Sampling:
     completions: bool = False
     concurrency: int = 16
     requests_per_minute: float | None = None
+    extra_body: dict[str, Any] | None = None
+    """Put over each request; null leaves a field out."""
 
 
 def sample_endpoint(
-    service: Service,
+    services: Service | Sequence[Service],
     sampling: Sampling,
     rows: dict[int, Row],
-    reward: Reward,
+    reward: Reward | Calls,
     file: RolloutFile,
     *,
     m: int,
@@ -60,16 +74,54 @@ def sample_endpoint(
 ) -> None:
     """Bring a rollout file to `m` scored rollouts of every prompt.
 
-    `rows` are the prompts by number; `on_rows` gets the number of rows written each time, and
-    `on_trouble` what requests are retried for, once in a while. When `should_stop` turns true no
-    request is begun any more, those in flight have ten seconds, and what arrived is written.
+    `services` are one server, or several that serve the same model. `rows` are the prompts by
+    number; `on_rows` gets the number of rows written each time, and `on_trouble` what requests are
+    retried for, once in a while, and what the reward raised. When `should_stop` turns true no
+    request is begun any more, those in flight have ten seconds, and what arrived is scored and
+    written.
 
-    Raises EndpointError when the server is dead or refuses every request, and at the end if some
+    Raises EndpointError when every server is dead or refuses every request, and at the end if some
     requests failed for good; ValueError or RuntimeError when the reward fails. Whatever arrived
-    before has been scored and written then, unless it is the reward that failed.
+    before has been scored and written then, or if it is the reward that failed, kept to be scored.
     """
-    run = _Run(service, sampling, rows, reward, file, batch_size, on_rows, on_trouble, should_stop)
-    asyncio.run(run.all(run.missing(m)))
+    services = [services] if isinstance(services, Service) else list(services)
+    scorer = Scorer(
+        reward,
+        rows,
+        file,
+        batch_size=batch_size,
+        name=services[0].model,
+        on_rows=on_rows,
+        on_trouble=lambda text: on_trouble(f"reward: {text}"),
+    )
+    failed = threading.Event()
+    run = _Run(
+        services,
+        sampling,
+        rows,
+        scorer,
+        batch_size,
+        lambda text: on_trouble(f"endpoint: {text}"),
+        lambda: failed.is_set() or should_stop(),
+    )
+    inbox = Inbox(batch_size, on_taken=lambda count: requests.call_soon(lambda: run.free(count)))
+    left = scorer.left()
+    inbox.put(left)
+    run.inbox, run.without_room = inbox, len(left)
+    requests = Beside(run.all(run.missing(m)), on_end=inbox.close)
+    try:
+        scorer.run(inbox)
+    except Exception:
+        failed.set()  # what is in flight has been paid for
+        with suppress(Exception):
+            requests.join()
+        raise
+    except BaseException:
+        requests.cancel()
+        raise
+    requests.join()
+    if not should_stop():
+        scorer.finish()
 
 
 class _Stopping(Exception):
@@ -81,39 +133,36 @@ class _Run:
 
     def __init__(
         self,
-        service: Service,
+        services: list[Service],
         sampling: Sampling,
         rows: dict[int, Row],
-        reward: Reward,
-        file: RolloutFile,
+        scorer: Scorer,
         batch_size: int,
-        on_rows: Callable[[int], None],
         on_trouble: Callable[[str], None],
         should_stop: Callable[[], bool],
     ):
-        self.service, self.sampling, self.rows = service, sampling, rows
-        self.reward, self.file, self.batch_size = reward, file, batch_size
-        self.on_rows, self.on_trouble, self.should_stop = on_rows, on_trouble, should_stop
-        self.options = service.client_options()
-        self.pace = _Pace(sampling.requests_per_minute)
+        self.sampling, self.rows, self.model = sampling, rows, services[0].model
+        self.scorer, self.batch_size = scorer, batch_size
+        self.inbox: Inbox
+        self.without_room = 0
+        self.on_trouble, self.should_stop = on_trouble, should_stop
+        self.pool = Pool(services, sampling.requests_per_minute, on_trouble)
         self.succeeded = self.failed = self.failed_in_row = 0
         self.last_error: EndpointError | None = None
-        self.last_said = -float("inf")
+        self.said_empty = False
 
     def missing(self, m: int) -> Iterator[tuple[int, int]]:
         """The rollouts to ask for, prompt by prompt: servers keep the prompt's prefix."""
         for i in self.rows:
             for j in range(m):
-                if (i, j) not in self.file.rewards:
+                if not self.scorer.drawn.has(i, j):
                     yield i, j
 
     async def all(self, missing: Iterator[tuple[int, int]]) -> None:
-        import openai
-
         self.stopping = asyncio.Event()
         self.arrived: asyncio.Queue[Any] = asyncio.Queue()
         self.room = asyncio.Semaphore(2 * self.batch_size + self.sampling.concurrency)
-        async with openai.AsyncOpenAI(**self.options) as self.client:
+        async with self.pool:
             workers = [
                 asyncio.create_task(self._work(missing)) for _ in range(self.sampling.concurrency)
             ]
@@ -162,7 +211,7 @@ class _Run:
             # Before the request: what has been drawn never waits where a stop would lose it.
             await self.room.acquire()
             try:
-                text = await self._draw(i, j)
+                completion = await self._draw(i, j)
             except _Stopping:
                 return
             except EndpointError as error:
@@ -172,7 +221,11 @@ class _Run:
                 self._count_failure(failure, i)
                 continue
             self.succeeded, self.failed_in_row = self.succeeded + 1, 0
-            self.arrived.put_nowait(Drawn(i, j, text))
+            drawn = Drawn(i, j, *completion)
+            if not (drawn.is_answer or self.said_empty):
+                self.said_empty = True
+                self.on_trouble(_why_empty(drawn, self.sampling))
+            self.arrived.put_nowait(drawn)
 
     def _count_failure(self, error: EndpointError, prompt: int) -> None:
         if error.status in HOPELESS:
@@ -186,23 +239,23 @@ class _Run:
         if self.failed_in_row >= ENOUGH_FAILURES:
             raise EndpointError(f"{ENOUGH_FAILURES} requests in a row failed for good: {error}")
 
-    async def _draw(self, i: int, j: int) -> str:
-        for attempt in itertools.count():
-            await self._pause(self.pace.next_slot())
-            try:
-                return await asyncio.wait_for(self._ask(i, j), self.service.timeout)
-            except Exception as error:
-                failure = error
-            # Out here, so that what the server said is in no traceback of what is raised.
-            wait = self.service.wait(failure, attempt)
-            reason = self.service.reason(failure)
-            if retry_after(failure):
-                self.pace.hold(wait)  # it means all of us
-            if time.monotonic() - self.last_said > 10:
-                self.last_said = time.monotonic()
-                self.on_trouble(f"{reason}; asking again in {wait:.1f} s")
-            await self._pause(wait)
-        raise AssertionError("unreachable")
+    async def _draw(self, i: int, j: int) -> Completion:
+        body = self._body(i, j)
+        path = "/completions" if self.sampling.completions else "/chat/completions"
+
+        async def send(server: Server) -> Completion:
+            options = server.service.request_options()
+            data = await server.client.post(path, body=body, options=options, cast_to=bytes)
+            return completion_of(read_json(data))
+
+        try:
+            return await self.pool.ask(send, self._pause)
+        except EndpointError as error:
+            refused = error
+        if refused.status not in (400, 422):
+            raise refused
+        what = remedy(str(refused), body, self.sampling.extra_body)
+        raise EndpointError(f"{refused}{what}", refused.status)
 
     async def _pause(self, seconds: float) -> None:
         """Sleep; raise _Stopping if a stop was asked for before or meanwhile."""
@@ -214,80 +267,50 @@ class _Run:
         if self.stopping.is_set():
             raise _Stopping
 
-    async def _ask(self, i: int, j: int) -> str:
-        prompt, sampling = self.rows[i]["prompt"], self.sampling
+    def _body(self, i: int, j: int) -> dict[str, Any]:
+        row, sampling = self.rows[i], self.sampling
         body: dict[str, Any] = {
-            "model": self.service.model,
+            "model": self.model,
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
-            "top_p": 1.0,
             # 31 bits, which every server takes; no two rollouts of a prompt share a seed.
             "seed": (seed_of(sampling.seed, i) + j) % 2**31,
         }
         if sampling.completions:
-            path, body["prompt"] = "/completions", prompt
+            body["prompt"] = row["prompt"]
         else:
-            path = "/chat/completions"
-            body["messages"] = (
-                [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-            )
-        options = self.service.request_options()
-        return text_of(await self.client.post(path, body=body, options=options, cast_to=object))
+            body |= request_fields(row)
+        return only_for_prefills(shaped(body, sampling.extra_body))
 
     async def _write(self) -> None:
+        """Put what arrives onto the disk, and hand it on to be scored."""
         ended = False
         while not ended:
             batch = [await self.arrived.get()]
-            while len(batch) < self.batch_size and not self.arrived.empty():
+            while not self.arrived.empty():
                 batch.append(self.arrived.get_nowait())
             if batch[-1] is None:
                 ended = True
                 batch.pop()
-            for _ in batch:
-                self.room.release()
-            if batch:
-                await asyncio.to_thread(self._score, batch)
-                self.on_rows(len(batch))
+            self.inbox.put(await asyncio.to_thread(self.scorer.keep, batch))
 
-    def _score(self, batch: list[Drawn]) -> None:
-        self.file.append(score_rows(self.reward, self.rows, batch, self.service.model))
-
-
-class _Pace:
-    """When the next request may begin: evenly spaced, and not before the server said."""
-
-    def __init__(self, per_minute: float | None):
-        self.gap = 60 / per_minute if per_minute else 0.0
-        self.free_at = 0.0
-
-    def next_slot(self) -> float:
-        """Seconds from now to the next free moment, which is taken by this call."""
-        now = time.monotonic()
-        slot = max(now, self.free_at)
-        self.free_at = slot + self.gap
-        return slot - now
-
-    def hold(self, seconds: float) -> None:
-        """Let no request begin for so long."""
-        self.free_at = max(self.free_at, time.monotonic() + seconds)
+    def free(self, count: int) -> None:
+        """So many completions are being scored: there is room for as many more."""
+        left = min(count, self.without_room)  # they come first, and no request was made for them
+        self.without_room -= left
+        for _ in range(count - left):
+            self.room.release()
 
 
-def text_of(answer: Any) -> str:
-    """The text in an answer of either interface; "" for no choice and for null content.
-
-    Raises BadAnswer when it is no such answer.
-    """
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    if not isinstance(choices, list):
-        raise BadAnswer(f"no list of choices: {str(answer)[:100]!r}")
-    if not choices:
-        return ""
-    choice = choices[0]
-    if not isinstance(choice, dict) or not ("message" in choice or "text" in choice):
-        raise BadAnswer(f"a choice without message or text: {str(choice)[:100]!r}")
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else choice.get("text")
-    if not isinstance(text, (str, type(None))):
-        raise BadAnswer(f"content that is no text: {str(text)[:100]!r}")
-    # Half a surrogate pair, which JSON can carry, cannot be written as UTF-8.
-    return (text or "").encode("utf-8", "replace").decode("utf-8")
+def _why_empty(drawn: Drawn, sampling: Sampling) -> str:
+    """What to say of the first completion that has no text to score."""
+    if drawn.finish_reason == "length":
+        why = "its tokens were used up"
+        if drawn.reasoning_only:
+            why = "thinking used up its tokens"
+        why += f" ({limit_of(sampling.max_new_tokens, sampling.extra_body)})"
+    elif drawn.reasoning_only:
+        why = "the server says that all of it is thinking (see its reasoning parser)"
+    else:
+        why = f"finish_reason {drawn.finish_reason!r}"
+    return f"a completion has no text, and gets no reward: {why}"

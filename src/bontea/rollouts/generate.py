@@ -3,7 +3,7 @@
 A chunk is up to `batch_size` rollouts of one prompt, drawn from a seed of its own, (seed, prompt,
 first rollout): a run that is killed and resumed draws the same completions as an unbroken one, and
 pays for no chunk twice. A file that grows gets new chunks after its old ones, which end where they
-ended: no seed is used for two different chunks.
+ended: no seed is used for two different chunks. A chunk is on disk before it is scored.
 """
 
 from __future__ import annotations
@@ -11,30 +11,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
+from bontea.rollouts.calls import Calls
+from bontea.rollouts.chats import token_ids
+from bontea.rollouts.drawn import Drawn
 from bontea.rollouts.prompts import Row
-from bontea.rollouts.rewards import Reward, score
+from bontea.rollouts.rewards import Reward
+from bontea.rollouts.scoring import Scorer
 from bontea.rollouts.table import RolloutFile
-
-
-class Drawn(NamedTuple):
-    """A completion that is not scored yet."""
-
-    prompt_id: int
-    rollout: int
-    text: str
-    finish_reason: str | None = None
-    """Why it ends: "stop", "length" (it was cut off), ...; None where nobody says."""
 
 
 def sample_rollouts(
     model: Any,
     tokenizer: Any,
     rows: dict[int, Row],
-    reward: Reward,
+    reward: Reward | Calls,
     file: RolloutFile | Path,
     *,
     m: int,
@@ -45,6 +37,7 @@ def sample_rollouts(
     earlier: Sequence[int] = (),
     name: str | None = None,
     on_chunk: Callable[[int], None] | None = None,
+    on_trouble: Callable[[str], None] = lambda text: None,
 ) -> RolloutFile:
     """Bring a rollout file to `m` scored rollouts of every prompt.
 
@@ -52,24 +45,31 @@ def sample_rollouts(
     depends on the number, not on the other prompts. `earlier` are the values of `m`, rising, that
     this file was brought to before; `name` becomes the column `model`. `on_chunk` gets the number
     of rollouts each chunk adds, those found in the file first; an exception it raises ends the run
-    with everything drawn so far on disk.
+    with everything drawn so far on disk. `on_trouble` gets sentences about completions that the
+    reward raised an error on; such a row has the reward null, and the error in the field `error`.
+
+    Raises FailedError when it is the reward that fails, and not a completion (see `judge`).
     """
     import torch
 
     file = file if isinstance(file, RolloutFile) else RolloutFile(file)
+    scorer = Scorer(reward, rows, file, batch_size=batch_size, name=name, on_trouble=on_trouble)
+    scorer.score(scorer.left())
     model.eval()
     for prompt_id, row in rows.items():
         for wanted in chunks(m, batch_size, earlier):
-            if not all((prompt_id, j) in file.rewards for j in wanted):
+            if not all(scorer.drawn.has(prompt_id, j) for j in wanted):
                 with torch.random.fork_rng(devices=_cuda_devices(model)):
                     torch.manual_seed(seed_of(seed, prompt_id, wanted.start))
-                    texts = _generate(
-                        model, tokenizer, row["prompt"], len(wanted), max_new_tokens, temperature
+                    head = token_ids(tokenizer, row["prompt"], row.get("tools"))
+                    ends = _generate(
+                        model, tokenizer, head, len(wanted), max_new_tokens, temperature
                     )
-                drawn = [Drawn(prompt_id, j, text) for j, text in zip(wanted, texts, strict=True)]
-                file.append(score_rows(reward, rows, drawn, name))
+                drawn = [Drawn(prompt_id, j, *end) for j, end in zip(wanted, ends, strict=True)]
+                scorer.score(scorer.keep(drawn))
             if on_chunk:
                 on_chunk(len(wanted))
+    scorer.finish()
     return file
 
 
@@ -83,60 +83,22 @@ def chunks(m: int, batch_size: int, earlier: Sequence[int] = ()) -> Iterator[ran
             start = end
 
 
-def score_rows(
-    reward: Reward, rows: dict[int, Row], drawn: list[Drawn], name: str | None = None
-) -> list[Row]:
-    """Score what was drawn in one call of the reward; the rows of the file."""
-    prompts = [rows[one.prompt_id]["prompt"] for one in drawn]
-    completions = [
-        one.text if isinstance(prompt, str) else [{"role": "assistant", "content": one.text}]
-        for prompt, one in zip(prompts, drawn, strict=True)
-    ]
-    columns = {
-        column: [rows[one.prompt_id].get(column) for one in drawn]
-        for column in rows[drawn[0].prompt_id]
-        if column != "prompt"
-    }
-    out = []
-    rewards = score(reward, prompts, completions, columns)
-    for one, value in zip(drawn, rewards, strict=True):
-        own = rows[one.prompt_id]
-        row: Row = {
-            "prompt_id": one.prompt_id,
-            "rollout": one.rollout,
-            "reward": None if np.isnan(value) else float(value),
-            "prompt": own["prompt"],
-            "completion": one.text,
-        }
-        if one.finish_reason is not None:
-            row["finish_reason"] = one.finish_reason
-        if name is not None:
-            row["model"] = name
-        if own.get("stratum") is not None:
-            row["stratum"] = str(own["stratum"])
-        out.append(row)
-    return out
-
-
 def _generate(
-    model: Any, tokenizer: Any, prompt: Any, count: int, max_new_tokens: int, temperature: float
-) -> list[str]:
+    model: Any,
+    tokenizer: Any,
+    head: list[int],
+    count: int,
+    max_new_tokens: int,
+    temperature: float,
+) -> list[tuple[str, str]]:
+    """Completions, and why each ends: "stop", or "length" where no end-of-sequence token came."""
     import torch
 
-    if isinstance(prompt, str):
-        inputs = tokenizer(prompt, return_tensors="pt")
-    else:
-        inputs = tokenizer.apply_chat_template(
-            prompt, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
-    inputs = {
-        name: value.to(model.device)
-        for name, value in inputs.items()
-        if name in ("input_ids", "attention_mask")
-    }
+    ids = torch.tensor([head], device=model.device)
     with torch.inference_mode():
         out = model.generate(
-            **inputs,
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
             do_sample=True,
             temperature=temperature,
             top_k=0,
@@ -145,8 +107,12 @@ def _generate(
             max_new_tokens=max_new_tokens,
             pad_token_id=tokenizer.pad_token_id,
         )
-    new = out[:, inputs["input_ids"].shape[1] :]
-    return tokenizer.batch_decode(new, skip_special_tokens=True)
+    new = out[:, len(head) :]
+    ends = model.generation_config.eos_token_id
+    ends = torch.as_tensor([] if ends is None else ends, device=new.device, dtype=new.dtype)
+    ended = torch.isin(new, ends.reshape(-1)).any(dim=1).tolist()
+    texts = tokenizer.batch_decode(new, skip_special_tokens=True)
+    return [(text, "stop" if end else "length") for text, end in zip(texts, ended, strict=True)]
 
 
 def seed_of(*parts: int) -> int:

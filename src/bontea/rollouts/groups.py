@@ -13,13 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from array_api_compat import is_array_api_obj
 
 from bontea._arrays import to_numpy
 from bontea._errors import BonteaError
+from bontea._ids import id_text, id_texts
+from bontea._numbers import percent
+from bontea.rollouts.chat_text import quoted
+
+CutOff: TypeAlias = Literal["keep", "drop", "worst"]
+"""What is done with responses that were cut off: `Rollouts.with_cut_off`."""
+CUT_OFF_WAYS: tuple[CutOff, ...] = get_args(CutOff)
 
 if TYPE_CHECKING:
     from bontea.rollouts.formats import Reading
@@ -46,6 +53,8 @@ class Rollouts:
     model: str | None = None
     source: str | None = None
     """The file, where there is one."""
+    cut_off: np.ndarray | None = None
+    """(R,) bool: whether the response was cut off, where the file has a `finish_reason`."""
     scores: Mapping[str, np.ndarray] | None = None
     """By name, (R,) float64: what a tool's file has beside the reward, NaN where there is none."""
     reading: Reading | None = None
@@ -135,6 +144,51 @@ class Rollouts:
             )
         return self._take(which, counts[which], np.flatnonzero(there))
 
+    def with_cut_off(self, how: CutOff, *, worst: float | None = None) -> Rollouts:
+        """The same with what is to be thought of responses that were cut off.
+
+        A response is cut off when it reached the limit of its length (`finish_reason` "length" and
+        its like), so that its reward may be that of half an answer.
+
+        - `"keep"`: its reward counts as it is.
+        - `"drop"`: as if it had not been drawn. Groups become smaller, and a prompt with no other
+          response is left out. Where long answers are the better ones, what is left is not a fair
+          sample of what the model gives.
+        - `"worst"`: it counts as a draw with the reward `worst`, by default the lowest of all these
+          rollouts, also where it has no reward: in best-of-N it takes up one of N draws and is
+          never chosen.
+
+        Without a `cut_off` nothing changes. Raises BonteaError where every response is cut off and
+        to be dropped, or nothing has a reward.
+        """
+        if how not in CUT_OFF_WAYS:
+            raise BonteaError(f"cut-off {how!r} must be one of {', '.join(CUT_OFF_WAYS)}")
+        if self.cut_off is None or how == "keep" or not self.cut_off.any():
+            return self
+        if how == "worst":
+            if worst is None:
+                worst = self.lowest
+            if not np.isfinite(worst):
+                raise BonteaError(
+                    "no rollout has a reward, so that there is no lowest one for those that were "
+                    "cut off: score the completions first"
+                )
+            return replace(self, rewards=np.where(self.cut_off, worst, self.rewards))
+        owner = np.repeat(np.arange(len(self)), self.counts)
+        counts = np.bincount(owner[~self.cut_off], minlength=len(self))
+        which = np.flatnonzero(counts)
+        if len(which) == 0:
+            raise BonteaError(
+                f"all {len(self.rewards):,} rollouts were cut off, and none is left: sample with a "
+                "larger --max-new-tokens, or keep them"
+            )
+        return self._take(which, counts[which], np.flatnonzero(~self.cut_off))
+
+    @property
+    def lowest(self) -> float:
+        """The lowest reward; NaN where there is none."""
+        return float(np.fmin.reduce(self.rewards, initial=np.nan))
+
     def _keep(self, which: np.ndarray, counts: np.ndarray) -> Rollouts:
         """The first `counts` rollouts of the prompts `which`."""
         starts = np.cumsum(counts) - counts
@@ -153,6 +207,7 @@ class Rollouts:
             strata=None if self.strata is None else self.strata[which],
             lengths=None if self.lengths is None else self.lengths[flat],
             rows=None if self.rows is None else self.rows[flat],
+            cut_off=None if self.cut_off is None else self.cut_off[flat],
             scores=(
                 None
                 if self.scores is None
@@ -168,10 +223,11 @@ class Rollouts:
             f"{len(self):,} prompt{'s' * (len(self) != 1)}, "
             f"{total:,} rollout{'s' * (total != 1)} "
             f"({least if least == most else f'{least} to {most}'} a prompt), "
+            + (f"{percent(unscorable / total)} of them unscorable" if unscorable else "all scored")
             + (
-                f"{100 * unscorable / total:.2g} % of them unscorable"
-                if unscorable
-                else "all scored"
+                f", {percent(self.cut_off.mean())} of them cut off"
+                if self.cut_off is not None and self.cut_off.any()
+                else ""
             )
             + (f", model {self.model}" if self.model else "")
             + (f", from {self.source}" if self.source else "")
@@ -194,7 +250,8 @@ def as_rollouts(
         and NaN are unscorable rollouts. That includes the NaN at the end of a row of an array: for
         groups of different sizes give lists. A `Rollouts` is returned as it is.
     prompts
-        P names, all different; default: "0", "1", ...
+        P names, numbers or text, all different (3, 3.0 and "3" are the same); default: "0", "1",
+        ...
     strata
         P labels; they replace those of a `Rollouts`.
 
@@ -220,8 +277,8 @@ def as_rollouts(
     for p, name in enumerate(names):
         if seen.setdefault(name, p) != p:
             raise BonteaError(
-                f"prompts {seen[name]} and {p} are both called {name!r}: give each prompt one "
-                "group, under a name of its own"
+                f"prompts {seen[name]} and {p} are both called {quoted(name)}: give each prompt "
+                "one group, under a name of its own"
             )
     if array is None:
         rewards = [_rewards(row, _place(p, names)) for p, row in enumerate(rows)]
@@ -257,14 +314,17 @@ def as_objects(values: Iterable[str]) -> np.ndarray:
 
 
 def _labels(values: Iterable[Any], what: str, p: int) -> np.ndarray:
-    labels = as_objects(str(value) for value in values)
+    if what == "prompts":
+        labels = as_objects(id_texts(values, "the name of prompt"))
+    else:  # a prompt may have no stratum
+        labels = as_objects(id_text(value) or "" for value in values)
     if len(labels) != p:
         raise BonteaError(f"{len(labels)} {what} for {p} groups: give one for each group")
     return labels
 
 
 def _place(p: int, names: np.ndarray) -> str:
-    return f"prompt {p}" if names[p] == str(p) else f"prompt {p} ({names[p]!r})"
+    return f"prompt {p}" if names[p] == str(p) else f"prompt {p} ({quoted(names[p])})"
 
 
 def _array(groups: Any) -> np.ndarray | None:

@@ -7,17 +7,19 @@ their length, and again, by `read_completions`, for the few that are shown.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bontea._errors import BonteaError
+from bontea._ids import id_text
 from bontea.rollouts._batch import check_path
+from bontea.rollouts._ends import CUT_OFF
 from bontea.rollouts._source import Source, open_source
+from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.formats import Reading
 from bontea.rollouts.groups import Rollouts, as_objects
 
@@ -45,9 +47,10 @@ def read_rollouts(
     path
         JSONL or Parquet. A row has `reward` (a number, true or false; null or NaN: unscorable) and
         `prompt_id` (a number or text) or `prompt` (text or a chat), and may have `completion`,
-        `rollout`, `stratum` and `model`; other fields are ignored. docs/rollout-files.md has the
-        whole format. Or a file or folder that a tool for evaluation or training wrote
-        (docs/other-files.md), or a table with other names, which the next arguments give.
+        `rollout`, `stratum`, `model` and `finish_reason`; other fields are ignored.
+        docs/rollout-files.md has the whole format. Or a file or folder that a tool for evaluation
+        or training wrote (docs/other-files.md), or a table with other names, which the next
+        arguments give.
     model
         The rows of this model only; needed when the file has several.
     reward, prompt_id, prompt, completion
@@ -132,10 +135,12 @@ class _Known:
         self.texts: dict[int, tuple[str, int]] = {}
         """By number: the text of the prompt, and the first row that has it."""
         self.strata: dict[int, tuple[str, int]] = {}
+        self.finish_reasons = False
+        """Whether any row has one."""
         self.seen: dict[tuple[str | None, ...], int] = {}
         """By what a prompt looks like in a batch: its number."""
         self.columns: dict[str, list[np.ndarray]] = {
-            name: [] for name in ("prompt", "rollout", "rewards", "lengths", "rows")
+            name: [] for name in ("prompt", "rollout", "rewards", "lengths", "rows", "cut_off")
         }
 
     def add(self, batch: Batch, start: int, model: str | None) -> None:
@@ -165,12 +170,18 @@ class _Known:
             np.array(numbers, dtype=np.int32), prompts["count"].to_numpy()
         )
         nothing = float("nan")
+        reason = frame["finish_reason"]
+        self.finish_reasons |= reason.null_count() < len(reason)
         for name, values in (
             ("prompt", prompt),
             ("rollout", frame["rollout"].fill_null(UNNUMBERED).to_numpy()),
             ("rewards", frame["reward"].fill_null(nothing).to_numpy()),
             ("lengths", frame["completion"].fill_null(nothing).to_numpy()),
             ("rows", frame["row"].to_numpy().astype(np.int64) + start),
+            (
+                "cut_off",
+                reason.str.to_lowercase().is_in(CUT_OFF).fill_null(False).to_numpy(),
+            ),
         ):
             self.columns[name].append(values)
 
@@ -179,9 +190,9 @@ class _Known:
         if looks in self.seen:
             return self.seen[looks]
         prompt_id, prompt, stratum = looks
-        text = None if prompt is None else as_text(batch.original(row, "prompt"))
-        label = None if stratum is None else as_text(batch.original(row, "stratum"))
-        name = text if prompt_id is None else as_text(batch.original(row, "prompt_id"))
+        text = None if prompt is None else id_text(batch.original(row, "prompt"))
+        label = None if stratum is None else id_text(batch.original(row, "stratum"))
+        name = text if prompt_id is None else id_text(batch.original(row, "prompt_id"))
         assert name is not None  # rows without both are refused where they are read
         number = self.prompts.setdefault(name, len(self.prompts))
         for known, value, problem in (
@@ -193,8 +204,8 @@ class _Known:
             first, its_row = known.setdefault(number, (value, start + row))
             if first != value:
                 raise BonteaError(
-                    f"{self.path}, {self._places(its_row, start + row)} ({first[:60]!r}, "
-                    f"{value[:60]!r}): prompt {name[:60]!r} {problem}"
+                    f"{self.path}, {self._places(its_row, start + row)} ({quoted(first)}, "
+                    f"{quoted(value)}): prompt {quoted(name)} {problem}"
                 )
         self.seen[looks] = number
         return number
@@ -221,7 +232,7 @@ class _Known:
             i = twice[0]
             raise BonteaError(
                 f"{self.path}, {self._places(*columns['rows'][i : i + 2].tolist())}: both are "
-                f"rollout {rollout[i]} of prompt {names[prompt[i]][:60]!r}; remove one, or the "
+                f"rollout {rollout[i]} of prompt {quoted(names[prompt[i]])}; remove one, or the "
                 "field rollout from all rows"
             )
         (found,) = self.models if model is None else {model}
@@ -234,6 +245,7 @@ class _Known:
             strata=self._of_prompts(self.strata),
             lengths=None if np.isnan(lengths).all() else lengths,
             rows=columns["rows"],
+            cut_off=columns["cut_off"] if self.finish_reasons else None,
             model=found or None,
             source=str(self.path),
         )
@@ -254,23 +266,3 @@ class _Known:
             return "a model without a name (leave model out)"
         listed = ", ".join(map(repr, names[:5])) + ", ..." * (len(names) > 5)
         return f"{len(names)} model{'s' * (len(names) > 1)} ({listed})"
-
-
-def as_text(value: Any) -> str:
-    """A prompt or its id as a name: text as it is, anything else as JSON in one spelling.
-
-    >>> as_text([{"role": "user", "name": None, "content": "hi"}])
-    '[{"content": "hi", "role": "user"}]'
-    """
-    if not isinstance(value, str):
-        value = json.dumps(_without_none(value), ensure_ascii=False, sort_keys=True)
-    return value.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be printed
-
-
-def _without_none(value: Any) -> Any:
-    """Parquet gives every turn of a chat the fields of all turns."""
-    if isinstance(value, list):
-        return [_without_none(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return value

@@ -1,10 +1,20 @@
-"""Reward functions in TRL's signature: `reward(prompts, completions, **columns) -> list[float]`."""
+"""Reward functions in TRL's signature: `reward(prompts, completions, **columns) -> list[float]`.
+
+A reward may be a function, or an `async` one, which is awaited.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 import itertools
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,9 +22,22 @@ import numpy as np
 
 from bontea._errors import BonteaError, FailedError, MissingPackageError, what_gave_up
 from bontea._load import load_function
-from bontea.rollouts.service import BadAnswer, Service
+from bontea.rollouts.answer import check_error, read_json
+from bontea.rollouts.chats import joined, template_text
+from bontea.rollouts.service import BadAnswer, EndpointError, Service
 
-Reward: TypeAlias = Callable[..., Sequence[float | None]]
+Reward: TypeAlias = Callable[..., Sequence[float | None] | Awaitable[Sequence[float | None]]]
+
+
+class InfiniteReward(BonteaError):
+    """A reward function returned an infinite value; `values` are all that it returned."""
+
+    def __init__(self, message: str, values: np.ndarray):
+        super().__init__(message, values)
+        self.values = values
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def load_reward(spec: str, *, trust_remote_code: bool = False, **service: Any) -> Reward:
@@ -73,32 +96,42 @@ class ClassifierReward:
         self.batch_size = batch_size
         self.__name__ = Path(model).name
 
-    def __call__(self, prompts: list[Any], completions: list[Any], **_: Any) -> list[float]:
+    def __call__(self, prompts: list[Any], completions: list[Any], **columns: Any) -> list[float]:
         import torch
 
-        texts = [self._text(p, c) for p, c in zip(prompts, completions, strict=True)]
+        tools = columns.get("tools") or [None] * len(prompts)
+        texts = [self._text(p, c, t) for p, c, t in zip(prompts, completions, tools, strict=True)]
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding
+        batches = []
+        for plain in (True, False):
+            own = [i for i in order if isinstance(prompts[i], str) is plain]
+            batches += [own[i : i + self.batch_size] for i in range(0, len(own), self.batch_size)]
         rewards = [0.0] * len(texts)
         with torch.inference_mode():
-            for start in range(0, len(order), self.batch_size):
-                rows = order[start : start + self.batch_size]
+            for rows in batches:
                 inputs = self.tokenizer(
                     [texts[i] for i in rows],
                     return_tensors="pt",
                     padding=True,
                     truncation=True,
                     # A chat template has already written the special tokens.
-                    add_special_tokens=isinstance(prompts[0], str),
+                    add_special_tokens=isinstance(prompts[rows[0]], str),
                 ).to(self.device)
                 logits = self.model(**inputs).logits[:, 0].float().cpu()
                 for i, value in zip(rows, logits.tolist(), strict=True):
                     rewards[i] = value
         return rewards
 
-    def _text(self, prompt: Any, completion: Any) -> str:
+    def check(self, row: dict[str, Any]) -> None:
+        """Raise BonteaError for a prompt that the model's chat template cannot take."""
+        if not isinstance(row["prompt"], str):
+            answer = [{"role": "assistant", "content": "An answer."}]
+            self._text(row["prompt"], answer, row.get("tools"))
+
+    def _text(self, prompt: Any, completion: Any, tools: Any) -> str:
         if isinstance(prompt, str):
             return prompt + completion
-        return str(self.tokenizer.apply_chat_template(prompt + completion, tokenize=False))
+        return template_text(self.tokenizer, joined(prompt, completion), tools, answer=False)
 
 
 class HttpReward:
@@ -106,61 +139,99 @@ class HttpReward:
 
     POST `{"prompts": [...], "completions": [...], "COLUMN": [...]}`, as the arguments of a reward
     function, is answered with `{"rewards": [number or null, ...]}`, one for each completion.
+
+    After a request that used up all its retries the next ones are made once, until one succeeds:
+    the completion that the server cannot score is then found without waiting for each half.
     """
 
     def __init__(self, service: Service):
-        options = service.client_options()
-
-        import openai
-
         self.service = service
-        self.client = openai.OpenAI(**options)
+        self.impatient = replace(service, retries=0)
+        self.failed_last = False
+        self.client = service.client()
         self.__name__ = service.url
+
+    def check(self, row: dict[str, Any]) -> None:
+        """Raise BonteaError for a value that JSON cannot carry."""
+        for name, value in row.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise BonteaError(
+                    f"the column {name!r} has a value that cannot be sent as JSON ({error}): write "
+                    "it as text, or null"
+                ) from None
 
     def __call__(
         self, prompts: list[Any], completions: list[Any], **columns: Any
     ) -> list[float | None]:
         body = {"prompts": prompts, "completions": completions, **columns}
+        service = self.impatient if self.failed_last else self.service
         for attempt in itertools.count():
             try:
-                answer: Any = self.client.post(
+                data = self.client.post(
                     self.service.url,
                     body=body,
                     options=self.service.request_options(),
-                    cast_to=object,
+                    cast_to=bytes,
                 )
+                answer = read_json(data)
+                check_error(answer)
                 if not isinstance(answer, dict) or not isinstance(answer.get("rewards"), list):
                     raise BadAnswer('not {"rewards": [...]}')
+                self.failed_last = False
                 return answer["rewards"]
             except Exception as error:
                 failure = error
             # Out here, so that what the server said is in no traceback of what is raised.
-            time.sleep(self.service.wait(failure, attempt))
+            try:
+                time.sleep(service.wait(failure, attempt))
+            except EndpointError:
+                self.failed_last = True
+                raise
         raise AssertionError("unreachable")
+
+
+def check_rows(reward: Reward, rows: Iterable[dict[str, Any]]) -> None:
+    """Raise BonteaError naming the first prompt that the reward cannot take, as far as it knows."""
+    if not isinstance(reward, (ClassifierReward, HttpReward)):
+        return
+    for number, row in enumerate(rows):
+        try:
+            reward.check(row)
+        except BonteaError as error:
+            raise BonteaError(
+                f"reward {name_of(reward)!r}, prompt {number} (the first is 0): {error}"
+            ) from None
 
 
 def name_of(reward: Reward) -> str:
     """What to call a reward function in messages and logs."""
+    while isinstance(reward, functools.partial):
+        reward = reward.func
     return getattr(reward, "__name__", type(reward).__name__)
 
 
-def named(reward: Reward) -> Reward:
+def is_async(reward: Reward) -> bool:
+    """Whether a reward is to be awaited: an `async` function, or an object with such a call."""
+    while isinstance(reward, functools.partial):
+        reward = reward.func
+    call = getattr(reward, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(reward) or inspect.iscoroutinefunction(call)
+
+
+def named(reward: Reward) -> Callable[..., Sequence[float | None]]:
     """The same function under its name, which stands in the error where it raises one.
 
-    Errors that say themselves what to do about a server, a file or a package stay as they are.
+    What is to be awaited is awaited here, every time in the same event loop, so that a client that
+    an `async` reward keeps stays usable. Errors that say themselves what to do about a server, a
+    file or a package stay as they are.
     """
 
     def call(**arguments: Any) -> Sequence[float | None]:
-        try:
-            return reward(**arguments)
-        except (OSError, MissingPackageError):
-            raise
-        except ImportError as error:
-            raise MissingPackageError(f"reward {call.__name__!r}: {error}") from error
-        except Exception as error:
-            raise FailedError(
-                f"reward {call.__name__!r} raised {type(error).__name__}: {error}"
-            ) from error
+        with _errors_of(reward):
+            values = reward(**arguments)
+            return wait_for(values) if inspect.isawaitable(values) else values
 
     call.__name__ = name_of(reward)
     return call
@@ -171,17 +242,87 @@ def score(
 ) -> np.ndarray:
     """Rewards of completions as float64, NaN where the function gave None; checked.
 
-    Raises BonteaError naming the reward function when it returns the wrong number of values,
-    something that is not a number, or an infinite one, and FailedError when it raises an error.
+    Raises BonteaError naming the reward function when it returns the wrong number of values or
+    something that is not a number, InfiniteReward when one of them is infinite, and FailedError
+    when it raises an error.
+    """
+    _check_columns(columns)
+    values = named(reward)(prompts=prompts, completions=completions, **columns)
+    return _checked(values, len(completions), name_of(reward))
+
+
+async def score_async(
+    reward: Reward, prompts: list[Any], completions: list[Any], columns: dict[str, list[Any]]
+) -> np.ndarray:
+    """The same for a reward that is awaited in a loop which runs already."""
+    _check_columns(columns)
+    with _errors_of(reward):
+        values: Any = reward(prompts=prompts, completions=completions, **columns)
+        if inspect.isawaitable(values):
+            values = await values
+    return _checked(values, len(completions), name_of(reward))
+
+
+@contextmanager
+def _errors_of(reward: Reward) -> Iterator[None]:
+    """Name the reward in what it raises.
+
+    That need not be an Exception: code that a verifier runs may call `exit()`, and the time-outs of
+    verifiers are often made so that no `except Exception` of such code takes them.
     """
     name = name_of(reward)
+    try:
+        yield
+    except (OSError, MissingPackageError, KeyboardInterrupt, asyncio.CancelledError):
+        raise
+    except ImportError as error:
+        raise MissingPackageError(f"reward {name!r}: {error}") from error
+    except BaseException as error:
+        raise FailedError(f"reward {name!r} raised {type(error).__name__}: {error}") from error
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    return asyncio.new_event_loop()
+
+
+def wait_for(awaitable: Awaitable[Any]) -> Any:
+    """The result of something awaitable, in the event loop that all rewards share.
+
+    It runs in this thread, where signals work if it is the main one; in another where an event loop
+    runs here already, as in a notebook.
+    """
+
+    async def awaited() -> Any:
+        return await awaitable
+
+    def run() -> Any:
+        task = _loop().create_task(awaited())
+        try:
+            return _loop().run_until_complete(task)
+        except BaseException:
+            if task.cancel():  # Ctrl-C
+                _loop().run_until_complete(asyncio.gather(task, return_exceptions=True))
+            raise
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
+
+
+def _check_columns(columns: dict[str, list[Any]]) -> None:
     for taken in ("prompts", "completions"):
         if taken in columns:
             raise BonteaError(
                 f"the prompts have a column {taken!r}, which is what a reward function calls its "
                 "own argument: rename the column"
             )
-    values = named(reward)(prompts=prompts, completions=completions, **columns)
+
+
+def _checked(values: Any, expected: int, name: str) -> np.ndarray:
     try:
         count = len(values)
     except TypeError:
@@ -189,9 +330,9 @@ def score(
             f"reward {name!r} returned a {type(values).__name__}: it must return a list with one "
             "number per completion"
         ) from None
-    if count != len(completions):
+    if count != expected:
         raise BonteaError(
-            f"reward {name!r} returned {count} values for {len(completions)} completions: it must "
+            f"reward {name!r} returned {count} values for {expected} completions: it must "
             "return one number per completion"
         )
     out = np.empty(count)
@@ -200,11 +341,15 @@ def score(
             if isinstance(value, str):
                 raise TypeError
             out[i] = np.nan if value is None else float(value)
+        except OverflowError:  # an integer that no float holds
+            out[i] = np.inf if value > 0 else -np.inf
         except (TypeError, ValueError):
             raise BonteaError(
                 f"reward {name!r} returned {value!r} ({type(value).__name__}): it must return "
                 "numbers, or None for a completion it cannot score"
             ) from None
     if np.isinf(out).any():
-        raise BonteaError(f"reward {name!r} returned an infinite value: clip it, or return None")
+        raise InfiniteReward(
+            f"reward {name!r} returned an infinite value: clip it, or return None", out
+        )
     return out

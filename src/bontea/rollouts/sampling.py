@@ -5,17 +5,19 @@
     sample(SampleSettings(prompts="prompts.jsonl", rollouts=64, output="pilot.jsonl"))
     sample({"output": "pilot.jsonl", "rollouts": 256}, resume=True)      # later: more of them
 
-Whatever ends a run (a kill, a full disk, a server that is gone), what was drawn is in the file, and
-a resumed run goes on from there.
+Whatever ends a run (a kill, a full disk, a server that is gone, a reward that fails), what was
+drawn is in the file or waits beside it to be scored, and a resumed run goes on from there.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,16 +26,20 @@ import numpy as np
 
 from bontea._errors import BonteaError, FailedError, MissingPackageError, what_gave_up
 from bontea._json import Result
+from bontea._numbers import number, percent_of
 from bontea._progress import JobProgress, Stopped
 from bontea._settings import from_dict
+from bontea.rollouts.body import limit_of
+from bontea.rollouts.chats import check_for_server, check_in_process, continued
+from bontea.rollouts.drawn import DrawnFile, drawn_path
 from bontea.rollouts.prompts import Row, load_prompts
-from bontea.rollouts.settings import Record, SampleSettings, fingerprint, settings_path
+from bontea.rollouts.settings import Record, SampleSettings, fingerprint, settings_path, version
 from bontea.rollouts.table import RolloutFile, locked, read_parquet, write_parquet
 
 if TYPE_CHECKING:
-    from bontea.rollouts.rewards import Reward
+    from bontea.rollouts.calls import Calls
 
-Draw: TypeAlias = "Callable[[RolloutFile, Reward], None]"
+Draw: TypeAlias = "Callable[[RolloutFile, Calls], None]"
 SUFFIXES = (".jsonl", ".parquet")
 
 
@@ -48,9 +54,23 @@ class SampleResult(Result):
     output: str
     prompts: int
     rollouts: int
-    """All that the file holds now; `drawn` of them by this run."""
+    """All that the file holds now; `drawn` of them were added by this run."""
     drawn: int
     unscorable: int
+    failed: int
+    """Of the unscorable ones: those whose reward raised an error, which is in their row."""
+    cut_off: int
+    """Completions that end because their tokens were used up (finish_reason "length")."""
+    filtered: int
+    """That a filter ended, or that were refused (finish_reason "content_filter")."""
+    empty: int
+    """Without any text, for whatever reason."""
+    empty_cut_off: int
+    """Of these, the ones whose tokens were used up before any text came: thinking took them."""
+    only_thinking: int
+    """Of these, the ones that ended by themselves and were thinking all through."""
+    unknown_end: int
+    """Where nobody says why they end; what is cut off or filtered among them is not counted."""
     mean_reward: float | None
     """None where no rollout could be scored."""
     mean_best: float | None
@@ -63,15 +83,45 @@ class SampleResult(Result):
         m = self.settings["rollouts"]
         rewards = (
             ""
-            if self.mean_reward is None
-            else f"mean reward {self.mean_reward:.4g}, mean best of {m:,} {self.mean_best:.4g}\n"
+            if self.mean_reward is None or self.mean_best is None
+            else (
+                f"mean reward {number(self.mean_reward, 4)}, mean best of {m:,} "
+                f"{number(self.mean_best, 4)}\n"
+            )
         )
         return (
             f"{self.prompts:,} prompts with {m:,} rollouts each, {self.drawn:,} of them new "
             f"({self.seconds:.0f} s)\n{rewards}"
-            f"different completions {self.distinct:.0%}, unscorable {self.unscorable:,}\n"
-            f"rollouts: {self.output}"
+            f"different completions {percent_of(self.distinct)}, unscorable {self.unscorable:,}"
+            + (f" ({self.failed:,} because the reward raised an error)" if self.failed else "")
+            + f"\n{self._ends()}{self._hints()}rollouts: {self.output}"
         )
+
+    def _ends(self) -> str:
+        """How many completions are not what a reader would take them for."""
+        told = self.rollouts - self.unknown_end
+        if not told:
+            return f"empty {self.empty:,}; no row says whether it was cut off\n"
+        of = f" (of {told:,} that say why they end)" if self.unknown_end else ""
+        return (
+            f"cut off {self.cut_off:,} ({percent_of(self.cut_off / told)}), "
+            f"filtered {self.filtered:,}, empty {self.empty:,}{of}\n"
+        )
+
+    def _hints(self) -> str:
+        hints = ""
+        if self.empty_cut_off:
+            limit = limit_of(self.settings["max_new_tokens"], self.settings.get("extra_body"))
+            hints += (
+                f"hint: {self.empty_cut_off:,} have no text because all their tokens were used up "
+                f"before it, mostly by thinking: allow more ({limit}), in a new file\n"
+            )
+        if self.only_thinking:
+            hints += (
+                f"hint: {self.only_thinking:,} have no text because the server says that all of it "
+                "is thinking: see its reasoning parser\n"
+            )
+        return hints
 
 
 def sample(
@@ -106,7 +156,7 @@ def sample(
     given["output"] = wanted.output
     progress = progress or JobProgress(quiet=True)
     # Parquet cannot be appended to: rows are gathered beside it, and turned into it at the end.
-    parquet = output.suffix == ".parquet"
+    parquet = output.suffix.lower() == ".parquet"
     rows_path = output.with_name(output.name + ".jsonl") if parquet else output
     file: RolloutFile | None = None
     try:
@@ -115,15 +165,15 @@ def sample(
             wanted = (record.resumed(given, output) if record else wanted).resolved()
             prompts = _load_prompts(wanted)
             record = _updated(record, wanted, prompts, output)
-            draw, reward = _prepare(wanted, prompts, record.asked[:-1], progress)
+            draw, calls = _prepare(wanted, prompts, record.asked[:-1], progress)
             record.save(settings_path(output))
             if parquet and output.exists() and not rows_path.exists():
                 read_parquet(output, rows_path)
             file = RolloutFile(rows_path)
             found, total = len(file), len(prompts) * wanted.rollouts
-            with progress.phase("rollouts", total, found):
+            with progress.phase("rollouts", total, found), closing(calls):
                 if found < total:
-                    draw(file, reward)
+                    draw(file, calls)
             progress.check()
             if parquet:
                 write_parquet(rows_path, output)
@@ -153,6 +203,13 @@ def sample(
         rollouts=len(file),
         drawn=len(file) - found,
         unscorable=int((~scored).sum()),
+        failed=len(file.failed),
+        cut_off=file.ends["length"],
+        filtered=file.ends["content_filter"],
+        empty=file.empty.total(),
+        empty_cut_off=file.empty["length"],
+        only_thinking=file.empty["reasoning"],
+        unknown_end=file.ends[None],
         mean_reward=float(rewards[scored].mean()) if scored.any() else None,
         mean_best=float(best.mean()) if len(best) else None,
         distinct=round(file.distinct(), 6),
@@ -162,13 +219,18 @@ def sample(
 
 def _safe(file: RolloutFile | None, rows_path: Path, output: Path) -> str:
     """What is safe after a run that ended early, and the command that goes on."""
-    kept = f"{len(file):,} rollouts are safe in {rows_path}; " if file is not None else ""
+    kept = ""
+    if file is not None:
+        kept = f"{len(file):,} rollouts are safe in {rows_path}; "
+        drawn = DrawnFile(file)
+        if drawn.waiting:
+            kept += f"{len(drawn.waiting):,} more, not scored yet, in {drawn.path}; "
     again = f"bontea sample --resume --output {shlex.quote(str(output))}"
     return f"{kept}go on with:\n  {again}"
 
 
 def _check_output(output: Path) -> None:
-    if output.suffix not in SUFFIXES:
+    if output.suffix.lower() not in SUFFIXES:
         raise BonteaError(f"--output {output}: the name must end in {' or '.join(SUFFIXES)}")
     if output.is_dir():
         raise IsADirectoryError(f"--output {output} is a folder: name a file in it")
@@ -176,7 +238,7 @@ def _check_output(output: Path) -> None:
         raise FileNotFoundError(
             f"--output {output}: there is no folder {output.parent}; make it first"
         )
-    if output.suffix == ".parquet" and importlib.util.find_spec("polars") is None:
+    if output.suffix.lower() == ".parquet" and importlib.util.find_spec("polars") is None:
         raise MissingPackageError(
             f'--output {output} needs Polars: pip install "bontea[rollouts]", or write .jsonl'
         )
@@ -186,7 +248,8 @@ def _find_record(
     output: Path, rows_path: Path, resume: bool, given: Mapping[str, Any]
 ) -> Record | None:
     """What the file was begun with, None for a new one; refuses to mix or to overwrite."""
-    held = next((p for p in (rows_path, output) if p.exists() and p.stat().st_size), None)
+    places = (rows_path, output, drawn_path(rows_path))
+    held = next((p for p in places if p.exists() and p.stat().st_size), None)
     path = settings_path(output)
     if held and not resume:
         raise BonteaError(
@@ -214,12 +277,16 @@ def _load_prompts(settings: SampleSettings) -> dict[int, Row]:
         rows = load_prompts(
             settings.prompts, column=settings.prompt_column, split=settings.prompts_split
         )
-    if settings.completions and not isinstance(rows[0]["prompt"], str):
+    if settings.completions and _has_chats(rows):
         raise BonteaError(
             f"--completions sends texts, and the prompts of {settings.prompts} are chats: leave "
             "it out"
         )
     return dict(enumerate(rows))
+
+
+def _has_chats(rows: Iterable[Row]) -> bool:
+    return not all(isinstance(row["prompt"], str) for row in rows)
 
 
 def _updated(
@@ -230,9 +297,14 @@ def _updated(
     if record is None:
         return Record(settings, mark, [settings.rollouts])
     if record.prompts != mark:
+        older = (
+            f" (or bontea {record.version}, which it was begun with, read them differently)"
+            if record.version != version()
+            else ""
+        )
         raise BonteaError(
-            f"the prompts of {settings.prompts} have changed since {output} was begun: restore "
-            "them, or choose another --output"
+            f"the prompts of {settings.prompts} have changed since {output} was begun{older}: "
+            "restore them, or choose another --output"
         )
     grown = [settings.rollouts] if settings.rollouts > record.asked[-1] else []
     return Record(settings, mark, record.asked + grown, record.version, record.command)
@@ -240,9 +312,8 @@ def _updated(
 
 def _prepare(
     settings: SampleSettings, prompts: dict[int, Row], earlier: list[int], progress: JobProgress
-) -> tuple[Draw, Reward]:
+) -> tuple[Draw, Calls]:
     """Load and check what draws and what scores."""
-    from bontea.rollouts.rewards import load_reward
     from bontea.rollouts.service import read_key
 
     for flag, name in (
@@ -251,16 +322,29 @@ def _prepare(
     ):
         if name is not None and read_key(flag, name) is None:
             raise BonteaError(f"{flag}: no environment variable of that name holds a key")
-    prepare = _from_endpoint if settings.endpoint else _from_model
+    prepare = _from_endpoint if settings.endpoints else _from_model
     draw = prepare(settings, prompts, earlier, _Rate(progress, len(prompts) * settings.rollouts))
+    calls = load_calls(settings, prompts.values())
+    if note := continued(row["prompt"] for row in prompts.values()):
+        progress.say(note)
+    return draw, calls
+
+
+def load_calls(settings: SampleSettings, prompts: Iterable[Row] = ()) -> Calls:
+    """The reward of these settings, tried on the prompts, and how it is called."""
+    from bontea.rollouts.calls import calls_of
+    from bontea.rollouts.rewards import check_rows, load_reward
+
+    spec, options = str(settings.reward), {"trust_remote_code": settings.trust_remote_code}
     reward = load_reward(
-        str(settings.reward),
-        trust_remote_code=settings.trust_remote_code,
+        spec,
+        **options,
         key_name=settings.reward_key_env,
         timeout=settings.timeout,
         retries=settings.retries,
     )
-    return draw, reward
+    check_rows(reward, prompts)
+    return calls_of(reward, settings.reward_concurrency, spec, **options)
 
 
 def _from_endpoint(
@@ -269,30 +353,38 @@ def _from_endpoint(
     from bontea.rollouts.endpoint import Sampling, sample_endpoint
     from bontea.rollouts.service import Service
 
-    service = Service(
-        "--endpoint",
-        str(settings.endpoint),
-        "--api-key-env",
-        settings.api_key_env or "OPENAI_API_KEY",
-        model=settings.model,
-        timeout=settings.timeout,
-        retries=settings.retries,
-    )
-    service.client_options()  # says what to install
+    if not settings.completions:
+        check_for_server(prompts, settings.extra_body)
+    services = [
+        Service(
+            "--endpoint",
+            url,
+            "--api-key-env",
+            settings.api_key_env or "OPENAI_API_KEY",
+            model=settings.model,
+            timeout=settings.timeout,
+            retries=settings.retries,
+        )
+        for url in settings.endpoints
+    ]
+    services[0].client().close()  # says what is missing before anything is drawn
+    key = services[0].key
+    if key and len(key) >= 8 and key in json.dumps(settings.extra_body, ensure_ascii=False):
+        raise BonteaError("--extra-body holds the key, which would end up in files: take it out")
     sampling = Sampling(**{f.name: getattr(settings, f.name) for f in fields(Sampling)})
 
-    def draw(file: RolloutFile, reward: Reward) -> None:
+    def draw(file: RolloutFile, calls: Calls) -> None:
         rate.start(len(file))
         sample_endpoint(
-            service,
+            services,
             sampling,
             prompts,
-            reward,
+            calls,
             file,
             m=settings.rollouts,
             batch_size=int(settings.batch_size or 1),
             on_rows=lambda _: rate.show(len(file)),
-            on_trouble=lambda text: rate.progress.say(f"endpoint: {text}"),
+            on_trouble=rate.progress.say,
             should_stop=lambda: rate.progress.stop_requested,
         )
 
@@ -307,9 +399,10 @@ def _from_model(
 
     path = start_model(settings.model)
     trust = {"trust_remote_code": settings.trust_remote_code}
-    tokenizer = load_tokenizer(path, chats=not isinstance(prompts[0]["prompt"], str), **trust)
+    tokenizer = load_tokenizer(path, chats=_has_chats(prompts.values()), **trust)
+    check_in_process(tokenizer, prompts)
 
-    def draw(file: RolloutFile, reward: Reward) -> None:
+    def draw(file: RolloutFile, calls: Calls) -> None:
         def on_chunk(_: int) -> None:
             rate.show(len(file))
             rate.progress.check()
@@ -320,7 +413,7 @@ def _from_model(
             model,
             tokenizer,
             prompts,
-            reward,
+            calls,
             file,
             m=settings.rollouts,
             max_new_tokens=int(settings.max_new_tokens or 1),
@@ -330,6 +423,7 @@ def _from_model(
             earlier=earlier,
             name=settings.model,
             on_chunk=on_chunk,
+            on_trouble=lambda text: rate.progress.say(f"reward: {text}"),
         )
 
     return draw

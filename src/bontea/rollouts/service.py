@@ -19,17 +19,19 @@ import os
 import random
 import re
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from bontea._errors import BonteaError, MissingPackageError
+from bontea._numbers import number
 
 LONGEST_BACKOFF = 30.0
 LONGEST_RETRY_AFTER = 600.0
 AGAIN = {408, 409, 429}
 """Statuses that may be better next time, as every 5xx may."""
-HOPELESS = {401, 403, 404, 405}
+HOPELESS = {401, 402, 403, 404, 405}
 """Statuses that every other request would get as well."""
 
 
@@ -78,6 +80,21 @@ class Service:
             "max_retries": 0,
         }
 
+    def client(self, kind: str = "OpenAI") -> Any:
+        """A client of the openai package, of the class `kind`.
+
+        Raises EndpointError or MissingPackageError, in one line that names the cause, when the
+        environment does not let one be made: certificates that are not there, a wrong proxy.
+        """
+        options = self.client_options()
+        import openai
+
+        try:
+            return getattr(openai, kind)(**options)
+        except Exception as error:  # OSError, ValueError, and types of the HTTP library's own
+            failure = error
+        raise _no_client(f"{self.flag} {self.url}", failure)
+
     def request_options(self) -> Any:
         """Options of each request: the key, or nothing in its place."""
         from openai import Omit
@@ -119,7 +136,7 @@ class Service:
         if isinstance(error, openai.APIStatusError):
             return f"status {error.status_code} ({self._clean(_detail(error))})"
         if isinstance(error, (openai.APITimeoutError, asyncio.TimeoutError, TimeoutError)):
-            return f"no answer within {self.timeout:g} s (--timeout)"
+            return f"no answer within {number(self.timeout)} s (--timeout)"
         if isinstance(error, openai.APIConnectionError):
             return f"no connection ({self._clean(str(error.__cause__ or error))})"
         if isinstance(error, (BadAnswer, openai.APIResponseValidationError)):
@@ -132,7 +149,17 @@ class Service:
         import openai
 
         if isinstance(error, openai.APIConnectionError):
-            return ": see if it runs"
+            cause = str(error.__cause__)
+            if "CERTIFICATE_VERIFY_FAILED" in cause:
+                return ": name the file with the certificate of its authority in SSL_CERT_FILE"
+            if "WRONG_VERSION_NUMBER" in cause:
+                return ": it does not speak https; try http://"
+            proxies = proxies_of(self.url)
+            return ": see if it runs" + (
+                f", and if it is reached without the proxy in {' or '.join(proxies)} (NO_PROXY)"
+                if proxies
+                else ""
+            )
         if isinstance(error, BadAnswer) and self.flag == "--endpoint":
             return ": check --endpoint, which usually ends in /v1"
         return ""
@@ -199,11 +226,59 @@ def _check_url(flag: str, url: str) -> None:
         )
     if parts.scheme not in ("http", "https") or not host:
         raise BonteaError(f"{flag} {url!r} must begin with http:// or https:// and a host")
+    if re.search(r"[,;\s]", url):
+        raise BonteaError(
+            f"{flag} {url!r} has a comma, a semicolon or a space in it: write one URL; several are "
+            "given one after the other"
+        )
     if parts.query or parts.fragment:
         raise BonteaError(
             f"{flag} must end before the '?' or '#': what follows could be a key, and would end up "
             "in files"
         )
+
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def proxies_of(url: str) -> list[str]:
+    """The variables that name a proxy for a URL, or could; none where NO_PROXY excepts it."""
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return []
+    wanted = {f"{parts.scheme.upper()}_PROXY", "ALL_PROXY"}
+    return [n for name in _PROXIES if name in wanted for n in (name, name.lower()) if _set(n)]
+
+
+def _set(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
+def _no_client(who: str, error: Exception) -> Exception:
+    """What to raise when no client can be made. A proxy may hold a password: it is not shown."""
+    proxies = [n for name in _PROXIES for n in (name, name.lower()) if _set(n)]
+    if isinstance(error, ImportError) and proxies:
+        return MissingPackageError(
+            f"{who}: {' or '.join(proxies)} names a SOCKS proxy, which needs a package: "
+            "pip install socksio"
+        )
+    if isinstance(error, OSError):
+        why = f"{error.strerror or error}"
+        if path := _set("SSL_CERT_FILE"):
+            return EndpointError(
+                f"{who}: the certificates in SSL_CERT_FILE={path} cannot be loaded ({why}): name a "
+                "file that holds certificates, or unset the variable"
+            )
+        return EndpointError(
+            f"{who}: no certificates can be loaded ({why}): name a file that holds some in "
+            "SSL_CERT_FILE"
+        )
+    if proxies:
+        return EndpointError(
+            f"{who}: the proxy in {' or '.join(proxies)} cannot be used "
+            f"({type(error).__name__}): write http://HOST:PORT, or unset the variable"
+        )
+    return EndpointError(f"{who}: no client can be made ({type(error).__name__}: {error})")
 
 
 def retry_after(error: Exception) -> float | None:
@@ -229,4 +304,9 @@ def _detail(error: Any) -> str:
         if inner is None:
             break
         body = inner
-    return str(body or error.response.text or error.response.reason_phrase)
+    said = str(body or error.response.text or error.response.reason_phrase)
+    # OpenAI names the parameter that it does not take beside the message.
+    whole: Any = error.body if isinstance(error.body, dict) else {}
+    inner = whole.get("error")
+    param = (inner if isinstance(inner, dict) else whole).get("param")
+    return f"{said} (param {param})" if isinstance(param, str) and param not in said else said

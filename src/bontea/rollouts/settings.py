@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bontea._errors import BonteaError
+from bontea._json import strict_loads
+from bontea._numbers import number
 from bontea._settings import DEMO, flag, given_or, require_own, setting
+from bontea.rollouts.body import check_extra_body, read_extra_body
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.table import write_text
 
@@ -54,19 +57,32 @@ class SampleSettings:
         None, f"weights of the model: {', '.join(DTYPES)}; default float32, on a GPU auto"
     )
     trust_remote_code: bool = _free(False, "run code that comes with a hub model")
-    endpoint: str | None = _fixed(
-        None, "base URL of an OpenAI-compatible server, such as http://localhost:8000/v1"
+    endpoint: list[str] | str | None = _free(
+        None,
+        "base URL of an OpenAI-compatible server, such as http://localhost:8000/v1; several share "
+        "the work",
     )
     completions: bool = _fixed(
         False, "send text prompts as they are to the completions interface, not as a user turn"
     )
+    extra_body: dict[str, Any] | None = _fixed(
+        None,
+        "JSON object put over each request; null leaves a field out, as in '{\"seed\": null}'",
+        read=read_extra_body,
+    )
     api_key_env: str | None = _free(
-        None, "environment variable with the key of the endpoint (default: OPENAI_API_KEY)"
+        None, "environment variable with the key of the endpoints (default: OPENAI_API_KEY)"
     )
     reward_key_env: str | None = _free(
         None, "environment variable with the key of a reward URL (default: no key)"
     )
-    concurrency: int = _free(16, "requests to the endpoint at a time")
+    reward_concurrency: int = _free(
+        1,
+        "calls of the reward at a time, for expensive ones: an async function is awaited so many "
+        "times at once, a URL is asked so often at once, any other function runs in so many "
+        "processes",
+    )
+    concurrency: int = _free(16, "requests to the endpoints at a time, all together")
     requests_per_minute: float | None = _free(None, "at most so many requests a minute")
     timeout: float = _free(300.0, "seconds a server has for one answer")
     retries: int = _free(6, "how often a failed request is made again")
@@ -78,6 +94,7 @@ class SampleSettings:
             "max_new_tokens": 1,
             "batch_size": 1,
             "concurrency": 1,
+            "reward_concurrency": 1,
             "retries": 0,
             "seed": 0,
         }.items():
@@ -87,11 +104,18 @@ class SampleSettings:
         for name in ("temperature", "timeout", "requests_per_minute"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise BonteaError(f"{flag(name)} {value:g} must be a number above 0")
+                raise BonteaError(f"{flag(name)} {number(value)} must be a number above 0")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise BonteaError(f"--dtype {self.dtype!r} must be one of {', '.join(DTYPES)}")
-        if self.endpoint is None:
-            for name in ("completions", "api_key_env"):
+        if self.extra_body is not None:
+            check_extra_body(self.extra_body)
+        for url in self.endpoints:
+            if not isinstance(url, str):
+                raise BonteaError(f"--endpoint {url!r} must be text, a URL")
+        if self.endpoint is not None and not self.endpoints:
+            raise BonteaError("--endpoint is empty: name a URL, or leave it out")
+        if not self.endpoints:
+            for name in ("completions", "extra_body", "api_key_env"):
                 if getattr(self, name):
                     raise BonteaError(f"{flag(name)} goes with --endpoint URL, which is missing")
         elif self.model == DEMO:
@@ -99,6 +123,12 @@ class SampleSettings:
         elif self.dtype is not None:
             raise BonteaError("--dtype is up to the server with --endpoint: leave it out")
         require_own(self.model, self.reward, self.prompts)
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The endpoints, each once; none for a model in this process."""
+        given = [self.endpoint] if isinstance(self.endpoint, str) else self.endpoint or []
+        return list(dict.fromkeys(u.rstrip("/") if isinstance(u, str) else u for u in given))
 
     def resolved(self) -> SampleSettings:
         """The same, checked, with what depends on other settings filled in."""
@@ -153,7 +183,7 @@ class Record:
     @classmethod
     def load(cls, path: Path) -> Record:
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = strict_loads(path.read_text(encoding="utf-8"), path)
             return cls(
                 SampleSettings(**values["settings"]),
                 values["prompts_sha256"],
@@ -172,6 +202,10 @@ class Record:
         fixed = {setting.name for setting in fields(SampleSettings) if setting.metadata["fixed"]}
         if self.settings.endpoint:
             fixed.remove("batch_size")  # no more than a matter of speed there
+        # Which servers is a matter of where; whether there is one decides how rows are drawn.
+        endpoints = given.get("endpoint", self.settings.endpoint)
+        if bool(endpoints) != bool(self.settings.endpoint):
+            fixed.add("endpoint")
         for name in sorted(fixed & given.keys()):
             old = getattr(self.settings, name)
             if given[name] != old:

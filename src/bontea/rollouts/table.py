@@ -2,16 +2,19 @@
 
     {"prompt_id": 3, "rollout": 17, "reward": 0.82, "prompt": "...", "completion": "..."}
 
-`reward` is null for a completion that could not be scored. A killed run leaves at most one broken
+`reward` is null for a completion that could not be scored; `error` says why, where the reward
+raised an error. A killed run leaves at most one broken
 line at the end, which is dropped when the file is opened again. One process writes it at a time
 (`locked`); `write_parquet` turns a finished one into Parquet.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +23,10 @@ from typing import IO, Any
 import numpy as np
 
 from bontea._errors import BonteaError
+from bontea._ids import id_text
+from bontea._json import strict_loads
+from bontea.rollouts._batch import FIELDS
+from bontea.rollouts._jsonl import read_row
 
 
 class RolloutFile:
@@ -30,6 +37,12 @@ class RolloutFile:
         self.rewards: dict[tuple[int, int], float] = {}
         self.completions: dict[int, set[int]] = {}
         """The hashes of the completions of each prompt: texts would fill the memory."""
+        self.failed: set[tuple[int, int]] = set()
+        """Those whose reward raised an error."""
+        self.ends: Counter[str | None] = Counter()
+        """How many completions end for each reason; None where their rows say nothing."""
+        self.empty: Counter[str | None] = Counter()
+        """The same, of those without text; "reasoning" where thinking is all there was."""
         if path.exists():
             self._read()
 
@@ -76,8 +89,16 @@ class RolloutFile:
 
     def _index(self, row: dict[str, Any]) -> None:
         reward = row["reward"]
-        self.rewards[row["prompt_id"], row["rollout"]] = np.nan if reward is None else reward
+        key = row["prompt_id"], row["rollout"]
+        self.rewards[key] = np.nan if reward is None else reward
+        if reward is None and row.get("error") is not None:
+            self.failed.add(key)
         self.completions.setdefault(row["prompt_id"], set()).add(hash(str(row.get("completion"))))
+        reason = row.get("finish_reason")
+        self.ends[reason] += 1
+        if not str(row.get("completion") or "").strip():
+            thought = row.get("reasoning_only") and reason != "length"
+            self.empty["reasoning" if thought else reason] += 1
 
     def _read(self) -> None:
         with self.path.open("rb+") as file:
@@ -85,16 +106,25 @@ class RolloutFile:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     break  # the last line, cut off when the run was killed
-                try:
-                    self._index(json.loads(line))
-                except (ValueError, KeyError, TypeError) as error:
-                    problem = f"no field {error}" if isinstance(error, KeyError) else str(error)
-                    raise BonteaError(
-                        f"{self.path}, line {number}: {problem}; this is not a row that was "
-                        "written here: remove the line to go on"
-                    ) from None
+                if line.strip():
+                    self._index(_row(line, f"{self.path}, line {number}"))
                 good += len(line)
             file.truncate(good)
+
+
+def _row(line: bytes, where: str) -> dict[str, Any]:
+    """A row as it was written here; what `read_rollouts` refuses is refused here, too."""
+    row = read_row(strict_loads(line, where, FIELDS), where)
+    for name in ("prompt_id", "rollout"):
+        value = id_text(row.get(name))
+        if value is None or not value.removeprefix("-").isdecimal():
+            problem = f"no field {name!r}" if value is None else f"{name} {value!r} is no number"
+            raise BonteaError(
+                f"{where}: {problem}; this is not a row that was written here: remove the line to "
+                "go on"
+            )
+        row[name] = int(value)
+    return row
 
 
 @contextmanager
@@ -169,14 +199,39 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_parquet(source: Path, target: Path) -> None:
-    """The rows of a rollout file as Parquet, by prompt and rollout; whole or not at all."""
+    """The rows of a rollout file as Parquet, by prompt and rollout; whole or not at all.
+
+    Chats whose turns have more than a role and a text are written as JSON text: a column of one
+    type would change their values, and fill each turn with the fields of the others. Polars takes
+    some names for patterns or URLs: it gets absolute paths, with signs that mean themselves.
+    """
     import polars as pl
 
     temporary = target.with_name(target.name + ".tmp")
     # The first rows may all be unscorable: types are found in all of them.
-    rows = pl.scan_ndjson(source, infer_schema_length=None, schema_overrides={"reward": pl.Float64})
-    rows.sort("prompt_id", "rollout").sink_parquet(temporary)
+    types: dict[str, Any] = {"reward": pl.Float64}
+    if not _has_plain_prompts(source):
+        types["prompt"] = pl.String
+    path = glob.escape(str(source.absolute()))
+    rows = pl.scan_ndjson(path, infer_schema_length=None, schema_overrides=types)
+    rows.sort("prompt_id", "rollout").sink_parquet(temporary.absolute())
     _replace(temporary, target)
+
+
+def _has_plain_prompts(source: Path) -> bool:
+    """Whether every prompt is a text, or a chat whose turns have a role and a text."""
+    seen: set[Any] = set()
+    with source.open(encoding="utf-8") as file:
+        for line in file:
+            row = json.loads(line)
+            prompt = row.get("prompt")
+            if row["prompt_id"] in seen or not isinstance(prompt, list):
+                continue
+            seen.add(row["prompt_id"])
+            for turn in prompt:
+                if turn.keys() != {"role", "content"} or not isinstance(turn["content"], str):
+                    return False
+    return True
 
 
 def read_parquet(source: Path, target: Path) -> None:
@@ -184,7 +239,7 @@ def read_parquet(source: Path, target: Path) -> None:
     import polars as pl
 
     temporary = target.with_name(target.name + ".tmp")
-    pl.scan_parquet(source).sink_ndjson(temporary)
+    pl.scan_parquet(source.absolute(), glob=False).sink_ndjson(temporary.absolute())
     _replace(temporary, target)
 
 

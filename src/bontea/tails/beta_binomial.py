@@ -17,6 +17,7 @@ import numpy as np
 
 from bontea._arrays import check_n
 from bontea._errors import BonteaError
+from bontea._numbers import number
 
 if TYPE_CHECKING:
     from bontea._types import ArrayLike, Int
@@ -182,7 +183,8 @@ def _table(successes: Any, trials: Any) -> tuple[np.ndarray, np.ndarray, np.ndar
     if odd.any():
         i = int(np.argmax(odd))
         raise BonteaError(
-            f"group {i} has {s[i]:g} successes in {t[i]:g} trials: both must be whole numbers with "
+            f"group {i} has {number(s[i])} successes in {number(t[i])} trials: both must be "
+            "whole numbers with "
             "0 <= successes <= trials (at most 2^31)"
         )
     base = int(t.max(initial=0)) + 1

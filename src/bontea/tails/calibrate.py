@@ -20,6 +20,7 @@ import numpy as np
 from bontea._arrays import Array, best_from_top, check_alpha, constant, per_group, to_numpy
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import number
 from bontea.tails.fit import require_tail
 from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import LIMITS
@@ -69,7 +70,8 @@ class TailShape(Result):
 
     def __str__(self) -> str:
         return (
-            f"tail {self.tail} (standard error {self.standard_error:.2g}, {self.prompts} prompts); "
+            f"tail {self.tail} (standard error {number(self.standard_error, 2)}, {self.prompts} "
+            "prompts); "
             f"{self.message}"
         )
 

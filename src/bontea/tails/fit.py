@@ -26,6 +26,7 @@ from bontea._arrays import (
 )
 from bontea._errors import GroupTooSmallError
 from bontea._json import Result
+from bontea._numbers import number
 from bontea.tails.normal import tail_size
 from bontea.tails.order_statistics import best_scores
 from bontea.tails.shapes import expected_max, get_tail
@@ -45,11 +46,14 @@ def require_tail(m: int, alpha: float, least: int = 3) -> int:
     need_m = int(np.floor((least - 1) / alpha + 1e-9)) + 1
     if m >= least:
         need_alpha = np.ceil(1000 * (least - 1) / m + 1e-9) / 1000
-        remedy = f"use at least {need_m} rollouts, or a tail fraction of at least {need_alpha:g}"
+        remedy = (
+            f"use at least {need_m} rollouts, or a tail fraction of at least {number(need_alpha)}"
+        )
     else:
         remedy = f"use at least {need_m} rollouts"
     raise GroupTooSmallError(
-        f"{m} rollouts with tail fraction {alpha:g} leave {k} in the tail, and {least} are needed "
+        f"{m} rollouts with tail fraction {number(alpha)} leave {k} in the tail, and {least} are "
+        "needed "
         f"for the tail to depend on n: {remedy}"
     )
 
@@ -150,8 +154,10 @@ class TailFit(Result):
         location, scale = to_numpy(self.location), to_numpy(self.scale)
         fitted = int(np.isfinite(scale).sum())
         return (
-            f"{self.tail} tail above the upper {self.alpha:g} of {fitted} of {scale.size} prompts: "
-            f"location {np.nanmedian(location):.4g}, scale {np.nanmedian(scale):.4g} (medians). "
+            f"{self.tail} tail above the upper {number(self.alpha)} of {fitted} of {scale.size} "
+            "prompts: "
+            f"location {number(np.nanmedian(location), 4)}, scale "
+            f"{number(np.nanmedian(scale), 4)} (medians). "
             f"{self.check}"
         )
 
@@ -221,8 +227,10 @@ class TailCheck(Result):
 
     def __str__(self) -> str:
         return (
-            f"best reward of a group: seen {self.seen:.4g}, predicted from the rest of its tail "
-            f"{self.predicted:.4g} (z = {self.z:.1f} over {self.groups} groups); {self.message}"
+            f"best reward of a group: seen {number(self.seen, 4)}, predicted from the rest of "
+            "its tail "
+            f"{number(self.predicted, 4)} (z = {self.z:.1f} over {self.groups} groups); "
+            f"{self.message}"
         )
 
 

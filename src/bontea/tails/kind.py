@@ -26,6 +26,7 @@ import numpy as np
 from bontea._arrays import Array, check_alpha, per_group, to_numpy
 from bontea._errors import GroupTooSmallError
 from bontea._json import Result
+from bontea._numbers import number, percent
 from bontea.tails.normal import tail_size
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class RewardKind(Result):
             )
         if self.name == "binary":
             zero_one = (self.lowest, self.highest) == (0, 1)
-            first = f"map {self.lowest:g} to 0 and {self.highest:g} to 1, then "
+            first = f"map {number(self.lowest)} to 0 and {number(self.highest)} to 1, then "
             return (
                 f"{'' if zero_one else first}use pass_at_n for N beyond M, max_at_k or pass_at_k "
                 "for k below M"
@@ -95,32 +96,30 @@ class RewardKind(Result):
             )
         if self.above == 0:
             return (
-                f"the best reward, {self.highest:g}, is an atom, so no tail is left above it: use "
-                f"max_at_k, or pass_at_n on the 0/1 reward of reaching {self.highest:g}"
+                f"the best reward, {number(self.highest)}, is an atom, so no tail is left above "
+                "it: use "
+                f"max_at_k, or pass_at_n on the 0/1 reward of reaching {number(self.highest)}"
             )
         if self.above * self.m < LEAST_TAIL:
             return (
                 f"tail estimators need at least {LEAST_TAIL} rewards above the atom, and of "
-                f"{self.m:g} rollouts {self.above * self.m:.2g} are there on "
+                f"{number(self.m)} rollouts {number(self.above * self.m, 2)} are there on "
                 "average: use max_at_k, or more rollouts"
             )
         return (
             "tail estimators need the whole tail above the atom: use them with alpha well below "
-            f"{self.above:.2g}, the share of rewards above it, or use max_at_k"
+            f"{number(self.above, 2)}, the share of rewards above it, or use max_at_k"
         )
 
     def __str__(self) -> str:
         plural = "s" if self.distinct > 1 else ""
         return (
             f"{self.name}: {self.rewards:,} rewards have {self.distinct:,} value{plural}, the most "
-            f"frequent ({self.atom_value:g}) {_percent(self.atom_share)} of the time; "
-            f"{_percent(self.clean_tails)} of {self.prompts:,} tails (alpha = {self.alpha:g}) are "
+            f"frequent ({number(self.atom_value)}) {percent(self.atom_share)} of the time; "
+            f"{percent(self.clean_tails)} of {self.prompts:,} tails (alpha = "
+            f"{number(self.alpha)}) are "
             f"free of ties and atoms; {self.message}"
         )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
 
 
 def _is_spread(count: np.ndarray) -> bool:

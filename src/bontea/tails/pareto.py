@@ -18,6 +18,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._json import with_derived
+from bontea._numbers import number
 
 if TYPE_CHECKING:
     from bontea._types import ArrayLike, Float
@@ -81,7 +82,8 @@ def fit_pareto(excesses: Float[ArrayLike, "*E"]) -> ParetoFit:
     if not (x[0] > 0 and np.isfinite(x[-1])):
         bad = x[0] if not x[0] > 0 else x[-1]
         raise BonteaError(
-            f"excess {bad:g} is not positive and finite: pass rewards above the threshold, minus "
+            f"excess {number(bad)} is not positive and finite: pass rewards above the threshold, "
+            "minus "
             "the threshold"
         )
     n, unit = len(x), x[-1]

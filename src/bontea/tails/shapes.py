@@ -30,6 +30,7 @@ import numpy as np
 
 from bontea._arrays import check_n
 from bontea._errors import BonteaError
+from bontea._numbers import number
 from bontea.tails.normal import expected_max as normal_expected_max
 
 
@@ -116,8 +117,8 @@ def get_tail(tail: str) -> Shape:
         parameter = np.nan
     if not low <= parameter <= high:
         raise BonteaError(
-            f"tail={tail!r}: {family} needs one number from {low:g} to {high:g} in brackets, such "
-            f"as '{family}(-0.1)'; calibrate_tail(rewards) estimates it"
+            f"tail={tail!r}: {family} needs one number from {number(low)} to {number(high)} in "
+            f"brackets, such as '{family}(-0.1)'; calibrate_tail(rewards) estimates it"
         )
     return TAILS[family](parameter)
 

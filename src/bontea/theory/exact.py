@@ -25,6 +25,7 @@ import numpy as np
 from bontea._arrays import check_n
 from bontea._errors import BonteaError
 from bontea._json import with_derived
+from bontea._numbers import number, typed
 from bontea.theory._latents import GUMBEL_RANGE, Latent
 from bontea.theory.laws import Law, get_law
 
@@ -140,7 +141,9 @@ def _at(law: Law, left: np.ndarray, right: np.ndarray) -> _Panels:
 def _check(law: Any, n: float) -> tuple[Law, float]:
     n = check_n(n)
     if n > LARGEST_N:
-        raise BonteaError(f"n={n:g} is above {LARGEST_N:g}, the largest that is computed exactly")
+        raise BonteaError(
+            f"n={typed(n)} is above {number(LARGEST_N)}, the largest that is computed exactly"
+        )
     return get_law(law), n
 
 

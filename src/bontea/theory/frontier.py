@@ -22,6 +22,7 @@ import numpy as np
 from bontea._arrays import Array, check_k, check_n
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import number, percent
 from bontea.advantages import EstimatorSpec, scale_advantages
 from bontea.tails.memory import Memory
 from bontea.tails.normal import expected_max
@@ -65,7 +66,7 @@ class Shares(Result):
 
     def __str__(self) -> str:
         return (
-            f"N = {self.n:g}, M = {self.m}: {100 * self.mean:.1f} % of the best V_N "
+            f"N = {number(self.n)}, M = {self.m}: {percent(self.mean)} of the best V_N "
             f"({100 * self.low:.1f} to {100 * self.high:.1f}, {len(self.share)} seeds)"
         )
 

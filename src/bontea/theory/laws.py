@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from bontea._errors import BonteaError, WrongTypeError
+from bontea._numbers import number, typed
 from bontea.theory._latents import (
     GUMBEL_RANGE,
     Function,
@@ -304,11 +305,12 @@ def rounded(law: Any, step: float, *, name: str | None = None) -> Law:
     low, high = base.reward(base.latent.quantile([1e-20, 1.0], [1.0, 1e-20])) / step
     if high - low > MOST_JUMPS:
         raise BonteaError(
-            f"step={step:g} makes {high - low:.3g} grid points on {base.name}, more than "
+            f"step={typed(step)} makes {number(high - low, 3)} grid points on {base.name}, more "
+            "than "
             f"{MOST_JUMPS}: use a larger step"
         )
     plain = Law(
-        name or f"{base.name} rounded to {step:g}",
+        name or f"{base.name} rounded to {typed(step)}",
         base.latent,
         lambda x: step * np.floor(base.reward(x) / step + 0.5),
         None,

@@ -30,6 +30,7 @@ import numpy as np
 from bontea._arrays import Array, check_k, check_n
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import number
 from bontea.advantages.spec import EstimatorSpec
 from bontea.theory.exact import LARGEST_N, fisher_information, gradient, gradients
 from bontea.theory.laws import Law, get_law
@@ -82,19 +83,19 @@ class Alignment(Result):
 
     def __str__(self) -> str:
         def pair(values: np.ndarray, errors: np.ndarray) -> str:
-            return "  ".join(f"{v:8.4f} +- {e:.4f}" for v, e in zip(values, errors, strict=True))
+            return "  ".join(f"{v:8.4f} ± {e:.4f}" for v, e in zip(values, errors, strict=True))
 
         lines = [
-            f"{self.estimator} on {self.law} rewards: N = {self.n:g} from M = {self.m}",
-            f"  effective N  {self.value:.4g} +- {self.standard_error:.2g}",
-            f"  cosine       {self.cosine:.4f} +- {self.cosine_standard_error:.4f}",
-            f"  SNR          {self.snr:.4f} +- {self.snr_standard_error:.4f}   per rollout",
+            f"{self.estimator} on {self.law} rewards: N = {number(self.n)} from M = {self.m}",
+            f"  effective N  {number(self.value, 4)} ± {number(self.standard_error, 2)}",
+            f"  cosine       {self.cosine:.4f} ± {self.cosine_standard_error:.4f}",
+            f"  SNR          {self.snr:.4f} ± {self.snr_standard_error:.4f}   per rollout",
             "                 location             log scale",
             f"  gradient     {pair(self.gradient, self.gradient_standard_error)}",
             f"  truth        {self.truth[0]:8.4f}{'':12}{self.truth[1]:8.4f}",
             f"  bias         {pair(self.bias, self.gradient_standard_error)}",
             f"  variance     {pair(self.variance, self.variance_standard_error)}   of one group",
-            f"  {self.groups:,} groups; +- is a standard error",
+            f"  {self.groups:,} groups; ± is a standard error",
         ]
         return "\n".join([*lines, f"  note: {self.message}"] if self.message else lines)
 
@@ -341,6 +342,7 @@ def _message(law: Law, truth: np.ndarray, value: np.ndarray) -> str:
         return "effective N does not exist: the estimator lowers location and log scale"
     if math.isinf(budget):
         return (
-            f"the direction is beyond that of N = {math.exp(log_n[-1]):.3g}, the largest there is"
+            f"the direction is beyond that of N = {number(math.exp(log_n[-1]), 3)}, the "
+            "largest there is"
         )
     return ""

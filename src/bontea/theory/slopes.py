@@ -20,6 +20,7 @@ import numpy as np
 from bontea._arrays import Array, check_k, check_n
 from bontea._errors import BonteaError
 from bontea._json import Result
+from bontea._numbers import number, percent_of
 from bontea.advantages import EstimatorSpec
 from bontea.theory.exact import fisher_information, gradient
 from bontea.theory.laws import get_law
@@ -44,7 +45,9 @@ class PowerLaw(Result):
 
     def __str__(self) -> str:
         text = f"{self.slope:.3f} (95 % interval {self.low:.3f} to {self.high:.3f})"
-        return text + (f", points {self.misfit:.0%} off the line" if self.misfit > 0.005 else "")
+        return text + (
+            f", points {percent_of(self.misfit)} off the line" if self.misfit > 0.005 else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,13 @@ class BiasSlope(Result):
     def __str__(self) -> str:
         what = "location and log scale" if self.component == "both" else self.component
         lines = [
-            f"{self.estimator} on {self.law} rewards, N = {self.n:g}, {what}; +- is one SE",
+            f"{self.estimator} on {self.law} rewards, N = {number(self.n)}, {what}; ± is one SE",
             f"  {'M':>6}  {'bias location':^20}  {'bias log scale':^20}  {'size of bias':^20}"
             f"  {'variance of a group':^20}",
         ]
         for j, m in enumerate(self.ms):
             columns = [
-                f"{value:9.4f} +- {se:.4f}"
+                f"{value:9.4f} ± {se:.4f}"
                 for value, se in (
                     (self.bias[j, 0], self.bias_standard_error[j, 0]),
                     (self.bias[j, 1], self.bias_standard_error[j, 1]),

@@ -22,6 +22,7 @@ import numpy as np
 
 from bontea._arrays import check_n
 from bontea._errors import BonteaError
+from bontea._numbers import number, typed
 
 
 def draw_rewards(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -113,7 +114,7 @@ class StyleLaw:
             p = p + x * step
             if x == far:
                 p[source] = 0.0  # exactly
-        raise RuntimeError(f"no policy within {gap:g} of the optimum after 1000 steps")
+        raise RuntimeError(f"no policy within {number(gap)} of the optimum after 1000 steps")
 
     def _log_cdf(self, policy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`log F(r)` and `log F(-r)` at the nodes r > 0."""
@@ -126,6 +127,7 @@ def require_positive(value_star: float, n: float) -> float:
     if value_star > 1e-12:
         return value_star
     raise BonteaError(
-        f"n={n:g}: no policy is worth more than 0, so there is no share of the best to report; use "
+        f"n={typed(n)}: no policy is worth more than 0, so there is no share of the best to "
+        "report; use "
         "n >= 2, and on a grid at least one style between 0 and 2 c_N"
     )

@@ -28,6 +28,7 @@ import numpy as np
 
 from bontea._arrays import Array, check_k, check_n
 from bontea._json import Result
+from bontea._numbers import number
 from bontea.advantages import EstimatorSpec
 from bontea.tails.beta_binomial import check_beta, expected_pass_at_n, log_rising
 
@@ -44,7 +45,7 @@ class SuccessRates:
 
     @property
     def name(self) -> str:
-        return f"0/1, success rates Beta({self.a:.3g}, {self.b:.3g})"
+        return f"0/1, success rates Beta({number(self.a, 3)}, {number(self.b, 3)})"
 
     @property
     def spread(self) -> float:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import bontea
 from bontea._errors import BonteaError, GroupTooSmallError, what_gave_up
+from bontea._json import strict_loads
 from bontea._progress import JobProgress, Stopped
 from bontea.advantages import EstimatorSpec
+from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import named
 from bontea.rollouts.table import write_text
 from bontea.training.inputs import Inputs
@@ -87,7 +89,7 @@ class Arm:
         """Train and save; return at once if that has been done, go on if it was begun."""
         record = self.model / RECORD
         if record.exists():
-            values = json.loads(record.read_text())
+            values = strict_loads(record.read_text(), record)
             return Spent(values["estimator"], **values["spent"])
         settings = self.settings
         last = last_whole_checkpoint(self.folder / "checkpoints")
@@ -126,7 +128,6 @@ class Arm:
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
     def _trainer(self, last: Path | None) -> tuple[Any, _Watch]:
-        from datasets import Dataset
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
         from bontea.integrations.trl import BestOfNTrainer
@@ -137,7 +138,7 @@ class Arm:
                 model=self.inputs.model,
                 reward_funcs=named(self.inputs.reward),
                 args=config,
-                train_dataset=Dataset.from_list(self.inputs.train_rows),
+                train_dataset=_as_they_are(self.inputs.train_rows),
                 processing_class=self.inputs.tokenizer,
                 peft_config=_lora(self.settings),
             )
@@ -199,6 +200,27 @@ class Arm:
             return BestOfNConfig(**{**values, **settings.trl})
 
 
+def _as_they_are(rows: list[Row]) -> Any:
+    """A dataset that gives back the very values of the rows.
+
+    A dataset of the values themselves makes columns of one type: it refuses text beside numbers,
+    turns 3 beside 0.5 into 3.0, and fills the objects of one row with the keys of the others.
+    """
+    from datasets import Dataset
+
+    return Dataset.from_dict({"row": range(len(rows))}).with_transform(_Values(rows))
+
+
+@dataclass(frozen=True)
+class _Values:
+    """The values of rows by number; a class, which also goes to another process."""
+
+    rows: list[Row]
+
+    def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        return {name: [self.rows[i][name] for i in batch["row"]] for name in self.rows[0]}
+
+
 @contextmanager
 def _refused_by_trl(*kinds: type[Exception]) -> Iterator[None]:
     """Say of errors of these kinds that TRL does not take the settings."""
@@ -257,7 +279,7 @@ class _Watch:
 
     def __init__(self, settings: Settings, progress: JobProgress, last: Path | None):
         self.settings, self.progress = settings, progress
-        self.before = json.loads((last / RECORD).read_text())["seconds"] if last else 0.0
+        self.before = strict_loads((last / RECORD).read_text(), last)["seconds"] if last else 0.0
         self.start = time.monotonic()
         self.logs: dict[str, float] = {}
 

@@ -14,20 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from bontea.rollouts.chats import token_ids
+
 ROLLOUTS = 32
 """Of every prompt: with a few dozen prompts the standard error is a few percent."""
 BATCH = 64
 LOGITS = 2**27
 """Numbers in the logits of a forward pass, at most: half a gigabyte in float32."""
-
-
-def head_of(tokenizer: Any, prompt: Any) -> list[int]:
-    """The tokens that stand before a completion: of a text, or of a chat with its template."""
-    if isinstance(prompt, str):
-        return tokenizer(prompt)["input_ids"]
-    return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)[
-        "input_ids"
-    ]
 
 
 def log_likelihoods(
@@ -47,7 +40,7 @@ def log_likelihoods(
     """
     import torch
 
-    head = head_of(tokenizer, prompt)
+    head = token_ids(tokenizer, prompt)
     tails = tokenizer(list(completions), add_special_tokens=False)["input_ids"]
     tails = [t if len(t) >= max_new_tokens else [*t, tokenizer.eos_token_id] for t in tails]
     longest = max(map(len, tails))

@@ -29,6 +29,7 @@ import numpy as np
 
 import bontea
 from bontea._errors import BonteaError
+from bontea._json import strict_loads
 from bontea._progress import JobProgress
 from bontea.rollouts.generate import sample_rollouts
 from bontea.rollouts.model import load_model
@@ -106,7 +107,7 @@ class Job:
     def far_from_start(self, model: Any, file: RolloutFile, path: Path) -> dict[int, float]:
         """KL from the start for every prompt of a rollout file of `model`, kept at `path`."""
         if path.exists():
-            kept = {int(i): value for i, value in json.loads(path.read_text()).items()}
+            kept = {int(i): value for i, value in strict_loads(path.read_text(), path).items()}
             self.progress.advance(2 * len(kept))
             return kept
         texts = file.texts(distance.ROLLOUTS)
