@@ -364,3 +364,10 @@ def test_parquet_types(tmp_path):
 def test_a_file_with_a_pattern_for_a_name(tmp_path):
     path = write_parquet(tmp_path / "a[1]*.parquet", [{"prompt": "a", "reward": 1}])
     assert read_rollouts(path).rewards.tolist() == [1]
+
+
+def test_an_id_that_no_float_holds(tmp_path):
+    rows = [{"prompt_id": 10**400 + i % 2, "reward": i} for i in range(4)]
+    got = read_rollouts(write(tmp_path / "a.jsonl", rows))
+    assert got.prompts.tolist() == [str(10**400), str(10**400 + 1)]
+    assert [got.group(p).tolist() for p in range(2)] == [[0, 2], [1, 3]]

@@ -245,5 +245,5 @@ def _text(value: Any) -> str:
     """What Polars has for a value that is to be text."""
     if isinstance(value, str):
         return value
-    number = isinstance(value, (int, float)) and math.isfinite(value)
+    number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
     return (id_text(value) or "") if number else _encode(value)
