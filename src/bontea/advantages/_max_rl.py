@@ -36,9 +36,8 @@ def max_rl(rewards: Float[ArrayLike, "*P M"]) -> Float[Array, "*P M"]:
     def kernel(r: Array, xp: ModuleType) -> Array:
         if r.shape[0] and not is_traced(r) and bool(xp.min(r) < 0):
             raise BonteaError(
-                f"max_rl needs non-negative rewards, got {number(float(xp.min(r)), 6)}: shift "
-                "the reward so "
-                "that its worst value is 0, or use an estimator that is shift-invariant"
+                f"max_rl needs non-negative rewards, got {number(float(xp.min(r)), 6)}: shift the "
+                "reward so that its worst value is 0, or use an estimator that is shift-invariant"
             )
         # In units of the best reward, sums neither overflow nor vanish.
         top = xp.max(r, axis=-1, keepdims=True)

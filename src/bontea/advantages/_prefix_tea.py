@@ -90,10 +90,9 @@ def prefix_sizes(
         if tail_size(alpha, max(first, 1)) < 4:
             need = 4 * (int(np.floor(3 / alpha + 1e-9)) + 1)
             raise GroupTooSmallError(
-                f"prefix_tea with cross_fit needs at least 4 rewards in the tail of its first "
+                "prefix_tea with cross_fit needs at least 4 rewards in the tail of its first "
                 f"prefix, m/4 = {first} of {m} rollouts at tail fraction {number(alpha)}: use at "
-                "least "
-                f"{need} rollouts, a larger tail fraction, or cross_fit=False"
+                f"least {need} rollouts, a larger tail fraction, or cross_fit=False"
             )
     else:
         require_tail(m, alpha)

@@ -34,9 +34,8 @@ def coefficient(n: float, k: int, m: int) -> float:
     if ct < 0:
         warnings.warn(
             f"n={typed(n)} is too small for a tail of {k} in {m} rollouts: best-of-{number(n)} "
-            "lies below the "
-            "mean of that tail, and the extrapolation would narrow it. Use a larger tail fraction, "
-            "or max_at_k(rewards, k=n), which is unbiased for n < M",
+            "lies below the mean of that tail, and the extrapolation would narrow it. Use a "
+            "larger tail fraction, or max_at_k(rewards, k=n), which is unbiased for n < M",
             stacklevel=2,
         )
     return ct

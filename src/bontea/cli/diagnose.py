@@ -71,8 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= args.deploy_n < float("inf"):
         raise BonteaError(
             f"--deploy-n {typed(args.deploy_n)} must be at least 1: how many responses are drawn "
-            "of a "
-            "prompt when the model is used, such as 128"
+            "of a prompt when the model is used, such as 128"
         )
     if args.rollouts is not None and args.rollouts < 1:
         raise BonteaError(f"--rollouts {args.rollouts} must be at least 1, such as 16")

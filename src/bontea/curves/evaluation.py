@@ -100,9 +100,8 @@ def evaluate(
         if end * 2 < median:
             warnings.append(
                 f"{name}: {_smallest(scored)} has only {end} rewards, half of the prompts have "
-                f"{number(median)} or more: the curve ends at k = {end}; draw the rest, or "
-                "remove that "
-                "prompt"
+                f"{number(median)} or more: the curve ends at k = {end}; draw the rest, or remove "
+                "that prompt"
             )
         if up_to is None or up_to <= end:
             continue

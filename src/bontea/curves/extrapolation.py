@@ -160,8 +160,7 @@ def extrapolate(
     if reach == "refused":
         refused = (
             f"N = {number(budgets.max())} is more than 100 times the {rewards:,} rewards there "
-            "are: "
-            "nothing in them tells how the tail goes on so far out; draw more, or ask for a "
+            "are: nothing in them tells how the tail goes on so far out; draw more, or ask for a "
             "smaller N"
         )
     elif kind.name == "binary" and {kind.lowest, kind.highest} <= {0.0, 1.0}:
@@ -217,8 +216,7 @@ def _judge(check: TailCheck, reach: str, n: float, rewards: int) -> tuple[TailVe
     if reach:
         return "doubtful", (
             f"N = {number(n)} exceeds the {rewards:,} rewards there are, so the tail is not seen "
-            "as far "
-            "out as best-of-N reaches; draw more"
+            "as far out as best-of-N reaches; draw more"
         )
     return "holds", "the best rewards seen are what the fitted tail promises"
 

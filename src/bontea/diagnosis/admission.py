@@ -34,6 +34,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from bontea._json import Result
 from bontea._numbers import number, percent, percent_of
 from bontea.advantages.spec import EstimatorSpec
@@ -163,8 +165,7 @@ def admit(evidence: Evidence) -> Admission:
         return verdict(
             "within M",
             f"N = {number(n)} is below M = {m}, where best-of-k estimators with k = N are exact: "
-            "no "
-            "model of the rewards is needed.",
+            "no model of the rewards is needed.",
         )
     if e.ceiling is not None and e.ceiling.reached:
         return verdict(
@@ -233,7 +234,7 @@ def _two_values(e: Evidence) -> str:
 
 
 def _rounded(prior: tuple[float, float]) -> tuple[float, float]:
-    a, b = (float(number(value, 3)) for value in prior)
+    a, b = (float(np.format_float_positional(value, 3, fractional=False)) for value in prior)
     return a, b
 
 
@@ -242,8 +243,7 @@ def _mixed(e: Evidence, enough: bool) -> tuple[str, Tails]:
     kind, tail, m = e.kind, e.tail, e.m
     text = (
         f"An atom at {number(kind.kind.atom_value)}, and {percent_of(kind.kind.above)} of the "
-        "rewards "
-        "above it: "
+        "rewards above it: "
     )
     if kind.clean is None or not kind.clean.inside or not kind.ties.inside:
         return (
@@ -265,11 +265,10 @@ def _mixed(e: Evidence, enough: bool) -> tuple[str, Tails]:
 def _too_little(e: Evidence) -> str:
     """Rule 8."""
     text = (
-        f"Too little data to judge a tail: {e.fitted} prompt{'s' * (e.fitted != 1)} with 5 or more "
-        f"rewards that differ among the best, {number(e.median)} rewards a prompt, M = {e.m}. "
-        "Give at "
-        f"least {LEAST_PROMPTS} prompts with {LEAST_ROLLOUTS} rewards, better {WANTED_PROMPTS} "
-        f"with {WANTED_ROLLOUTS}"
+        f"Too little data to judge a tail: {e.fitted} prompt{'s' * (e.fitted != 1)} with 5 or "
+        f"more rewards that differ among the best, {number(e.median)} rewards a prompt, M = "
+        f"{e.m}. Give at least {LEAST_PROMPTS} prompts with {LEAST_ROLLOUTS} rewards, better "
+        f"{WANTED_PROMPTS} with {WANTED_ROLLOUTS}"
     )
     if e.m < LEAST_ROLLOUTS:
         text += f", and train with M = {LEAST_ROLLOUTS} or more"

@@ -84,8 +84,7 @@ class ParetoFinding(Finding):
             )
             text += (
                 f" The fitted law ends {number(self.end.value, 2)} tail units beyond the best "
-                "reward seen "
-                f"(normal: {number(self.end.band[0], 2)} or more): {near}."
+                f"reward seen (normal: {number(self.end.band[0], 2)} or more): {near}."
             )
         return text
 

@@ -47,10 +47,8 @@ class SpreadFinding(Finding):
         low, middle, high = self.within
         text = (
             f"standard deviation within a prompt {number(middle, 3)} (quartiles {number(low, 3)} "
-            "and "
-            f"{number(high, 3)}); prompts' means differ by {number(self.between, 3)}, "
-            f"{_times(self.ratio.value)} "
-            f"as much (harmless up to {number(BETWEEN)})."
+            f"and {number(high, 3)}); prompts' means differ by {number(self.between, 3)}, "
+            f"{_times(self.ratio.value)} as much (harmless up to {number(BETWEEN)})."
         )
         if not self.ratio.inside:
             text += (

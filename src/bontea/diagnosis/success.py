@@ -44,13 +44,12 @@ class SuccessFinding(Finding):
         a, b = self.prior
         return (
             f"{percent(self.rate)} of the rewards are {number(self.better)}; success rates of "
-            "prompts "
-            f"follow about Beta({number(a, 2)}, {number(b, 2)}), and pass@{number(self.n)} is "
-            "expected to be "
-            f"{self.pass_at_n:.2f}. No success in {percent(self.none.value)} of the prompts, "
-            f"nothing else in {percent(self.every.value)}: these give no gradient (each harmless "
-            f"up to {percent(self.none.band[1])}). An estimate of pass@N beyond M leans on the "
-            "beta law: there is no tail to look at."
+            f"prompts follow about Beta({number(a, 2)}, {number(b, 2)}), and "
+            f"pass@{number(self.n)} is expected to be {self.pass_at_n:.2f}. No success in "
+            f"{percent(self.none.value)} of the prompts, nothing else in "
+            f"{percent(self.every.value)}: these give no gradient (each harmless up to "
+            f"{percent(self.none.band[1])}). An estimate of pass@N beyond M leans on the beta "
+            "law: there is no tail to look at."
         )
 
 

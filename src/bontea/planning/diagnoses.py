@@ -91,8 +91,7 @@ class Diagnosis(Result):
         head = (
             f"{self.prompts:,} prompt{'s' * (self.prompts != 1)}, {self.rewards:,} "
             f"reward{'s' * (self.rewards != 1)}, {number(self.median)} of a prompt (median). To "
-            "deploy "
-            f"best of N = {number(self.n)} from M = {self.m} rollouts in training{chosen}."
+            f"deploy best of N = {number(self.n)} from M = {self.m} rollouts in training{chosen}."
         )
         blocks = [_fill(head, WIDTH)]
         for key, title in self.titles.items():

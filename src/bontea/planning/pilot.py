@@ -102,16 +102,15 @@ class Pilot(Result):
         if n > self.rewards:
             raise BonteaError(
                 f"n={typed(n)} is beyond the {self.rewards:,} rewards of the pilot: the best of "
-                f"{number(n)} "
-                f"lies where none was seen. Draw at least {number(n)} rewards over all prompts, "
-                "better "
-                f"{number(FAR * n)}, or plan on a named law, such as the normal"
+                f"{number(n)} lies where none was seen. Draw at least {number(n)} rewards over "
+                f"all prompts, better {number(FAR * n)}, or plan on a named law, such as the "
+                "normal"
             )
         if n > self.rewards / FAR:
             return (
                 f"N = {number(n)} is more than a tenth of the {self.rewards:,} rewards of the "
-                "pilot, so "
-                f"the figures rest on very few of them; draw {number(FAR * n)} for firm figures",
+                f"pilot, so the figures rest on very few of them; draw {number(FAR * n)} for firm "
+                "figures",
             )
         return ()
 
@@ -137,8 +136,7 @@ def pilot_law(
     if kind.name == "constant":
         raise BonteaError(
             f"every reward of the pilot is {number(kind.lowest)}: nothing can be planned until "
-            "rewards "
-            "differ; check the reward, or use prompts on which some rollouts do better"
+            "rewards differ; check the reward, or use prompts on which some rollouts do better"
         )
     generator = np.random.default_rng(rng)
     if kind.name == "binary":
@@ -152,8 +150,7 @@ def _success_rates(
     if (kind.lowest, kind.highest) != (0.0, 1.0):
         raise BonteaError(
             f"the rewards of the pilot take two values, {number(kind.lowest)} and "
-            f"{number(kind.highest)}: "
-            "write 0 and 1 for them, as pass_at_n needs it"
+            f"{number(kind.highest)}: write 0 and 1 for them, as pass_at_n needs it"
         )
     there = np.isfinite(table)
     table, there = table[there.any(1)], there[there.any(1)]

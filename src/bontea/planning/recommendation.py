@@ -181,8 +181,7 @@ def _cautions(best: Row) -> list[str]:
     if best.spec.assumes == "tail" and alpha is not None and alpha >= 0.5:
         out.append(
             f"Caution: with a tail fraction of {number(alpha)} it can pay a policy for spreading "
-            "its bad "
-            "responses (docs/choose-an-estimator.md), which a law that stands still does not show: "
-            "watch check_tail, or use adaptive_tea."
+            "its bad responses (docs/choose-an-estimator.md), which a law that stands still does "
+            "not show: watch check_tail, or use adaptive_tea."
         )
     return out

@@ -183,9 +183,8 @@ def _table(successes: Any, trials: Any) -> tuple[np.ndarray, np.ndarray, np.ndar
     if odd.any():
         i = int(np.argmax(odd))
         raise BonteaError(
-            f"group {i} has {number(s[i])} successes in {number(t[i])} trials: both must be "
-            "whole numbers with "
-            "0 <= successes <= trials (at most 2^31)"
+            f"group {i} has {number(s[i])} successes in {number(t[i])} trials: both must be whole "
+            "numbers with 0 <= successes <= trials (at most 2^31)"
         )
     base = int(t.max(initial=0)) + 1
     pairs, count = np.unique((s * base + t).astype(np.int64)[t > 0], return_counts=True)

@@ -71,8 +71,7 @@ class TailShape(Result):
     def __str__(self) -> str:
         return (
             f"tail {self.tail} (standard error {number(self.standard_error, 2)}, {self.prompts} "
-            "prompts); "
-            f"{self.message}"
+            f"prompts); {self.message}"
         )
 
 

@@ -53,8 +53,7 @@ def require_tail(m: int, alpha: float, least: int = 3) -> int:
         remedy = f"use at least {need_m} rollouts"
     raise GroupTooSmallError(
         f"{m} rollouts with tail fraction {number(alpha)} leave {k} in the tail, and {least} are "
-        "needed "
-        f"for the tail to depend on n: {remedy}"
+        f"needed for the tail to depend on n: {remedy}"
     )
 
 
@@ -155,10 +154,8 @@ class TailFit(Result):
         fitted = int(np.isfinite(scale).sum())
         return (
             f"{self.tail} tail above the upper {number(self.alpha)} of {fitted} of {scale.size} "
-            "prompts: "
-            f"location {number(np.nanmedian(location), 4)}, scale "
-            f"{number(np.nanmedian(scale), 4)} (medians). "
-            f"{self.check}"
+            f"prompts: location {number(np.nanmedian(location), 4)}, scale "
+            f"{number(np.nanmedian(scale), 4)} (medians). {self.check}"
         )
 
 
@@ -227,9 +224,8 @@ class TailCheck(Result):
 
     def __str__(self) -> str:
         return (
-            f"best reward of a group: seen {number(self.seen, 4)}, predicted from the rest of "
-            "its tail "
-            f"{number(self.predicted, 4)} (z = {self.z:.1f} over {self.groups} groups); "
+            f"best reward of a group: seen {number(self.seen, 4)}, predicted from the rest of its "
+            f"tail {number(self.predicted, 4)} (z = {self.z:.1f} over {self.groups} groups); "
             f"{self.message}"
         )
 

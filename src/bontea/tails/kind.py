@@ -97,8 +97,8 @@ class RewardKind(Result):
         if self.above == 0:
             return (
                 f"the best reward, {number(self.highest)}, is an atom, so no tail is left above "
-                "it: use "
-                f"max_at_k, or pass_at_n on the 0/1 reward of reaching {number(self.highest)}"
+                "it: use max_at_k, or pass_at_n on the 0/1 reward of reaching "
+                f"{number(self.highest)}"
             )
         if self.above * self.m < LEAST_TAIL:
             return (
@@ -114,11 +114,10 @@ class RewardKind(Result):
     def __str__(self) -> str:
         plural = "s" if self.distinct > 1 else ""
         return (
-            f"{self.name}: {self.rewards:,} rewards have {self.distinct:,} value{plural}, the most "
-            f"frequent ({number(self.atom_value)}) {percent(self.atom_share)} of the time; "
+            f"{self.name}: {self.rewards:,} rewards have {self.distinct:,} value{plural}, the "
+            f"most frequent ({number(self.atom_value)}) {percent(self.atom_share)} of the time; "
             f"{percent(self.clean_tails)} of {self.prompts:,} tails (alpha = "
-            f"{number(self.alpha)}) are "
-            f"free of ties and atoms; {self.message}"
+            f"{number(self.alpha)}) are free of ties and atoms; {self.message}"
         )
 
 

@@ -83,8 +83,7 @@ def fit_pareto(excesses: Float[ArrayLike, "*E"]) -> ParetoFit:
         bad = x[0] if not x[0] > 0 else x[-1]
         raise BonteaError(
             f"excess {number(bad)} is not positive and finite: pass rewards above the threshold, "
-            "minus "
-            "the threshold"
+            "minus the threshold"
         )
     n, unit = len(x), x[-1]
     x = x / unit  # the largest is 1 from here on

@@ -306,8 +306,7 @@ def rounded(law: Any, step: float, *, name: str | None = None) -> Law:
     if high - low > MOST_JUMPS:
         raise BonteaError(
             f"step={typed(step)} makes {number(high - low, 3)} grid points on {base.name}, more "
-            "than "
-            f"{MOST_JUMPS}: use a larger step"
+            f"than {MOST_JUMPS}: use a larger step"
         )
     plain = Law(
         name or f"{base.name} rounded to {typed(step)}",

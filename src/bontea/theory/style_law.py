@@ -128,6 +128,5 @@ def require_positive(value_star: float, n: float) -> float:
         return value_star
     raise BonteaError(
         f"n={typed(n)}: no policy is worth more than 0, so there is no share of the best to "
-        "report; use "
-        "n >= 2, and on a grid at least one style between 0 and 2 c_N"
+        "report; use n >= 2, and on a grid at least one style between 0 and 2 c_N"
     )
