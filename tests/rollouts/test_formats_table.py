@@ -137,6 +137,18 @@ def test_a_list_of_rewards(tmp_path):
     check(tmp_path / "c.csv", {"5": [1, NAN, 0.5], "6": [0.25]}, prompt_id="id")
 
 
+def test_rows_with_the_same_prompt_are_one_prompt(tmp_path):
+    """Also where each has a column for each of its rollouts."""
+    path = tmp_path / "a.csv"
+    path.write_text("prompt,score_0,score_1\na,0.5,1\nb,1,\na,0,0.25\n")
+    got = check(path, {"a": [0.5, 1, 0, 0.25], "b": [1, NAN]})
+    assert got.reading.said.endswith("reward = score; rows with the same prompt are one prompt")
+    path.write_text("q,score_0,score_1\na,0.5,1\nb,1,\na,0,0.25\n")
+    got = check(path, {"0": [0.5, 1], "1": [1, NAN], "2": [0, 0.25]})
+    assert got.reading.said.endswith("reward = score; a row is a prompt")
+    check(path, {"a": [0.5, 1, 0, 0.25], "b": [1, NAN]}, prompt_id="q")
+
+
 def test_a_native_name_with_a_list(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"prompt_id": 1, "reward": [1, 0]}\n{"prompt_id": 2, "reward": [0.5]}\n')
@@ -261,7 +273,7 @@ def test_three_rewards_are_refused():
 
 
 def test_a_reading_is_given_once(tmp_path):
-    with pytest.raises(ValueError, match="give them there"):
+    with pytest.raises(ValueError, match="names of fields belong into it"):
         read_rollouts(tmp_path, reward="a", reading=Reading())
     with pytest.raises(ValueError, match="names no score"):
         Reading(reward={})

@@ -52,8 +52,10 @@ def curve_lines(found: Evaluation) -> list[str]:
         if missing := total - int(counts.sum()):
             none = int((counts == 0).sum())
             lines.append(
-                f"{name}: {missing:,} of {total:,} rollouts have no reward and do not count"
-                + (f" ({none:,} prompt{'s' * (none != 1)} have no other)" if none else "")
+                f"{name}: {missing:,} of {total:,} rollouts "
+                + ("has no reward and does not" if missing == 1 else "have no reward and do not")
+                + " count"
+                + (f" ({none:,} prompt{'s have' if none > 1 else ' has'} no other)" if none else "")
                 + f"; the curve ends at k = {found.smallest[name]}, the fewest rewards of a prompt"
             )
         if curve.message:

@@ -53,13 +53,14 @@ class Table:
         lists = self._rewards_in(record)
         if lists:
             self.by_prompt = True
-            self.NAME, self.GROUPS = "a table of one row a prompt", "a row is a prompt"
+            self.NAME = "a table of one row a prompt"
+            self.GROUPS = _same(_keys(record)) or "a row is a prompt"
             self.REWARD = next((name for name in ("rewards", "reward") if name in lists), None)
             return True
         self.NAME, self.REWARD = "a table of one row a rollout", "reward"
         by = [name for name in (reading.prompt_id, reading.prompt) if name is not None]
-        by = by or [name for name in ("prompt_id", "prompt") if name in record]
-        self.GROUPS = f"rows with the same {' or '.join(by)} are one prompt" if by else ""
+        by = by or _keys(record)
+        self.GROUPS = _same(by)
         there = any(_has(record, name) for name in names) if names else "reward" in record
         return there and bool(by or reading.group_size)
 
@@ -77,7 +78,11 @@ class Table:
             for i in range(size):
                 scores = {name: v[i] for name, v in lists.items() if len(v) == size}
                 row = self._row(f"{place}, response {i + 1}", record, scores)
-                row.index, row.completion, row.rollout = i, None if texts is None else texts[i], i
+                row.index, row.completion, row.rollout = (
+                    i,
+                    None if texts is None else texts[i],
+                    None,
+                )
                 if row.prompt_id is None and row.prompt is None:
                     row.prompt_id = number
                 yield row
@@ -109,6 +114,16 @@ class Table:
             finish_reason=_there(record.get("finish_reason")),
             columns=record,
         )
+
+
+def _keys(record: Record) -> list[str]:
+    """The fields that say which prompt a row is of."""
+    return [name for name in ("prompt_id", "prompt") if name in record]
+
+
+def _same(names: Sequence[str]) -> str:
+    """What makes rows one prompt, as a sentence; "" where no field does."""
+    return f"rows with the same {' or '.join(names)} are one prompt" if names else ""
 
 
 def _there(value: Any) -> Any:
