@@ -81,9 +81,11 @@ class ParetoFinding(Finding):
             near = (
                 "so a bound of the reward is near" if self.end.value < self.end.band[0] else "fine"
             )
+            least = self.end.band[0]
+            normal = f"{least:.2g} or more" if np.isfinite(least) else "mostly without an end"
             text += (
                 f" The fitted law ends {self.end.value:.2g} tail units beyond the best reward seen "
-                f"(normal: {self.end.band[0]:.2g} or more): {near}."
+                f"(normal: {normal}): {near}."
             )
         return text
 

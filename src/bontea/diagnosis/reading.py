@@ -52,5 +52,10 @@ def whole(n: float) -> str:
 
 
 def limits(pair: tuple[float, float], digits: int = 2) -> str:
-    """`"[0.10, 0.20]"`."""
-    return f"[{pair[0]:.{digits}f}, {pair[1]:.{digits}f}]"
+    """`"[0.10, 0.20]"`, with a question mark for an end that is not known, or that is endless.
+
+    >>> limits((0.1, math.inf)), limits(NAN_PAIR)
+    ('[0.10, ?]', '[?, ?]')
+    """
+    low, high = (f"{end:.{digits}f}" if math.isfinite(end) else "?" for end in pair)
+    return f"[{low}, {high}]"

@@ -85,7 +85,7 @@ def _direction(table: Any, rows: Rows) -> Any:
                     row["estimator"],
                     str(n),
                     str(m),
-                    f"{number(row['effective N'], 1)} +- {number(row['effective N se'], 1)}",
+                    _budget(row),
                     f"{row['cosine']:.4f} +- {row['cosine se']:.4f}",
                     f"{row['SNR']:.3f} +- {row['SNR se']:.3f}",
                 )
@@ -99,12 +99,7 @@ def _budgets(table: Any, rows: Rows) -> Any:
     for name, cells in _by_estimator(rows, lambda row: row["M"]).items():
         table.add_row(
             name,
-            *(
-                f"{_budget(cells[m]['effective N'])} +- {number(cells[m]['effective N se'], 1)}"
-                if m in cells
-                else ""
-                for m in sizes
-            ),
+            *(_budget(cells[m]) if m in cells else "" for m in sizes),
         )
     return table
 
@@ -116,17 +111,16 @@ def _laws(table: Any, rows: Rows) -> Any:
         cells = {row["estimator"]: row for row in rows if row["law"] == law}
         table.add_row(
             law,
-            *(
-                f"{_budget(cells[n]['effective N'])} +- {number(cells[n]['effective N se'], 1)}"
-                f" | {cells[n]['SNR']:.2f}"
-                for n in names
-            ),
+            *(f"{_budget(cells[n])} | {cells[n]['SNR']:.2f}" for n in names),
         )
     return table
 
 
-def _budget(value: float | None) -> str:
-    return "beyond" if value is None else number(value, 1)
+def _budget(row: dict[str, Any]) -> str:
+    value, error = row["effective N"], row["effective N se"]
+    if value is None:
+        return "beyond 1e9"
+    return f"{number(value, 1)} +- {'?' if error is None else number(error, 1)}"
 
 
 def _slopes(table: Any, rows: Rows) -> Any:

@@ -220,6 +220,8 @@ class TailCheck(Result):
         }[self.verdict]
 
     def __str__(self) -> str:
+        if not np.isfinite(self.z):
+            return self.message
         return (
             f"best reward of a group: seen {self.seen:.4g}, predicted from the rest of its tail "
             f"{self.predicted:.4g} (z = {self.z:.1f} over {self.groups} groups); {self.message}"
