@@ -61,7 +61,7 @@ class Reader:
         """What was read and how, in one line."""
         names = list(self.weights)
         how = " + ".join(
-            name if len(names) == 1 and weight == 1 else f"{weight:g} x {name}"
+            name if len(names) == 1 and weight == 1 else f"{number(weight)} x {name}"
             for name, weight in self.weights.items()
         )
         if self.reading.function is not None:
