@@ -86,8 +86,8 @@ class Influence(Result):
         them, it_is = ("them", "they are") if len(self.rewards) > 1 else ("it", "it is")
         return (
             f"{self.short}; without {them}: best-of-{self.k} is {number(self.without, 3)}, not "
-            f"{number(self.value, 3)}. Look at the completion: if {it_is} a mistake of the reward, give "
-            f"null in place of {them}"
+            f"{number(self.value, 3)}. Look at the completion: if {it_is} a mistake of the reward, "
+            f"give null in place of {them}"
         )
 
     def __str__(self) -> str:

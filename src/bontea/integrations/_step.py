@@ -19,6 +19,7 @@ import numpy as np
 from bontea._arrays import Array, to_numpy
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea._ids import group_ids
+from bontea._numbers import number, percent
 from bontea.advantages import EstimatorSpec, scale_advantages
 from bontea.advantages.flat import rows_of_groups
 from bontea.integrations._metrics import batch_metrics, tail_metrics

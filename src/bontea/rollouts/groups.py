@@ -21,7 +21,7 @@ from array_api_compat import is_array_api_obj
 from bontea._arrays import to_numpy
 from bontea._errors import BonteaError
 from bontea._ids import id_text, id_texts
-from bontea._numbers import percent
+from bontea._numbers import number, percent
 from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.sentinels import find_sentinels, out_of_range
 
@@ -319,9 +319,9 @@ def _refuse_unusable(data: Rollouts) -> None:
         low, high = np.nanmin(others), np.nanmax(others)
         times = f", {len(found):,} of {len(rewards):,} rewards are like it" * (len(found) > 1)
         raise BonteaError(
-            f"{_place_of(data, found[0])}: the reward {number(rewards[found[0]])} lies far beyond all "
-            f"others, which go from {number(low, 4)} to {number(high, 4)}{times}. It looks like a number that "
-            "stands for a rollout without a reward: give null (None, NaN) in its place, or clip it "
+            f"{_place_of(data, found[0])}: the reward {number(rewards[found[0]])} lies far beyond "
+            f"all others, which go from {number(low, 4)} to {number(high, 4)}{times}. It looks "
+            "like a number that stands for a rollout without a reward: give null (None, NaN) in its place, or clip it "
             "if it is a reward"
         )
     if why := out_of_range(rewards):

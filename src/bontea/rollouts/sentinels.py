@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bontea._numbers import number
+
 KNOWN_TIMES, ANY_TIMES = 1e3, 1e9
 LARGEST, SMALLEST = 1e150, 1e-150
 
@@ -96,12 +98,12 @@ def out_of_range(rewards: np.ndarray) -> str:
     largest = float(np.nanmax(np.abs(rewards), initial=0.0))
     if largest > LARGEST:
         return (
-            f"a reward of {number(largest, 3)} in size is beyond {number(LARGEST)}, and cannot be squared: "
-            "divide all rewards by one number, or give None for a rollout that could not be scored"
+            f"a reward of {number(largest, 3)} in size is beyond {number(LARGEST)}, and cannot be "
+            "squared: divide all rewards by one number, or give None for a rollout that could not be scored"
         )
     if 0 < largest < SMALLEST:
         return (
-            f"the largest reward is {number(largest, 3)} in size, below {number(SMALLEST)}, and vanishes when "
-            "it is squared: multiply all rewards by one number"
+            f"the largest reward is {number(largest, 3)} in size, below {number(SMALLEST)}, and "
+            "vanishes when it is squared: multiply all rewards by one number"
         )
     return ""
