@@ -302,8 +302,8 @@ def _joined(
             found.ns,
             found.confidence_level,
             f"{who} predicts less than the {number(end, 4)} that was measured as "
-            f"best-of-{smallest}, and the best of more responses is not worse. Use best_of_k inside the sample, and draw as "
-            f"many rollouts as you deploy{_because(data)}",
+            f"best-of-{smallest}, and the best of more responses is not worse. Use best_of_k "
+            f"inside the sample, and draw as many rollouts as you deploy{_because(data)}",
         )
     value = np.maximum(found.value, measured)
     influence = find_influence(data)

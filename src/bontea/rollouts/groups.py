@@ -321,8 +321,8 @@ def _refuse_unusable(data: Rollouts) -> None:
         raise BonteaError(
             f"{_place_of(data, found[0])}: the reward {number(rewards[found[0]])} lies far beyond "
             f"all others, which go from {number(low, 4)} to {number(high, 4)}{times}. It looks "
-            "like a number that stands for a rollout without a reward: give null (None, NaN) in its place, or clip it "
-            "if it is a reward"
+            "like a number that stands for a rollout without a reward: give null "
+            "(None, NaN) in its place, or clip it if it is a reward"
         )
     if why := out_of_range(rewards):
         raise BonteaError(why)

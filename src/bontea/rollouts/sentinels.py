@@ -99,7 +99,8 @@ def out_of_range(rewards: np.ndarray) -> str:
     if largest > LARGEST:
         return (
             f"a reward of {number(largest, 3)} in size is beyond {number(LARGEST)}, and cannot be "
-            "squared: divide all rewards by one number, or give None for a rollout that could not be scored"
+            "squared: divide all rewards by one number, or give None for a rollout that "
+            "could not be scored"
         )
     if 0 < largest < SMALLEST:
         return (
