@@ -143,7 +143,7 @@ def test_parquet_of_rewards_that_are_all_missing(folder, capsys):
     frame = polars.read_parquet("r.parquet")
     assert frame["reward"].dtype == polars.Float64
     assert frame["reward"].null_count() == 24
-    assert "unscorable 24" in capsys.readouterr().out
+    assert "without a reward: 24\n" in capsys.readouterr().out
 
 
 def test_endpoint(folder, capsys):
@@ -184,10 +184,10 @@ def test_what_has_no_text_gets_no_reward_and_is_counted(folder, capsys):
         ("", 0.0, "stop", None): 6,
         ("", None, "length", True): 6,
     }
-    assert "unscorable 12" in output
-    assert "cut off 12 (50%), filtered 6, empty 18" in output
-    assert "hint: 6 have no text because all their tokens were used up" in output
-    assert "allow more (--max-new-tokens, now 6)" in output
+    assert "without a reward: 12\n" in output
+    assert "cut off: 12 (50 %); ended by a filter: 6; without text: 18\n" in output
+    assert "hint: 6 have no text, because all their tokens were used up" in output
+    assert "raise the limit (--max-new-tokens, now 6)" in output
     assert errors.count("a completion has no text, and gets no reward") == 1  # said at once, once
     assert sample("--resume", "--json") == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -250,7 +250,12 @@ def test_a_parameter_that_is_refused_names_the_remedy(folder, capsys):
     refusal = {"error": {"message": "Unsupported parameter", "param": "seed", "code": "x"}}
     with OpenAIServer(complete=plain, faults=lambda _: Sent(refusal, 400)) as server:
         assert sample(*from_endpoint(server, *SMALL)) == 2
-    assert """--extra-body '{"seed": null}'""" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert """--extra-body '{"seed": null}'""" in error
+    assert "nothing to resume: give the command again" in error
+    assert "--resume" not in error
+    with OpenAIServer(complete=plain) as server:
+        assert sample(*from_endpoint(server, *SMALL), "--extra-body", '{"seed": null}') == 0
 
 
 @pytest.mark.parametrize(
@@ -344,7 +349,7 @@ def test_a_dead_server_says_how_to_go_on(folder, capsys):
         options = [*SMALL, "--retries", "0", "--concurrency", "1", "--output", "my rows.jsonl"]
         assert sample(*from_endpoint(server, *options)) == 2
     error = capsys.readouterr().err
-    assert "10 requests in a row failed for good" in error
+    assert "10 requests, one after the other, were given up" in error
     assert "10 rollouts are safe in my rows.jsonl; go on with:" in error
     assert AGAIN % "'my rows.jsonl'" in error
     assert len(rows_of("my rows.jsonl")) == 10

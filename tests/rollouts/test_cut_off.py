@@ -123,8 +123,8 @@ def run(capsys, *args):
 def test_curve_says_the_share(path, capsys):
     code, out, err = run(capsys, "curve", path, "--json")
     assert code == 0
-    assert "r: 44.4 % of the 9 rollouts were cut off (finish_reason) and count as they are" in err
-    assert "--cut-off drop" in err
+    assert "r: 44.4 % of the 9 rollouts were cut off (finish_reason) and count " in err
+    assert "with the reward that they have (2 have none, and do not count); --cut-off drop" in err
     found = json.loads(out)
     assert found["cut_off"] == "keep"
     assert found["curves"][0]["cut_off_share"] == pytest.approx(4 / 9)

@@ -172,7 +172,7 @@ def test_a_server_that_dies_leaves_what_it_gave(tmp_path):
     rows, one = prompts(10), {"retries": 1}
     with OpenAIServer(die_after=9) as server, pytest.raises(EndpointError) as error:
         draw(server.url, tmp_path / "r.jsonl", rows, patience=one, concurrency=1)
-    assert str(error.value).startswith("10 requests in a row failed for good")
+    assert str(error.value).startswith("10 requests, one after the other, were given up")
     assert len(rows_of(tmp_path / "r.jsonl")) == 9
     with OpenAIServer() as server:
         draw(server.url, tmp_path / "r.jsonl", rows)
@@ -215,7 +215,7 @@ def test_a_refused_prompt_costs_its_own_rollouts_only(tmp_path):
     rows = {**prompts(), 3: {"prompt": "forbidden"}, 4: prompts(4)[3]}
     with OpenAIServer() as server, pytest.raises(EndpointError) as error:
         draw(server.url, tmp_path / "r.jsonl", rows)
-    assert "4 requests failed for good while others did not" in str(error.value)
+    assert "4 requests were given up, while others were answered" in str(error.value)
     assert "too long" in str(error.value)
     assert "(prompt 3)" in str(error.value)
     assert len(rows_of(tmp_path / "r.jsonl")) == 4 * ROLLOUTS

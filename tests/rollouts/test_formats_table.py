@@ -173,7 +173,7 @@ def test_a_file_that_nobody_knows(tmp_path, capsys):
     assert main(["curve", str(path), *options]) == 0
     out = capsys.readouterr()
     assert json.loads(out.out)["curves"][0]["value"] == [0.5, 0.5]
-    assert "equal question is one prompt" in out.err
+    assert "rows with the same question are one prompt" in out.err
     got = read_rollouts(path, reward="metrics.judge.a.1", prompt="question", completion="answer")
     assert got.lengths.tolist() == [1, 1]
     with pytest.raises(ValueError, match=r"line 2: there is no 'metrics\.x' in it"):

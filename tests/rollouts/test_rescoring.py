@@ -119,7 +119,7 @@ def test_an_error_is_in_its_row_and_goes_when_it_is_mended(path, folder):
 def test_a_reward_that_fails_on_everything_changes_nothing():
     write("r.jsonl")
     before = Path("r.jsonl").read_text()
-    with pytest.raises(FailedError, match=r"broken.*(?s:.)*bontea sample --rescore --output r"):
+    with pytest.raises(FailedError, match=r"broken.*(?s:.)*nothing was scored yet; r.jsonl is"):
         rescore("r.jsonl", "mine:broken")
     assert Path("r.jsonl").read_text() == before
     assert rescore("r.jsonl", "mine:length").scored == 12  # nothing is in the way
@@ -155,6 +155,31 @@ def test_chats(path):
     assert read("t.jsonl")[0]["reward"] == 5.0
 
 
+@files
+def test_a_curve_of_a_column_that_not_every_row_could_be_given(path, capsys):
+    """A row without an answer is not scored; it has the column all the same, as null."""
+    texts = ["", "a", "aa", "aaa"]
+    rows = [
+        {"prompt": f"p{i % 3}", "completion": texts[i // 3], "reward": None if i < 3 else 1.0}
+        | {"finish_reason": "stop" if i >= 3 else "length", "reasoning_only": i < 3}
+        for i in range(12)
+    ]
+    write(path, rows)
+    result = rescore(path, "mine:length")
+    assert (result.scored, result.unscorable) == (9, 3)
+    assert [row["length"] for row in read(path)] == [None] * 3 + [1.0] * 3 + [2.0] * 3 + [3.0] * 3
+    assert rescore(path, "mine:length").scored == 0
+    assert read_rollouts(path, reward="length").group(0).tolist()[1:] == [1, 2, 3]
+    capsys.readouterr()
+    assert main(["curve", path, "--reward-column", "length", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["curves"][0]["value"][-1] == 3.0
+    assert main(["curve", path, "--reward-column", "length"]) == 0
+    out, err = capsys.readouterr()
+    assert "other scores: reward (--reward-column)" in err  # and not reasoning_only, a boolean
+    out = " ".join(out.split())
+    assert "3 of 12 rollouts have no reward and do not count; the curve ends at k = 3" in out
+
+
 def test_lines_that_do_not_change_stay_as_they_are():
     lines = ['{"prompt": "p", "completion": "a", "reward":1e0, "more": [1.50]}\n', "\n"]
     new = '{"prompt": "q", "completion": "bb", "reward": null}\n'
@@ -186,6 +211,7 @@ def test_what_it_refuses(rows, arguments, message, capsys):
     assert main(["sample", "--rescore", "--output", "r.jsonl", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert Path("r.jsonl").read_text() == before
+    assert not Path("r.jsonl.rescored.jsonl").exists()
     assert main(["sample", "--reward-name", "x"]) == 2
 
 

@@ -20,9 +20,9 @@ def add_cut_off(parser: argparse.ArgumentParser) -> None:
         "--cut-off",
         choices=CUT_OFF_WAYS,
         default="keep",
-        help="responses that reached the limit of their length (finish_reason): keep counts them "
-        "as they are, drop leaves them out, worst counts them with the lowest reward (default: "
-        "keep)",
+        help="what to do with responses that were cut off, because they reached the limit of their "
+        "length (finish_reason): keep counts them with the reward that they have, drop leaves them "
+        "out, worst counts them with the lowest reward (default: keep)",
     )
 
 
@@ -53,6 +53,8 @@ def apply_cut_off(
 
 
 def _said(before: Rollouts, after: Rollouts, how: str, worst: float) -> str | None:
+    import numpy as np
+
     cut = before.cut_off
     if cut is None:
         if how == "keep":
@@ -62,9 +64,11 @@ def _said(before: Rollouts, after: Rollouts, how: str, worst: float) -> str | No
         return None if how == "keep" else f"none of the {len(cut):,} rollouts was cut off"
     text = f"{percent(cut.mean())} of the {len(cut):,} rollouts were cut off (finish_reason)"
     if how == "keep":
+        none = int(np.isnan(before.rewards[cut]).sum())
+        more = f" ({none:,} have none, and do not count)" if none else ""
         return (
-            f"{text} and count as they are; --cut-off drop leaves them out, --cut-off worst counts "
-            "them as the worst draws"
+            f"{text} and count with the reward that they have{more}; --cut-off drop leaves them "
+            "out, --cut-off worst counts each as a draw with the lowest reward"
         )
     if how == "worst":
         return f"{text} and count with the lowest reward, {number(worst)}"

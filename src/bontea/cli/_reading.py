@@ -24,23 +24,38 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     """The options, in a group of their own."""
     group = parser.add_argument_group(
         "files of other tools and tables",
-        "Most are recognised. Where a file does not say which field is what, name it; a dotted "
-        "path, such as metrics.accuracy or content.0, reaches into nested objects and lists.",
+        "Most files are recognised. Where a file does not say which field is what, name the\n"
+        "fields; a dotted path, such as metrics.accuracy or content.0, reaches into objects\n"
+        "and lists.",
     )
     add = group.add_argument
     add(
         "--reward-column",
         action="append",
         metavar="NAME[=WEIGHT]",
-        help="the score that is the reward; given several times: their weighted sum",
+        help="the score that is the reward; given several times, the reward is their weighted sum",
     )
-    add("--id-column", metavar="NAME", help="rows with the same value are one prompt")
-    add("--prompt-column", metavar="NAME", help="the prompt; without an id, equal ones are one")
-    add("--completion-column", metavar="NAME", help="the response")
-    add("--group-size", type=int, metavar="M", help="each M rows in a row are one prompt")
-    add("--step", type=int, metavar="N", help="the training step to read (of a folder: the last)")
-    add("--reward", metavar="FUNC", help="score the responses again: MODULE:FUNCTION or a URL")
-    add("--scores", type=Path, metavar="FILE", help="scores by custom_id, for a batch of OpenAI's")
+    add("--id-column", metavar="NAME", help="field with an id: rows with the same are one prompt")
+    add(
+        "--prompt-column",
+        metavar="NAME",
+        help="field with the prompt; without an id, rows with the same are one prompt",
+    )
+    add("--completion-column", metavar="NAME", help="field with the response")
+    add(
+        "--group-size",
+        type=int,
+        metavar="M",
+        help="M rows that follow each other are one prompt, where no field says so",
+    )
+    add("--step", type=int, metavar="N", help="training step to read (default of a folder: last)")
+    add("--reward", metavar="FUNC", help="score the responses again, by MODULE:FUNCTION or a URL")
+    add(
+        "--scores",
+        type=Path,
+        metavar="FILE",
+        help="file with scores by custom_id, for the output of an OpenAI batch",
+    )
 
 
 def given_reading(args: argparse.Namespace) -> Reading:

@@ -1,9 +1,9 @@
 """`bontea curve`: what the best of k responses is worth, and which of two models to deploy.
 
-Unbiased best-of-k (on 0/1 rewards: pass@k) from files of rollouts, with intervals from the spread
-over prompts. With --up-to beyond the rollouts of a prompt the curve is extrapolated, with its own
-interval and a verdict, or the reason why not. Several files or models are compared in pairs, the
-first with each other, on the prompts they share.
+Prints the unbiased mean of the best of k (on 0/1 rewards: pass@k) from files of rollouts, with
+intervals from the spread over prompts. With --up-to beyond the rollouts of a prompt the curve is
+extrapolated, with its own interval and a verdict; where it cannot be, the reason is said. Several
+files or models are compared in pairs, the first with each other one, on the prompts they share.
 """
 
 from __future__ import annotations
@@ -47,19 +47,31 @@ def add_parser(subparsers: Any, name: str) -> None:
     )
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE", help=FILES)
-    add("--up-to", type=float, metavar="N", help="the last k; beyond the rollouts: extrapolated")
-    add("--model", nargs="+", metavar="NAME", help="models of files that hold several")
-    add("--ks", metavar="1,8,64", help="these k only (default: four to a doubling)")
+    add(
+        "--up-to",
+        type=float,
+        metavar="N",
+        help="the largest k; beyond the rollouts of a prompt the curve is extrapolated",
+    )
+    add("--model", nargs="+", metavar="NAME", help="models to read, of files that hold several")
+    add("--ks", metavar="1,8,64", help="only these k (default: about four between k and 2 k)")
     add(
         "--method",
         choices=METHODS,
-        help=f"of the intervals (default: {CURVE_METHOD} for curves, {PAIRED_METHOD} for pairs)",
+        help=f"how intervals are found (default: {CURVE_METHOD} for curves, {PAIRED_METHOD} for "
+        "differences of two models)",
     )
-    add("--confidence-level", type=float, default=0.95, metavar="P", help="default: 0.95")
+    add(
+        "--confidence-level",
+        type=float,
+        default=0.95,
+        metavar="P",
+        help="how often an interval is to hold the true value (default: 0.95)",
+    )
     add("--seed", type=int, default=0, help="seed of everything random")
-    add("--png", type=Path, metavar="FILE", help="draw the curves")
+    add("--png", type=Path, metavar="FILE", help="write a figure of the curves")
     add("--html", type=Path, metavar="FILE", help="write a page with curves and completions")
-    add("--json", action="store_true", help="every number as JSON")
+    add("--json", action="store_true", help="print every number as JSON")
     add_cut_off(parser)
     add_reading(parser)
 

@@ -1,9 +1,9 @@
 """`bontea diagnose`: what a file of rewards says before you train on it.
 
-Is there a tail, is it normal, heavy, light or at a ceiling, do prompts give a gradient, is the
-reward about length, and what would estimators optimise on these rewards? A page on stdout, each
-number beside what is expected or harmless, and one recommendation at the end, which is that of
-`bontea plan`. Takes some seconds.
+Is the upper tail of the rewards normal, heavy, light or at a ceiling? Do prompts give a gradient?
+Does the reward follow the length of a response? What would estimators optimise on these rewards?
+Prints each number beside what is expected or harmless, and at the end one recommendation, the same
+as that of `bontea plan`. Takes some seconds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def add_parser(subparsers: Any, name: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("file", type=Path, help=f"{FILES}; best 64 prompts with 64 each")
+    add("file", type=Path, help=f"{FILES}; 64 prompts with 64 rollouts each are a good size")
     add(
         "--deploy-n",
         type=float,
@@ -52,12 +52,18 @@ def add_parser(subparsers: Any, name: str) -> None:
         "--rollouts",
         type=int,
         metavar="M",
-        help="rollouts of a prompt in training (default: the smaller of 16 and the median group)",
+        help="rollouts of a prompt in training (default: 16, or the median number of rewards of a "
+        "prompt where that is less)",
     )
     add("--model", help="the model in the file to diagnose, if it holds several")
-    add("--png", type=Path, metavar="FILE", help="draw the QQ and the end of the tail")
+    add(
+        "--png",
+        type=Path,
+        metavar="FILE",
+        help="write a figure: quantiles (QQ plot) and the end of the tail",
+    )
     add("--seed", type=int, default=0, help="seed of everything random")
-    add("--json", action="store_true", help="every number as JSON")
+    add("--json", action="store_true", help="print every number as JSON")
     add_cut_off(parser)
     add_reading(parser)
 

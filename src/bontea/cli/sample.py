@@ -47,23 +47,26 @@ def add_parser(subparsers: Any, name: str) -> None:
         "--resume",
         action="store_true",
         default=False,
-        help="go on with --output, with the settings it was begun with",
+        help="go on with the file --output, with the settings that it was begun with",
     )
     parser.add_argument(
         "--rescore",
         action="store_true",
         default=False,
-        help="draw nothing: give the rows of --output the rewards that they lack; with another "
-        "--reward than that of the file, rewards of that one, in a column of their own",
+        help="draw nothing, and score the completions of --output: rows without a reward get one; "
+        "with another --reward than that of the file, every row gets a second score, in a column "
+        "of its own",
     )
     parser.add_argument(
         "--reward-name",
         metavar="NAME",
         default=None,
-        help="with --rescore, the column for the rewards (default: reward, or for another reward "
-        "than that of the file its name)",
+        help="with --rescore, the column for the scores (default: reward; for another reward than "
+        "that of the file, its name)",
     )
-    parser.add_argument("--json", action="store_true", default=False, help="a summary as JSON")
+    parser.add_argument(
+        "--json", action="store_true", default=False, help="print the summary as JSON"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

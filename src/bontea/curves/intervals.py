@@ -128,8 +128,9 @@ def mean_interval(
         limits = by_spread
     elif prompts < LEAST_PROMPTS:
         notes.append(
-            f"{prompts} prompts are too few to resample, {LEAST_PROMPTS} are the least: use more, "
-            'or method="jackknife", which then trusts in normal values'
+            f"{prompts} prompts are too few to resample for an interval, at least {LEAST_PROMPTS} "
+            'are needed: use more, or --method jackknife (in Python method="jackknife"), which '
+            "assumes that their mean is normally distributed"
         )
         limits = np.full((2, len(se)), np.nan)
     else:

@@ -47,6 +47,15 @@ def curve_lines(found: Evaluation) -> list[str]:
     if any(not beyond.refused for beyond in found.extrapolations.values()):
         lines.append("~ extrapolated: more responses than a prompt has rollouts")
     for name, curve in found.curves.items():
+        counts = found.rollouts[name].scored_counts
+        total = int(found.rollouts[name].counts.sum())
+        if missing := total - int(counts.sum()):
+            none = int((counts == 0).sum())
+            lines.append(
+                f"{name}: {missing:,} of {total:,} rollouts have no reward and do not count"
+                + (f" ({none:,} prompt{'s' * (none != 1)} have no other)" if none else "")
+                + f"; the curve ends at k = {found.smallest[name]}, the fewest rewards of a prompt"
+            )
         if curve.message:
             lines.append(f"{name}: {curve.message}")
         beyond = found.extrapolations.get(name)

@@ -103,9 +103,13 @@ def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _changed(line: Line, column: str, error_field: str, values: Mapping[int, Any]) -> bytes:
-    """The line as it was where nothing is new."""
+    """The line as it was where nothing is new, but for a null in a column that it did not have:
+    a reader that is asked for the column refuses a row without it."""
     if line.number not in values:
-        return line.data if line.data.endswith(b"\n") else line.data + b"\n"
+        data = line.data.rstrip()
+        if column not in line.row:
+            data = data.removesuffix(b"}").rstrip() + f", {json.dumps(column)}: null}}".encode()
+        return data + b"\n"
     row = json.loads(line.data)
     row[column], error = values[line.number]
     row.pop(error_field, None)

@@ -81,7 +81,7 @@ def sample_endpoint(
     written.
 
     Raises EndpointError when every server is dead or refuses every request, and at the end if some
-    requests failed for good; ValueError or RuntimeError when the reward fails. Whatever arrived
+    requests were given up; ValueError or RuntimeError when the reward fails. Whatever arrived
     before has been scored and written then, or if it is the reward that failed, kept to be scored.
     """
     services = [services] if isinstance(services, Service) else list(services)
@@ -179,8 +179,8 @@ class _Run:
             raise error
         if self.last_error and not self.stopping.is_set():
             raise EndpointError(
-                f"{self.failed:,} requests failed for good while others did not; the last one: "
-                f"{self.last_error}"
+                f"{self.failed:,} requests were given up, while others were answered; the last "
+                f"one: {self.last_error}"
             )
 
     async def _watch(
@@ -237,7 +237,9 @@ class _Run:
         self.failed, self.failed_in_row = self.failed + 1, self.failed_in_row + 1
         self.last_error = error
         if self.failed_in_row >= ENOUGH_FAILURES:
-            raise EndpointError(f"{ENOUGH_FAILURES} requests in a row failed for good: {error}")
+            raise EndpointError(
+                f"{ENOUGH_FAILURES} requests, one after the other, were given up: {error}"
+            )
 
     async def _draw(self, i: int, j: int) -> Completion:
         body = self._body(i, j)
@@ -310,7 +312,10 @@ def _why_empty(drawn: Drawn, sampling: Sampling) -> str:
             why = "thinking used up its tokens"
         why += f" ({limit_of(sampling.max_new_tokens, sampling.extra_body)})"
     elif drawn.reasoning_only:
-        why = "the server says that all of it is thinking (see its reasoning parser)"
+        why = (
+            "the server says that all of it is thinking (check its reasoning parser, which tells "
+            "thinking from the answer)"
+        )
     else:
         why = f"finish_reason {drawn.finish_reason!r}"
     return f"a completion has no text, and gets no reward: {why}"

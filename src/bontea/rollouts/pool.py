@@ -179,7 +179,7 @@ class Pool:
         elif isinstance(found, float) and time.monotonic() - self.last_said > BETWEEN_WORDS:
             self.last_said = time.monotonic()
             where = "" if alone else f"{service.url}: "
-            again = f"asking again in {found:.1f} s" if alone else "asking another, or again"
+            again = f"asking again in {found:.1f} s" if alone else "asking another, or again later"
             self.on_trouble(f"{where}{reason}; {again}")
         return found
 

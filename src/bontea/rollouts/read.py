@@ -72,7 +72,10 @@ def read_rollouts(
     if reading is None:
         reading = Reading(reward, prompt_id, prompt, completion)
     elif (reward, prompt_id, prompt, completion) != (None,) * 4:
-        raise BonteaError("a reading has the names of the fields: give them there")
+        raise BonteaError(
+            "reading= is given, so that the names of fields belong into it: "
+            "Reading(reward=..., prompt_id=...)"
+        )
     source = open_source(path, reading)
     known = _Known(path, source)
     start = 0

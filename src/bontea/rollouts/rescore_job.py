@@ -221,6 +221,9 @@ class RescoreJob:
     def safe(self) -> str:
         work = _Work.path_of(self.path)
         kept = sum("row" in line for line in read_lines(work)) if work.exists() else 0
+        if not kept:
+            work.unlink(missing_ok=True)
+            return f"nothing was scored yet; {self.path} is as it was: give the command again"
         again = ["bontea", "sample", "--rescore", "--output", str(self.path)]
         again += ["--reward", self.reward, "--reward-name", self.column]
         return f"{kept:,} scores are safe in {work}; go on with:\n  {shlex.join(again)}"

@@ -85,14 +85,15 @@ class SampleResult(Result):
             ""
             if self.mean_reward is None or self.mean_best is None
             else (
-                f"mean reward {number(self.mean_reward, 4)}, mean best of {m:,} "
+                f"mean reward: {number(self.mean_reward, 4)}; best of {m:,}, mean over prompts: "
                 f"{number(self.mean_best, 4)}\n"
             )
         )
         return (
             f"{self.prompts:,} prompts with {m:,} rollouts each, {self.drawn:,} of them new "
             f"({self.seconds:.0f} s)\n{rewards}"
-            f"different completions {percent_of(self.distinct)}, unscorable {self.unscorable:,}"
+            f"different completions: {percent_of(self.distinct)}; without a reward: "
+            f"{self.unscorable:,}"
             + (f" ({self.failed:,} because the reward raised an error)" if self.failed else "")
             + f"\n{self._ends()}{self._hints()}rollouts: {self.output}"
         )
@@ -101,11 +102,11 @@ class SampleResult(Result):
         """How many completions are not what a reader would take them for."""
         told = self.rollouts - self.unknown_end
         if not told:
-            return f"empty {self.empty:,}; no row says whether it was cut off\n"
+            return f"without text: {self.empty:,}; no row says whether it was cut off\n"
         of = f" (of {told:,} that say why they end)" if self.unknown_end else ""
         return (
-            f"cut off {self.cut_off:,} ({percent_of(self.cut_off / told)}), "
-            f"filtered {self.filtered:,}, empty {self.empty:,}{of}\n"
+            f"cut off: {self.cut_off:,} ({percent_of(self.cut_off / told)}); ended by a filter: "
+            f"{self.filtered:,}; without text: {self.empty:,}{of}\n"
         )
 
     def _hints(self) -> str:
@@ -113,13 +114,15 @@ class SampleResult(Result):
         if self.empty_cut_off:
             limit = limit_of(self.settings["max_new_tokens"], self.settings.get("extra_body"))
             hints += (
-                f"hint: {self.empty_cut_off:,} have no text because all their tokens were used up "
-                f"before it, mostly by thinking: allow more ({limit}), in a new file\n"
+                f"hint: {self.empty_cut_off:,} have no text, because all their tokens were used "
+                f"up before it, mostly by thinking: raise the limit ({limit}) and write another "
+                "--output, because all rows of a file share it\n"
             )
         if self.only_thinking:
             hints += (
-                f"hint: {self.only_thinking:,} have no text because the server says that all of it "
-                "is thinking: see its reasoning parser\n"
+                f"hint: {self.only_thinking:,} have no text, because the server says that all of "
+                "it is thinking: check the setting of the server that tells thinking from the "
+                "answer (its reasoning parser)\n"
             )
         return hints
 
@@ -220,6 +223,8 @@ def sample(
 def _safe(file: RolloutFile | None, rows_path: Path, output: Path) -> str:
     """What is safe after a run that ended early, and the command that goes on."""
     kept = ""
+    if file is not None and not len(file) and not DrawnFile(file).waiting:
+        return "no rollout was drawn yet, and there is nothing to resume: give the command again"
     if file is not None:
         kept = f"{len(file):,} rollouts are safe in {rows_path}; "
         drawn = DrawnFile(file)
@@ -258,8 +263,8 @@ def _find_record(
         )
     if held and not path.exists():
         raise FileNotFoundError(
-            f"{held} cannot be added to: {path}, which says how it was drawn, is not there; choose "
-            "another --output"
+            f"nothing can be added to {held}: {path}, which says how it was drawn, is not there; "
+            "choose another --output"
         )
     if resume and path.exists():
         return Record.load(path)

@@ -185,7 +185,7 @@ class Service:
                 f"there is no such path, or no model {self.model!r}: check --model, and "
                 "--endpoint, which usually ends in /v1"
             )
-        return start + "it refuses this request, and would again"
+        return start + "it refuses this request, and would refuse it again"
 
     def _clean(self, text: str) -> str:
         """Text of the server's on one line, without the key, at most 300 characters."""

@@ -34,9 +34,13 @@ class SampleSettings:
     """What to sample, and how. `None` means: chosen from the other settings."""
 
     model: str = _fixed(
-        DEMO, "hub name or local folder; with --endpoint, the name of the model there"
+        DEMO,
+        "hub name or local folder; with --endpoint, the name of the model there; demo is the "
+        "embedded toy policy",
     )
-    prompts: str | None = _fixed(None, "prompts: JSONL, CSV, Parquet, or hub dataset")
+    prompts: str | None = _fixed(
+        None, "file of prompts (JSONL, JSON, CSV, TSV, Parquet), or hub dataset"
+    )
     reward: str | None = _fixed(
         None,
         "module:function, a sequence-classification model (hub name, folder), or the URL of a "
@@ -45,13 +49,16 @@ class SampleSettings:
     rollouts: int = _free(64, "rollouts per prompt; may grow when a file is resumed")
     output: str = _free("rollouts.jsonl", "file to write, .jsonl or .parquet")
     temperature: float = _fixed(1.0, "sampling temperature")
-    max_new_tokens: int | None = _fixed(None, "longest completion; default 32 (demo), 512")
+    max_new_tokens: int | None = _fixed(
+        None, "tokens of the longest completion; default 512 (demo 32)"
+    )
     seed: int = _fixed(0, "seed of everything random")
     prompt_column: str = _fixed("prompt", "column that holds the prompt (text or chat)")
     prompts_split: str = _fixed("train", "split, for a hub dataset")
     batch_size: int | None = _fixed(
         None,
-        "rollouts drawn at once, default 32 (demo 256); with --endpoint scored at once, at most 64",
+        "rollouts drawn at once; default 32 (demo 256). With --endpoint: how many completions the "
+        "reward is given at once; default 64",
     )
     dtype: str | None = _fixed(
         None, f"weights of the model: {', '.join(DTYPES)}; default float32, on a GPU auto"
@@ -59,15 +66,16 @@ class SampleSettings:
     trust_remote_code: bool = _free(False, "run code that comes with a hub model")
     endpoint: list[str] | str | None = _free(
         None,
-        "base URL of an OpenAI-compatible server, such as http://localhost:8000/v1; several share "
-        "the work",
+        "base URL of an OpenAI-compatible server, such as http://localhost:8000/v1; several "
+        "share the requests",
     )
     completions: bool = _fixed(
         False, "send text prompts as they are to the completions interface, not as a user turn"
     )
     extra_body: dict[str, Any] | None = _fixed(
         None,
-        "JSON object put over each request; null leaves a field out, as in '{\"seed\": null}'",
+        "JSON object whose fields are added to each request, or replace those that are sent; null "
+        "leaves one out: '{\"seed\": null}' for a server that takes no seed",
         read=read_extra_body,
     )
     api_key_env: str | None = _free(
@@ -78,14 +86,16 @@ class SampleSettings:
     )
     reward_concurrency: int = _free(
         1,
-        "calls of the reward at a time, for expensive ones: an async function is awaited so many "
-        "times at once, a URL is asked so often at once, any other function runs in so many "
+        "how many calls of the reward go on at once, for a slow one: an async function is awaited "
+        "that many times, a URL gets that many requests, any other function runs in that many "
         "processes",
     )
-    concurrency: int = _free(16, "requests to the endpoints at a time, all together")
-    requests_per_minute: float | None = _free(None, "at most so many requests a minute")
-    timeout: float = _free(300.0, "seconds a server has for one answer")
-    retries: int = _free(6, "how often a failed request is made again")
+    concurrency: int = _free(16, "how many requests to the endpoints go on at once, all together")
+    requests_per_minute: float | None = _free(
+        None, "at most this many requests a minute (default: no limit)"
+    )
+    timeout: float = _free(300.0, "seconds to wait for one answer of a server")
+    retries: int = _free(6, "how often a request that failed is made again")
 
     def check(self) -> None:
         """Raise BonteaError on what can be known to be wrong before anything is loaded."""

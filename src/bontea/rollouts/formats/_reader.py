@@ -73,7 +73,8 @@ class Reader:
         if self.reading.group_size is not None:
             groups = f"{self.reading.group_size} rows after each other are one prompt"
         elif self.reading.prompt_id is not None or self.reading.prompt is not None:
-            groups = f"equal {self.reading.prompt_id or self.reading.prompt} is one prompt"
+            by = self.reading.prompt_id or self.reading.prompt
+            groups = f"rows with the same {by} are one prompt"
         return (
             f"{self.path}: read as {self.format.NAME}"
             + (f" ({self.which})" if self.which else "")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 REWARDS = ("reward", "rewards", "score", "scores")
 RESPONSES = ("completion", "completions", "response", "responses", "output", "outputs", "samples")
+NO_SCORES = ("prompt_id", "rollout", "stratum", "reasoning_only")
+"""Fields of a rollout file that may hold a number or a boolean, and are not scores."""
 NUMBERED = re.compile(r"(.+?)[_.\-]?(\d+)")
 
 
@@ -57,14 +59,14 @@ class Table:
         self.NAME, self.REWARD = "a table of one row a rollout", "reward"
         by = [name for name in (reading.prompt_id, reading.prompt) if name is not None]
         by = by or [name for name in ("prompt_id", "prompt") if name in record]
-        self.GROUPS = f"equal {' or '.join(by)} is one prompt" if by else ""
+        self.GROUPS = f"rows with the same {' or '.join(by)} are one prompt" if by else ""
         there = any(_has(record, name) for name in names) if names else "reward" in record
         return there and bool(by or reading.group_size)
 
     def rows(self, records: Iterable[Placed]) -> Iterator[Row]:
         for number, (place, record) in enumerate(records):
             if not self.by_prompt:
-                yield self._row(place, record, numbers_of(record, "prompt_id", "rollout"))
+                yield self._row(place, record, numbers_of(record, *NO_SCORES))
                 continue
             rewards = self._rewards_in(record)
             size = equal_lengths(place, **rewards)

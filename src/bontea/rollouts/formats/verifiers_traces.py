@@ -18,7 +18,7 @@ from bontea.rollouts.formats._row import Placed, Record, Row, is_number, turns_t
 NAME = "a file of verifiers episodes"
 REWARD = "reward"
 GROUPS = (
-    "reward is the sum of score x weight; episodes of one task are one prompt; failed ones are "
+    "it is the sum of score x weight; episodes of one task are one prompt; failed ones are "
     "unscorable"
 )
 
