@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 
+from bontea._numbers import percent
 from bontea.integrations._settings import Settings
 from bontea.integrations._step import AdvantageStep
 
@@ -31,10 +32,10 @@ def test_named_with_its_share(estimator, scale):
     assert step.metrics["loudest_group"] < 0.7
     out = step(batch(9, 1e6), GROUPS)
     assert len(said) == 1
-    assert "1e+06 in group 'g2'" in said[0]
+    assert "1,000,000 in group 'g2'" in said[0]
     share = float((out[32:48] ** 2).sum() / (out**2).sum())
     assert step.metrics["loudest_group"] == pytest.approx(share)
-    assert f"{100 * share:.4g} % of the advantage mass" in said[0]
+    assert f"{percent(share)} of the advantage mass" in said[0]
 
 
 def test_now_and_then():
