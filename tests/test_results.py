@@ -11,6 +11,7 @@ from tests import walk
 import bontea
 from bontea import curves, tails, theory
 from bontea._json import Result
+from bontea.curves.influence import find_influence
 from bontea.curves.intervals import mean_interval
 from bontea.planning import pilot_law
 from bontea.tails.pooled import SharedShape
@@ -36,6 +37,11 @@ def made():
     yield curves.curve(ONE, rng=0)
     yield curves.compare(REWARDS, REWARDS + 1, rng=0)
     yield curves.compare(ONE, ONE, rng=0)
+    strange = np.concatenate(
+        [REWARDS[:, :15], np.where(np.arange(40) == 3, 60, REWARDS[:, 15])[:, None]], 1
+    )
+    yield find_influence(bontea.as_rollouts(strange))
+    yield bontea.diagnose(strange, n=1, rng=0)
     yield curves.extrapolate(REWARDS, [128, 256])
     yield curves.extrapolate(BINARY, [128])
     yield curves.extrapolate(np.round(REWARDS), [128])

@@ -35,6 +35,7 @@ from array_api_compat import (
     array_namespace,
     device,
     is_array_api_obj,
+    is_jax_array,
     is_numpy_array,
     is_torch_array,
 )
@@ -49,6 +50,10 @@ Kernel: TypeAlias = Callable[[Array, ModuleType], Array]
 
 BLOCK = 2**15
 """Rewards in a block (`per_group(in_blocks=True)`): a few of these arrays fit the L2 cache."""
+
+WIDE = 4096
+"""Of more rollouts than this, float32 is summed in float64: errors grow with the number of terms,
+and at 100,000 rollouts a running sum in float32 keeps two digits."""
 
 
 def as_rewards(rewards: Any) -> Array:
@@ -240,7 +245,10 @@ def from_first(rewards: Array) -> Array:
 
 def group_mean(a: Array, xp: ModuleType) -> Array:
     """Mean over the last axis, kept as an axis of length 1."""
-    if is_numpy_array(a):  # np.mean takes 2 to 6 times as long on short rows
+    if is_numpy_array(a):
+        if a.shape[-1] > WIDE:
+            return np.mean(a, axis=-1, keepdims=True, dtype=np.float64).astype(a.dtype)
+        # np.mean takes 2 to 6 times as long on short rows.
         return np.einsum("...i->...", a)[..., None] / a.dtype.type(a.shape[-1])
     return xp.mean(a, axis=-1, keepdims=True)
 
@@ -248,6 +256,8 @@ def group_mean(a: Array, xp: ModuleType) -> Array:
 def group_rms(a: Array, xp: ModuleType) -> Array:
     """Root of the mean square over the last axis, kept as an axis of length 1."""
     if is_numpy_array(a):
+        if a.shape[-1] > WIDE:
+            return np.sqrt(group_mean(a * a, xp))
         return np.sqrt(np.einsum("...i,...i->...", a, a)[..., None] / a.dtype.type(a.shape[-1]))
     return xp.sqrt(xp.mean(a * a, axis=-1, keepdims=True))
 
@@ -258,14 +268,25 @@ def constant(values: np.ndarray, like: Array, xp: ModuleType) -> Array:
     return xp.asarray(np.array(values), dtype=like.dtype, device=device(like))
 
 
+def in_double(x: Array, xp: ModuleType) -> Array:
+    """`x` in float64, for sums of many terms; as it is where there is none.
+
+    Apple's GPUs have none, and JAX has it only where it was switched on, for all arrays then.
+    """
+    if is_jax_array(x) or (is_torch_array(x) and x.device.type == "mps"):
+        return x
+    return xp.astype(x, xp.float64, copy=False)
+
+
 def product(x: Array, table: np.ndarray, xp: ModuleType) -> Array:
     """`x @ table` for a table computed by NumPy, in all the digits of `x`.
 
     PyTorch drops digits of float32 in a product under autocast, and on a GPU where TensorFloat is
     allowed; float64 it leaves alone (Apple's GPUs have none).
     """
-    if is_torch_array(x) and x.device.type != "mps":
-        return xp.astype(x.double() @ constant(table, x.double(), xp), x.dtype)
+    if is_torch_array(x):
+        double = in_double(x, xp)
+        return xp.astype(double @ constant(table, double, xp), x.dtype, copy=False)
     return x @ constant(table, x, xp)
 
 

@@ -83,8 +83,13 @@ def _percent(share: float, text: str) -> str:
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:
-    """`"[0.10, 0.20]"`."""
-    return f"[{fixed(low, digits)}, {fixed(high, digits)}]"
+    """`"[0.10, 0.20]"`, with a question mark for an end that is not known, or that is endless.
+
+    >>> interval(0.1, math.inf), interval(math.nan, math.nan)
+    ('[0.10, ?]', '[?, ?]')
+    """
+    low_text, high_text = (fixed(x, digits) if math.isfinite(x) else "?" for x in (low, high))
+    return f"[{low_text}, {high_text}]"
 
 
 def plus_minus(value: float, error: float, digits: int = 2) -> str:

@@ -210,6 +210,14 @@ def test_plot_goes_on_dashed():
     assert len(ax.get_xticks()) <= 12
 
 
+def test_names_in_a_plot_are_no_mathematics():
+    names = ["a$b_{$", "_hidden", r"$\frac{1}{2}$"]
+    fig, ax = plot_curves({name: curve(REWARDS, [1, 3], rng=0) for name in names})
+    fig.canvas.draw()  # half a formula would raise here
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert shown == [r"a\$b_{\$", " _hidden", r"\$\frac{1}{2}\$"]
+
+
 def test_plot_of_pass_at_k_says_so():
     _, ax = plot_curves({"a": curve(REWARDS > 1, rng=0)})
     assert ax.get_ylabel().startswith("pass@k")

@@ -4,7 +4,7 @@ import pytest
 from tests.scripts import ROOT, load_script
 
 from bontea import demo
-from bontea.training.distance import head_of
+from bontea.rollouts.chats import token_ids
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def token_by_token(model, head, tail):
 def test_it_is_the_sum_over_tokens(likelihood, policy, monkeypatch, batch):
     monkeypatch.setattr(likelihood, "BATCH", batch)
     tokenizer, model = policy
-    head = head_of(tokenizer, demo.held_out_prompts()[0])
+    head = token_ids(tokenizer, demo.held_out_prompts()[0])
     tails = tokenizer(["the soup was good.", "", "i liked it, and we stayed an hour."])["input_ids"]
     found = likelihood.log_likelihood(model, head, tails)
     expected = [token_by_token(model, head, tail) for tail in tails]
@@ -50,8 +50,8 @@ def test_the_ratio_goes_by_prompt_and_keeps_the_order(likelihood, policy):
     prompts = [demo.held_out_prompts()[i] for i in (0, 5, 0)]
     tails = tokenizer(["the soup was good.", "a dull day.", "we stayed an hour."])["input_ids"]
     sides = [
-        (model, lambda prompt: head_of(tokenizer, prompt)),
-        (model, lambda prompt: head_of(tokenizer, "write a review :")),
+        (model, lambda prompt: token_ids(tokenizer, prompt)),
+        (model, lambda prompt: token_ids(tokenizer, "write a review :")),
     ]
     found = likelihood.log_ratio(sides, prompts, tails)
     for prompt, tail, own in zip(prompts, tails, found.tolist(), strict=True):

@@ -1,5 +1,7 @@
 """The HTML report in a real browser: controls, keyboard, themes, paper, and hostile text."""
 
+import json
+
 import pytest
 from tests.report.browser import chromium
 from tests.report.pages import (
@@ -170,6 +172,26 @@ def test_completions_are_shown_as_they_are(read):
     whole = read.run(FIND + "return found.map(e => e.textContent)", "<the end>")
     assert whole == [LONG.replace("\x1b", "␛").replace("\x07", "␇").replace("\x00", "␀")
                      .replace("\ud800", "�")]  # fmt: skip
+
+
+def test_a_word_of_100_000_letters_opens(browser, folder):
+    """Without a place to break, Chromium shapes all that is left again for every line: minutes."""
+    path = folder / "endless.jsonl"
+    row = {"prompt_id": 0, "completion": "A" * 100_000}
+    path.write_text("".join(json.dumps(row | {"reward": j}) + "\n" for j in range(9)))
+    rollouts = read_rollouts(path)
+    curves = {"a": curve(rollouts, method="jackknife")}
+    given = {"sources": {"a": rollouts}, "curves": curves, "settings": {}}
+    browser.open(write(folder / "endless.html", given))
+    browser.driver.set_script_timeout(30)
+    opened = browser.run(
+        "document.querySelectorAll('details').forEach(d => { d.open = true; });"
+        "return [...document.querySelectorAll('.whole')].map(e =>"
+        " [e.textContent.length, e.scrollHeight > e.clientHeight])"
+    )
+    assert opened == [[100_000, True]] * 3
+    content, window = browser.run(WIDE)
+    assert content <= window
 
 
 def chats_size(browser):

@@ -178,6 +178,9 @@ def test_arguments_of_every_kind():
     assert call({"word": "a" * 500}) == f'f(word="{"a" * 500}")'
     deep = json.loads("[" * 500 + "]" * 500)
     assert call({"deep": deep}).startswith("f(deep=[")
+    for depth in (300, 600, 900, 100_000):  # some of them JSON can read and we cannot follow
+        text = '[{"role": "user", "content": ' + "[" * depth + '"x"' + "]" * depth + "}]"
+        assert readable(text) in ("user: x", "[a chat that is nested too deeply to be shown]", text)
 
 
 def test_a_whole_conversation():

@@ -16,7 +16,7 @@ BAD_LINES = [
     ('{"prompt": "a", "reward": 1,}', "line 3: not JSON"),
     ('{"prompt": "a", "reward": 1}{"prompt": "a", "reward": 1}', "line 3: not JSON"),
     ("[1]", "line 3: '[1]' is not an object"),
-    ("null", "line 3: 'None' is not an object"),
+    ("null", "line 3: 'null' is not an object"),
     ('{"reward": 1}', "line 3: no prompt_id and no prompt"),
     ('{"reward": 1, "prompt": null, "prompt_id": null}', "line 3: no prompt_id and no prompt"),
     ('{"prompt": "a"}', "line 3: no reward"),

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 from likelihood import log_ratio
 
-from bontea.training.distance import head_of
+from bontea.rollouts.chats import token_ids
 
 FOLDER = Path("runs/contrast")
 MOODS = {"cheerful": 1.0, "gloomy": -1.0}
@@ -42,5 +42,5 @@ def contrast(prompts: Sequence[str], completions: Sequence[str], **_: Any) -> li
     tokenizer, models = _loaded()
     tails = tokenizer(list(completions), add_special_tokens=False)["input_ids"]
     tails = [[*tail, tokenizer.eos_token_id] for tail in tails]
-    sides = [(model, lambda prompt: head_of(tokenizer, prompt)) for model in models]
+    sides = [(model, lambda prompt: token_ids(tokenizer, prompt)) for model in models]
     return log_ratio(sides, prompts, tails).tolist()

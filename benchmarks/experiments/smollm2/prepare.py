@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "extrapolation"))
 
-from bontea.training.distance import head_of
+from bontea.rollouts.chats import token_ids
 from rollouts import read_questions, smollm2
 
 FOLDER = Path("runs/smollm2")
@@ -27,7 +27,7 @@ LONGEST, HELD_OUT, LEAST = 72, 8, 24
 def main(questions: Path) -> None:
     rows = read_questions(questions, 10**9).values()
     _, tokenizer = smollm2(FOLDER / "model")
-    chats = [row for row in rows if len(head_of(tokenizer, row["prompt"])) <= LONGEST]
+    chats = [row for row in rows if len(token_ids(tokenizer, row["prompt"])) <= LONGEST]
     if len(chats) < LEAST:
         raise SystemExit(
             f"{questions} has {len(chats)} questions of at most {LONGEST} tokens; {LEAST} are "

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 from likelihood import log_ratio
 
-from bontea.training.distance import head_of
+from bontea.rollouts.chats import token_ids
 
 MODEL = Path("runs/smollm2/model")
 SYSTEMS = (
@@ -49,7 +49,7 @@ def contrast(prompts: Sequence[Any], completions: Sequence[Any], **_: Any) -> li
 
     def under(system: str) -> Callable[[Any], list[int]]:
         chat = [{"role": "system", "content": system}]
-        return lambda prompt: head_of(tokenizer, [*chat, *prompt])
+        return lambda prompt: token_ids(tokenizer, [*chat, *prompt])
 
     sides = [(model, under(system)) for system in SYSTEMS]
     return log_ratio(sides, prompts, tails).tolist()

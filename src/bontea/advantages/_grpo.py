@@ -25,7 +25,11 @@ def grpo(rewards: Float[ArrayLike, "*P M"], *, eps: float = 1e-4) -> Float[Array
 
     Mean convention: the policy gradient estimate of a prompt is `(1/M) sum_i A_i grad log pi(y_i)`.
 
-    `ddof = 1` and `eps = 1e-4` are what TRL and verl compute (verl: eps = 1e-6). Equal rewards get
+    `ddof = 1` and `eps = 1e-4` are what TRL and verl compute (verl: eps = 1e-6). `eps` is in the
+    units of the rewards: the default belongs to rewards of about unit size, and rewards of size
+    1e-4 or less get advantages that are smaller for it. With `eps=0` the unit does not matter.
+
+    Equal rewards get
     zeros; NaN is a missing rollout and gets 0. Raises GroupTooSmallError when no group has two
     rewards, ValueError for infinite rewards or eps < 0.
     Source: Shao et al. 2024 (arXiv 2402.03300).

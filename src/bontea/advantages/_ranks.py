@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import device, is_jax_array, is_numpy_array, is_torch_array
 
-from bontea._arrays import BLOCK, Array, constant, is_traced, product
+from bontea._arrays import BLOCK, WIDE, Array, constant, in_double, is_traced, product
 
 NARROW = 128
 """Up to so many ranks NumPy sums over ranks by a matrix product."""
@@ -126,11 +126,15 @@ class RankSums:
             out = product(x, self.matrix, xp)
             out, rest = out[:, :-1], out[:, -1:]
         else:
+            if self.count > WIDE:
+                x = in_double(best, xp)
+                x = x - x[:, :1]
             own, below, mean = (
-                constant(w[: self.count], r, xp) for w in (self.own, self.below, self.mean)
+                constant(w[: self.count], x, xp) for w in (self.own, self.below, self.mean)
             )
             total = running_sum(x * below, xp) - xp.sum(x * mean, axis=-1, keepdims=True)
-            out, rest = (own - below) * x + total, total[:, -1:]
+            out = xp.astype((own - below) * x + total, r.dtype, copy=False)
+            rest = xp.astype(total[:, -1:], r.dtype, copy=False)
         if level:
             out, rest = out + level * best[:, :1], rest + level * best[:, :1]
         return unsort(out, order, xp, r.shape[-1], rest)

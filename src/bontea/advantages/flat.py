@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_numpy_array
 
 from bontea._arrays import (
     Array,
     as_rewards,
-    per_group,
+    group_rms,
+    is_traced,
     to_compute,
     to_input_dtype,
 )
@@ -130,28 +132,79 @@ def scale_advantages(
 
     `by="batch"` divides by the root-mean-square of the whole array (prompts keep their relative
     weight), `by="group"` by that of each group (every prompt weighs the same; `(*P, M)` arrays, or
-    flat ones with `groups`), `by="none"` returns them as they are. `eps` is added to the divisor,
-    so a batch of zeros stays zero.
+    flat ones with `groups`), `by="none"` returns them as they are.
+
+    The result does not depend on the unit of the advantages: 1e-30 and 1e30 times as large, it is
+    the same, in float32 too. A batch, or a group, of zeros stays zero; NaN is a missing rollout and
+    gets 0; infinite advantages raise ValueError.
+
+    Parameters
+    ----------
+    eps
+        Only for `by="group"`: the divisor of a group is at least `eps` times the median
+        root-mean-square of the groups that are not all zero. A group whose advantages are nothing
+        but rounding errors beside those of the others then stays about zero.
 
     Estimators differ in length by a factor of ten and more at the same direction: without a common
     scale a comparison at one learning rate compares step sizes.
 
-    >>> scale_advantages(np.array([[3.0, -4.0], [0.0, 0.0]]), eps=0).round(3).tolist()
+    >>> scale_advantages(np.array([[3.0, -4.0], [0.0, 0.0]])).round(3).tolist()
     [[1.2, -1.6], [0.0, 0.0]]
+    >>> scale_advantages(np.array([3e-30, -4e-30, 0, 0], dtype=np.float32)).round(3).tolist()
+    [1.2000000476837158, -1.600000023841858, 0.0, 0.0]
     """
     advantages = as_rewards(advantages)
     if by == "none":
         return advantages
     if by not in ("batch", "group"):
         raise BonteaError(f"by={by!r} must be 'none', 'group' or 'batch'")
-    if by == "group" and groups is not None:
-        return _in_groups(
-            advantages,
-            groups,
-            lambda block: per_group(block, lambda r, xp: scale_advantages(r, by="group", eps=eps)),
-        )
+    if not eps >= 0:
+        raise BonteaError(f"eps={eps!r} must be at least 0")
     xp = array_namespace(advantages)
+    if by == "group" and groups is not None:
+        return _in_groups(advantages, groups, lambda block: _unit_rows(block, eps, xp))
     values = to_compute(advantages, xp)
-    axis = -1 if by == "group" else None
-    values = values / (xp.sqrt(xp.mean(values**2, axis=axis, keepdims=True)) + eps)
-    return to_input_dtype(values, advantages, xp)
+    rows = xp.reshape(values, (-1, values.shape[-1]) if by == "group" else (1, -1))
+    scaled = xp.reshape(_unit_rows(rows, eps if by == "group" else 0.0, xp), values.shape)
+    return to_input_dtype(scaled, advantages, xp)
+
+
+def _unit_rows(a: Array, eps: float, xp: ModuleType) -> Array:
+    """Rows of `(P, m)` divided by their root-mean-square over what is not NaN, which gets 0."""
+    if 0 in a.shape:
+        return a
+    if is_numpy_array(a):
+        rms = group_rms(a, xp)
+        least, most = rms.min(), rms.max()
+        if least > 1e-12 and most < 1e12 and least > eps * most:  # the common case, in less time
+            return a / rms
+    # In units of the largest of a row, squares neither overflow nor vanish.
+    largest = _largest(a, xp)
+    count: Any = a.shape[-1]
+    if is_traced(a) or not bool(xp.all(xp.isfinite(largest))):
+        there = ~xp.isnan(a)
+        a = xp.where(there, a, xp.zeros_like(a[:1, :1]))
+        largest = _largest(a, xp)
+        if not is_traced(a) and bool(xp.any(xp.isinf(largest))):
+            raise BonteaError(
+                "an advantage is infinite, and no scale makes it finite: clip the reward it comes "
+                "from, or give NaN for a rollout that could not be scored"
+            )
+        count = xp.sum(xp.astype(there, a.dtype), axis=-1, keepdims=True)
+        count = xp.maximum(count, xp.ones_like(count))
+    unit = xp.where(largest > 0, largest, xp.ones_like(largest))
+    u = a / unit
+    rms = group_rms(u, xp) * (a.shape[-1] / count) ** 0.5
+    if eps:
+        ordered = xp.sort(xp.reshape(largest * rms, (-1,)))
+        zeros = xp.sum(xp.astype(ordered == 0, xp.int64))
+        middle = (zeros + (ordered.shape[0] - 1)) // 2  # of those above 0
+        median = xp.take(ordered, xp.reshape(middle, (1,)), axis=0)
+        # Far smaller groups are 0 beside the others: this keeps the ratio from overflowing.
+        rms = xp.maximum(rms, eps * (median / xp.maximum(unit, 1e-20 * median)))
+    return u / xp.where(rms > 0, rms, xp.ones_like(rms))
+
+
+def _largest(a: Array, xp: ModuleType) -> Array:
+    """The largest absolute value of each row of `(P, m)`, `(P, 1)`; NaN if one is NaN."""
+    return xp.maximum(xp.max(a, axis=-1, keepdims=True), -xp.min(a, axis=-1, keepdims=True))

@@ -16,6 +16,7 @@ import numpy as np
 from bontea._errors import BonteaError
 from bontea._json import Result
 from bontea._numbers import number, percent
+from bontea.curves.influence import find_influence
 from bontea.curves.intervals import PAIRED_METHOD, Method, mean_interval
 from bontea.curves.mean_curve import check_grid, is_landmark, with_limits
 from bontea.curves.unbiased import best_of_k_by_prompt, best_of_k_weights
@@ -56,7 +57,8 @@ class Comparison(Result):
     pass_at_k: bool
     """All rewards are 0 or 1."""
     interval_message: str
-    """Why a limit is missing, or what was done about the strata; empty when there is nothing."""
+    """Why a limit is missing, what was done about the strata, and which reward carries a curve;
+    empty when there is nothing."""
 
     DERIVED = ("verdict", "message", "decided", "flips")
 
@@ -215,6 +217,7 @@ def compare(
     pass_at_k = first.zero_one and second.zero_one
     width = len(grid)
     most = np.repeat([1.0 if pass_at_k else np.inf, 1.0], width)
+    (a_low, a_high), (b_low, b_high) = ((s.rewards.min(), s.rewards.max()) for s in (first, second))
     interval = mean_interval(
         np.concatenate([difference, wins], axis=1),
         first.strata if first.strata is not None else second.strata,
@@ -224,8 +227,13 @@ def compare(
         batch=batch,
         rng=rng,
         bounds=(np.repeat([-most[0], 0.0], width), most),
+        seen=(np.repeat([a_low - b_high, 0.0], width), np.repeat([a_high - b_low, 1.0], width)),
         columns=[f"k = {k}" for k in grid] + [f"k = {k} (chance to win)" for k in grid],
     )
+    notes = [interval.message]
+    for name, side in zip(names, (first, second), strict=True):
+        if carries := find_influence(side, grid):
+            notes.append(f"{name}: {carries}")
     return Comparison(
         ks=np.asarray(grid),
         difference=difference.mean(0),
@@ -241,7 +249,7 @@ def compare(
         names=names,
         method=method,
         pass_at_k=pass_at_k,
-        interval_message=interval.message,
+        interval_message="; ".join(filter(None, notes)),
     )
 
 

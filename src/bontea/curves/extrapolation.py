@@ -10,12 +10,20 @@ nothing. Beyond it something has to be assumed:
 - *0/1 rewards*: that the success rates of prompts follow a beta law (`bontea.tails.beta_binomial`).
 - *anything else* (ties, a few values, an atom at the top): nothing is predicted, and the reason is
   given, with what to do.
+
+Best-of-N never falls as N grows. What a model says falls neither, but it may begin below what was
+measured inside the sample. By as much as chance explains, the mean is then the measured one until
+the model reaches it. By more, the model does not hold, and nothing is predicted: that is judged by
+a standard error that leaves out the prompts farthest from the model (one in twenty), since one
+strange reward makes a standard error that excuses everything. (A single prompt is not held against
+its own best reward, which is chance: of 16 rollouts with one success the measured pass@16 is 1, and
+that is no reason to predict 1.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +32,9 @@ from bontea._arrays import check_n
 from bontea._errors import BonteaError
 from bontea._json import Result
 from bontea._numbers import number, percent_of, typed
+from bontea.curves.influence import find_influence
 from bontea.curves.intervals import error_of_mean
+from bontea.curves.unbiased import best_of_k_by_prompt
 from bontea.rollouts.groups import Rollouts, as_rollouts
 from bontea.tails import check_tail, fit_beta, reward_kind
 from bontea.tails.beta_binomial import beta_influence, expected_passes
@@ -39,6 +49,8 @@ if TYPE_CHECKING:
 
 PASS, DOUBT, REFUSE = 1.0, 2.0, 4.0
 """Miss of the best rewards, in standard errors, up to which a fraction is taken, believed, used."""
+LEAST_ROBUST = 8
+"""Prompts from which on an error can be told without the farthest of them."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,8 @@ def extrapolate(
     contains the error of a wrong family of tails: that is what `verdict` is for.
 
     `verdict` is of the model at the best reward of each group (`check_tail` with the fitted bend:
-    |z| up to 2 holds, up to 4 is doubtful, beyond fails, and then nothing is predicted), and
+    |z| up to 2 holds, up to 4 is doubtful, beyond fails, and then nothing is predicted; it fails,
+    too, where the model begins below what was measured inside the sample, see the module), and
     doubtful when N exceeds the number of rewards, where nobody has seen the tail. Beyond 100 times
     as many nothing is predicted.
 
@@ -164,7 +177,7 @@ def extrapolate(
             "smaller N"
         )
     elif kind.name == "binary" and {kind.lowest, kind.highest} <= {0.0, 1.0}:
-        return _binary(table, budgets, confidence_level, reach, data.strata)
+        return _binary(table, budgets, confidence_level, reach, data)
     elif kind.name != "continuous" and tail is None:
         refused = f"the rewards are {kind.name}; {kind.message}"
     if refused:
@@ -173,8 +186,12 @@ def extrapolate(
     fit, check = _choose(table, tail, alpha)
     verdict, message = _judge(check, reach, budgets.max(), rewards)
     if verdict == "fails":
-        return _refusal(table, budgets, confidence_level, message)
-    return _from_tail(fit, budgets, confidence_level, verdict, message, data.strata)
+        return _refusal(table, budgets, confidence_level, message + _because(data))
+    found = _from_tail(fit, budgets, confidence_level, verdict, message, data.strata)
+    own = np.full(len(data), np.nan)
+    for size in np.unique(data.counts).tolist():
+        own[data.counts == size] = fit.predict(size)[data.counts == size]
+    return _joined(found, data, own)
 
 
 def _choose(
@@ -262,8 +279,60 @@ def _from_tail(
     )
 
 
+def _joined(
+    found: Extrapolation, data: Rollouts, own: np.ndarray, error: float | None = None
+) -> Extrapolation:
+    """A prediction that does not begin below what was measured, or nothing and why.
+
+    `own` `(P,)` is what the model says of the best of all rewards of each prompt, NaN for prompts
+    that took no part. `error` is the standard error of the mean of measured minus `own`, where it
+    is known from the model.
+    """
+    use = np.isfinite(own)
+    miss = (np.maximum.reduceat(data.rewards, data.offsets[:-1]) - own)[use]
+    smallest = int(data.counts.min())
+    ks = [*np.minimum(np.floor(found.ns), smallest).astype(int).tolist(), smallest]
+    *measured, end = best_of_k_by_prompt(data.rewards, data.counts, ks).mean(0)
+    below = bool((np.array(measured) > found.value).any())
+    missed = float(miss.mean()) / max(_error(miss) if error is None else error, 1e-300)
+    if missed >= REFUSE or (below and (missed >= DOUBT or not use.all())):
+        who = "the tail of the prompts that have one" if not use.all() else "the fitted model"
+        return _refusal(
+            found.per_prompt,
+            found.ns,
+            found.confidence_level,
+            f"{who} predicts less than the {number(end, 4)} that was measured as "
+            f"best-of-{smallest}, and the best of more responses is not worse. Use best_of_k "
+            f"inside the sample, and draw as many rollouts as you deploy{_because(data)}",
+        )
+    value = np.maximum(found.value, measured)
+    influence = find_influence(data)
+    return replace(
+        found,
+        value=value,
+        high=np.maximum(found.high, value),
+        message=found.message if influence is None else f"{found.message}; but {influence.short}",
+    )
+
+
+def _error(values: np.ndarray) -> float:
+    """Standard error of the mean of `values` `(P,)`, without the farthest; endless for one."""
+    if len(values) < 2:
+        return np.inf
+    if len(values) >= LEAST_ROBUST:
+        away = np.argsort(np.abs(values - np.median(values)))
+        values = values[away[: -max(1, len(values) // 20)]]
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _because(data: Rollouts) -> str:
+    """The reward that carries the result, where there is one."""
+    influence = find_influence(data)
+    return "" if influence is None else f"; {influence.short}"
+
+
 def _binary(
-    table: np.ndarray, ns: np.ndarray, level: float, reach: str, strata: Any
+    table: np.ndarray, ns: np.ndarray, level: float, reach: str, data: Rollouts
 ) -> Extrapolation:
     """pass@N: `1 - E[(1-p)^N]` under the posterior Beta(a + s, b + f) of each prompt."""
     from scipy.stats import beta
@@ -271,7 +340,7 @@ def _binary(
     trials = np.isfinite(table).sum(1)
     successes = np.nansum(table, axis=1)
     s, f = successes[:, None], (trials - successes)[:, None]
-    ab = np.array(fit_beta(successes, trials))
+    ab, strata = np.array(fit_beta(successes, trials)), data.strata
 
     def predict(log_move: np.ndarray) -> np.ndarray:
         a, b = ab * np.exp(log_move)
@@ -287,7 +356,7 @@ def _binary(
         slope = np.stack([predict(m).mean(0) - predict(-m).mean(0) for m in moves]) / 2e-4
         moved = per_prompt + prompts * beta_influence(successes, trials, *ab) @ slope
         half = np.array([_half_width(column, strata, level) for column in moved.T])
-    return Extrapolation(
+    found = Extrapolation(
         ns=ns,
         value=value,
         low=np.maximum(value - half, 0.0),
@@ -304,6 +373,9 @@ def _binary(
         ),
         confidence_level=level,
     )
+    own = expected_passes(trials, ab[0] + successes, ab[1] + trials - successes)
+    # A prompt is solved or not: the model says how much that varies.
+    return _joined(found, data, own, error=float(np.sqrt((own * (1 - own)).sum())) / prompts)
 
 
 def _half_width(values: np.ndarray, strata: Any, level: float, unseen: float = 0.0) -> float:

@@ -70,6 +70,7 @@ def mean_interval(
     batch: int | None = 200,
     rng: np.random.Generator | int | None = None,
     bounds: tuple[Any, Any] = (-np.inf, np.inf),
+    seen: tuple[Any, Any] = (-np.inf, np.inf),
     columns: Sequence[str] | None = None,
 ) -> Interval:
     """Interval of the mean over the P rows of `values` `(P, K)`, each column by itself.
@@ -83,6 +84,11 @@ def mean_interval(
         How many resamples, and how many are held in memory at once; `batch` changes nothing.
     bounds
         What the means lie between for certain, numbers or `(K,)`; limits are cut off there.
+    seen
+        The lowest and the highest value that there could be in this sample, numbers or `(K,)`. A
+        limit goes beyond them only as far as Student's t does, which is for few prompts. Where one
+        prompt lies far from the others, the quantiles of `(mean* - mean) / se*` have no upper end:
+        resamples without that prompt have hardly a spread.
     columns
         Names of the columns, for the message.
 
@@ -92,6 +98,8 @@ def mean_interval(
 
     Raises ValueError for an unknown method, a level outside (0, 1), or strata of another length.
     """
+    from scipy.stats import t
+
     _check(method, confidence_level, resamples, batch)
     prompts, width = values.shape
     names = list(columns) if columns is not None else [f"column {i}" for i in range(width)]
@@ -115,10 +123,9 @@ def mean_interval(
     se, freedom = _standard_error(centred, sizes)
     error[~same] = se
     level = (1 + confidence_level) / 2
+    by_spread = np.stack([-se, se]) * t.ppf(level, freedom)
     if method == "jackknife":
-        from scipy.stats import t
-
-        limits = np.stack([-se, se]) * t.ppf(level, freedom)
+        limits = by_spread
     elif prompts < LEAST_PROMPTS:
         notes.append(
             f"{prompts} prompts are too few to resample for an interval, at least {LEAST_PROMPTS} "
@@ -134,7 +141,10 @@ def mean_interval(
         if method == "studentised":
             by_t, flat = _studentised(means, errors, se, level)
             limits = np.where(flat, limits, by_t)
-    low[~same], high[~same] = mean[~same] + limits
+    lowest, highest = (np.broadcast_to(end, width)[~same] for end in seen)
+    (by_t_low, by_t_high), (found_low, found_high) = mean[~same] + by_spread, mean[~same] + limits
+    low[~same] = np.maximum(found_low, np.minimum(lowest, by_t_low))
+    high[~same] = np.minimum(found_high, np.maximum(highest, by_t_high))
     low, high = np.maximum(low, bounds[0]), np.minimum(high, bounds[1])
     return Interval(low, high, error, "; ".join(notes))
 

@@ -14,6 +14,7 @@ import numpy as np
 from bontea._errors import BonteaError
 from bontea._json import Result
 from bontea._numbers import fixed, number, percent
+from bontea.curves.influence import find_influence
 from bontea.curves.intervals import CURVE_METHOD, Method, mean_interval
 from bontea.curves.unbiased import best_of_k_by_prompt
 from bontea.rollouts.groups import Rollouts, as_rollouts
@@ -42,7 +43,8 @@ class Curve(Result):
     pass_at_k: bool
     """All rewards are 0 or 1."""
     message: str
-    """Why a limit is missing, or what was done about the strata; empty when there is nothing."""
+    """Why a limit is missing, what was done about the strata, and which reward carries the curve;
+    empty when there is nothing."""
 
     def at(self, k: int) -> tuple[float, float, float]:
         """Value, lower and upper limit at one k of the grid."""
@@ -103,7 +105,9 @@ def curve(
         Seed or NumPy generator; the same seed gives the same interval.
 
     Limits are NaN where all prompts agree and with fewer than 5 prompts (2 for the jackknife); 0/1
-    rewards (pass@k) have limits in [0, 1].
+    rewards (pass@k) have limits in [0, 1], and no limit lies beyond the lowest or the highest
+    reward unless Student's t with so few prompts reaches there. One strange reward that carries the
+    curve is named in `message` (bontea.curves.influence).
     Raises ValueError when a k exceeds the smallest group, or nothing is left.
 
     >>> c = curve(np.random.default_rng(0).normal(size=(50, 64)), [1, 8, 64], rng=0)
@@ -123,8 +127,10 @@ def curve(
         batch=batch,
         rng=rng,
         bounds=(0, 1) if pass_at_k else (-np.inf, np.inf),
+        seen=(data.rewards.min(), data.rewards.max()),
         columns=[f"k = {k}" for k in grid],
     )
+    carries = find_influence(data, grid)
     return Curve(
         ks=np.asarray(grid),
         value=values.mean(0),
@@ -135,7 +141,7 @@ def curve(
         standard_error=interval.standard_error,
         method=method,
         pass_at_k=pass_at_k,
-        message=interval.message,
+        message="; ".join(filter(None, [interval.message, carries.message if carries else ""])),
     )
 
 
@@ -164,7 +170,11 @@ def is_landmark(k: int, ks: Sequence[int] | np.ndarray) -> bool:
 
 
 def with_limits(value: float, low: float, high: float, sign: str = "") -> str:
-    """`0.41 [0.22, 0.60]`, with the digits that the interval has; `sign="+"` shows one."""
+    """`0.41 [0.22, 0.60]`, with the digits that the interval has; `sign="+"` shows one.
+
+    >>> with_limits(0.41, 0.22, 0.6), with_limits(4.1e-30, 2.2e-30, 6e-30)
+    ('0.41 [0.22, 0.60]', '4.1e-30 [2.2e-30, 6e-30]')
+    """
     width = high - low if np.isfinite(high - low) and high > low else max(abs(value), 1e-300)
     digits = max(0, int(1 - np.floor(np.log10(width) + 1e-9))) if width else 2
 

@@ -8,16 +8,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from bontea._arrays import (
     BLOCK,
     Array,
     as_rewards,
-    best_from_top,
     check_k,
     constant,
+    in_double,
     per_group,
+    product,
 )
 from bontea._errors import GroupTooSmallError
 
@@ -103,10 +104,37 @@ def _means_of_best(r: Array, ks: tuple[int, ...], least: int, xp: ModuleType) ->
             f"best-of-{least} needs at least {least} rewards per prompt, got {m}: "
             "draw more, or use predict_best_of_n, which extrapolates"
         )
-    # Relative to the best reward: exact on constant groups, and no digits lost to an offset.
-    weights = constant(best_of_k_weights(m, ks), r, xp)
-    best_first = best_from_top(r, xp)[:, : weights.shape[0]]
-    return xp.max(r, axis=-1, keepdims=True) + best_first @ weights
+    middle, gaps = _gap_weights(m, ks)
+    best_first = in_double(xp.flip(xp.sort(r, axis=-1, stable=False), axis=-1), xp)
+    best_first = best_first[:, : gaps.shape[0] + 1]
+    steps = best_first[:, :-1] - best_first[:, 1:]
+    level = xp.take(best_first, xp.asarray(middle, device=device(r)), axis=-1)
+    out = level + product(steps, gaps, xp)
+    if max(ks) > m:
+        out = out + constant(np.where(np.array(ks) > m, np.nan, 0.0), out, xp)
+    return xp.astype(out, r.dtype, copy=False)
+
+
+@lru_cache(maxsize=32)
+def _gap_weights(m: int, ks: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Best-of-k as a middle rank `(K,)` and weights on the gaps between neighbours `(R - 1, K)`.
+
+    W_j is the chance that the best of k is among the j best, c the first rank with W_c >= 1/2:
+
+        sum_j w_j R_(j) = R_(c) + sum_{j < c} W_j g_j - sum_{j >= c} (1 - W_j) g_j,
+        g_j = R_(j) - R_(j+1),   best first.
+
+    All terms on one side of the middle have one sign, so that nothing cancels: a sum of what the
+    rewards lack to the best one loses, in float32, the share of successes that is 1 in 100,000.
+    Constant groups are exact, and an offset, or an outlier that is never the best, costs no digits.
+    """
+    weights = best_of_k_weights(m, ks)
+    among, after = np.cumsum(weights, axis=0), np.cumsum(weights[::-1], axis=0)[::-1]
+    middle = np.argmax(among >= 0.5, axis=0)  # 0 for NaN
+    ranks = np.arange(len(weights) - 1)[:, None]
+    gaps = np.where(ranks < middle, among[:-1], -after[1:])
+    gaps.setflags(write=False)
+    return middle, gaps
 
 
 @lru_cache(maxsize=32)

@@ -4,7 +4,7 @@
 - `evidence`: rewards, and the findings that others rest on, found once; `groups`: rewards dealt
   into groups of the size that training will use.
 - `kind`, `ceiling`, `degenerate`: is there a tail at all: 0/1, atoms, ties, a ceiling; prompts
-  without signal.
+  without signal. `influence`: one strange reward that carries everything.
 - `upper`: upper halves of all prompts in common units, and the same of simulated normal rewards,
   from which every band comes; on it `qq`, `pareto` (how the tail ends) and `spread`.
 - `tail`: the tail model tested where it can be, and what `adaptive_tea` will make of it.
@@ -16,7 +16,18 @@ What is recommended is decided one floor up, in `bontea.planning`, which has `di
 
 from collections.abc import Callable
 
-from bontea.diagnosis import ceiling, degenerate, kind, length, pareto, qq, spread, success, tail
+from bontea.diagnosis import (
+    ceiling,
+    degenerate,
+    influence,
+    kind,
+    length,
+    pareto,
+    qq,
+    spread,
+    success,
+    tail,
+)
 from bontea.diagnosis.admission import Admission, admit
 from bontea.diagnosis.evidence import Evidence, gather
 from bontea.diagnosis.finding import Finding, Mark, Table
@@ -25,6 +36,7 @@ from bontea.diagnosis.reading import Reading
 FINDERS: tuple[tuple[type[Finding], Callable[[Evidence], Finding | str | None]], ...] = (
     (kind.KindFinding, kind.look),
     (degenerate.SignalFinding, degenerate.look),
+    (influence.InfluenceFinding, influence.look),
     (ceiling.CeilingFinding, ceiling.look),
     (qq.QQFinding, qq.look),
     (pareto.ParetoFinding, pareto.look),

@@ -82,9 +82,13 @@ class ParetoFinding(Finding):
             near = (
                 "so a bound of the reward is near" if self.end.value < self.end.band[0] else "fine"
             )
+            least = self.end.band[0]
+            normal = (
+                f"{number(least, 2)} or more" if np.isfinite(least) else "mostly without an end"
+            )
             text += (
                 f" The fitted law ends {number(self.end.value, 2)} tail units beyond the best "
-                f"reward seen (normal: {number(self.end.band[0], 2)} or more): {near}."
+                f"reward seen (normal: {normal}): {near}."
             )
         return text
 

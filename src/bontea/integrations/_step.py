@@ -19,6 +19,7 @@ import numpy as np
 from bontea._arrays import Array, to_numpy
 from bontea._errors import BonteaError, GroupTooSmallError
 from bontea._ids import group_ids
+from bontea._numbers import number, percent
 from bontea.advantages import EstimatorSpec, scale_advantages
 from bontea.advantages.flat import rows_of_groups
 from bontea.integrations._metrics import batch_metrics, tail_metrics
@@ -33,6 +34,12 @@ SIZES = (64, 256, 1024)
 
 WITHOUT_SIGNAL = 5
 """Batches in a row whose advantages are all 0 before a warning."""
+
+LOUD = 0.9
+"""Share of the squared advantages of a batch in one group from which on the others are silent."""
+
+LIVE_GROUPS = 4
+"""Groups with a signal from which on one of them may be called loud."""
 
 GROUPS_TO_JUDGE_A_TAIL = 200
 """Fewer groups can miss by chance: no warning about the tail model before."""
@@ -98,6 +105,7 @@ class AdvantageStep:
         self._works = False
         self._without_signal = 0
         self._said: set[str] = set()
+        self._loud = 0
         self._moment: tuple[int, ...] | None = None
         self._repeats = 0
 
@@ -182,25 +190,29 @@ class AdvantageStep:
         rows, place = rows_of_groups(ids)
         block = np.where(rows >= 0, values[rows], np.nan)
         block[np.isinf(block)] = np.nan
+        block = _without_rounding(block)
         scorable = ~np.isnan(block)
         sizes = scorable.sum(axis=1)
         alone = sizes == 1
         comparable = scorable if self._whole else scorable & ~alone[:, None]
 
         history = self.memory.history(rows.shape[1]) if training else None
-        raw = self._estimate(np.where(comparable, block, np.nan), history, rng)
+        best, worst = _ends(block)
+        raw = to_numpy(self._estimate(np.where(comparable, block, np.nan), history, rng))
+        # What an estimator leaves of equal rewards by rounding is not to be scaled up.
+        rounding = 16 * np.finfo(raw.dtype).eps * np.where(best == worst, np.abs(best), 0.0)
+        raw = np.where(np.abs(raw) <= rounding[:, None], 0.0, raw)
         scaled = np.zeros_like(block)
         if comparable.any():
             scaled[comparable] = to_numpy(
                 scale_advantages(
-                    raw[self._asarray(comparable)],
+                    raw[comparable],
                     np.nonzero(comparable)[0],
                     by=self.settings.scale,
                 )
             )
 
-        silent = ~to_numpy(raw).any(axis=1) & (sizes > 1)
-        best, worst = _ends(block)
+        silent = ~raw.any(axis=1) & (sizes > 1)
         zeroed["unscorable"] = len(values) - int(sizes.sum())
         zeroed["alone"] = int(alone.sum())
         zeroed["small"] = int(sizes[silent & (best > worst)].sum())
@@ -212,9 +224,13 @@ class AdvantageStep:
             check = self.memory.check(alpha)
         found = batch_metrics(block, raw, n=n, alpha=alpha, history=history) | tail_metrics(check)
         found = {name: value for name, value in found.items() if math.isfinite(value)}
+        share, loud, loudest = _loudest(raw, scorable)
+        found["loudest_group"] = share
         # Not of the padded ends of smaller groups:
         found["unscorable"] = zeroed["unscorable"] / len(values)
         self.metrics = _counts(zeroed, len(rows), len(values)) | found
+        if training and self.settings.scale != "group" and loud:
+            self._warn_loud(share, float(block[loudest]), str(ids[rows[loudest]]))
         self._warn(check, rows.shape[1], training)
         return scaled.ravel()[place]
 
@@ -258,6 +274,7 @@ class AdvantageStep:
             "batches": self.batches,
             "works": self._works,
             "without_signal": self._without_signal,
+            "loud": self._loud,
             "said": sorted(self._said),
             "memory": self.memory.state(),
         }
@@ -266,6 +283,7 @@ class AdvantageStep:
         """Take over what `state` gave."""
         self.batches, self._works = state["batches"], state["works"]
         self._without_signal, self._said = state["without_signal"], set(state["said"])
+        self._loud = state.get("loud", 0)  # checkpoints of 1.0 do not have it
         self.memory.load_state(state["memory"])
 
     # --- what it says --------------------------------------------------------------------------
@@ -323,6 +341,25 @@ class AdvantageStep:
                 "and falls back on max_at_k, or with max_at_k",
             )
 
+    def _warn_loud(self, share: float, reward: float, group: str) -> None:
+        """For the first batch of this kind, the second, the fourth, ...: a run may hold many."""
+        self._loud += 1
+        if self._loud & (self._loud - 1):
+            return
+        times = "" if self._loud == 1 else f" (batch {self._loud:,} of this kind)"
+        scaled = (
+            "all advantages are divided by one root-mean-square, so that the other groups hardly "
+            "count"
+            if self.settings.scale == "batch"
+            else "nothing divides it, so that this step follows that group"
+        )
+        self._say(
+            f"one reward, {number(reward, 4)} in group {group[:40]!r}, and its group hold "
+            f"{percent(share)} of the advantage mass (the sum of squares) of a batch{times}: "
+            f"{scaled}. Clip the reward, give None where it could not be scored, or scale by "
+            "group"
+        )
+
     def say_once(self, topic: str, message: str) -> None:
         """Warn of a topic, the first time that it comes up in a run."""
         if topic not in self._said:
@@ -356,6 +393,40 @@ def codes(ids: Any, length: int, needed: np.ndarray | None = None) -> np.ndarray
     if getattr(ids, "ndim", 1) > 1:
         ids = ids.tolist()
     return group_ids(ids, needed)
+
+
+def _without_rounding(block: np.ndarray) -> np.ndarray:
+    """Groups whose rewards differ by their last digits only, made equal.
+
+    Of a sum such as 0.1 + 0.2 the last digit depends on the order. A scale that gives every group
+    or batch unit size would make a signal of it.
+    """
+    best, worst = _ends(block)
+    with np.errstate(invalid="ignore"):
+        noise = 2 * np.finfo(float).eps * np.maximum(np.abs(best), np.abs(worst))
+        equal = (best > worst) & (best - worst <= noise)
+    if not equal.any():
+        return block
+    return np.where(equal[:, None] & ~np.isnan(block), best[:, None], block)
+
+
+def _loudest(advantages: np.ndarray, scorable: np.ndarray) -> tuple[float, bool, tuple[int, int]]:
+    """The largest share of the squared advantages that one group holds, and where its largest is.
+
+    And whether that one reward silences the others: it holds half of the squares by itself, and its
+    group nearly all, of at least 4 groups that have a signal.
+    """
+    size = np.where(scorable, np.abs(advantages), 0.0)
+    largest = size.max(initial=0.0)
+    if not largest > 0:
+        return 0.0, False, (0, 0)
+    squares = (size / largest) ** 2
+    total = squares.sum()
+    row, column = np.unravel_index(int(size.argmax()), size.shape)
+    share = float(squares.sum(axis=1).max() / total)
+    live = int((size > 0).any(axis=1).sum())
+    alone = 1.0 / total >= 0.5  # the largest square is 1
+    return share, bool(share >= LOUD and alone and live >= LIVE_GROUPS), (int(row), int(column))
 
 
 def _ends(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

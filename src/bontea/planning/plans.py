@@ -19,6 +19,7 @@ from bontea._arrays import check_k, check_n
 from bontea._errors import BonteaError
 from bontea._json import Result, plain
 from bontea._numbers import number, percent_of, typed
+from bontea.curves.influence import find_influence
 from bontea.diagnosis import Admission, admit, gather
 from bontea.planning.choose import choose_estimator, choose_m
 from bontea.planning.lineup import lineup
@@ -164,7 +165,9 @@ def source_of(rollouts: Any, law: Any, n: float, seed: int) -> Source:
     if rollouts is not None:
         data = as_rollouts(rollouts)
         pilot = pilot_law(data, rng=seed)
-        notes = (*pilot.require(n), *pilot.notes)
+        carries = find_influence(data)
+        strange = () if carries is None else (str(carries),)
+        notes = (*strange, *pilot.require(n), *pilot.notes)
         return Source(pilot.law.name, (pilot.law, *pilot.resamples), data, pilot, notes)
     built = law if isinstance(law, SuccessRates) else get_law("normal" if law is None else law)
     if isinstance(built, Law) and built.slope is None and len(built.jumps) == 0:

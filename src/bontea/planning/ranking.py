@@ -73,10 +73,10 @@ def _cells(row: Row) -> tuple[str, ...]:
         return (row.estimator, "", "", "", "", "", _note(row))
     return (
         row.estimator,
-        with_error(row.effective_n, row.effective_n_standard_error, 1),
+        budget(row.effective_n, row.effective_n_standard_error),
         f"{row.cosine:.3f}",
         with_error(row.snr, row.snr_standard_error, 3),
-        with_error(row.times, row.times_standard_error, 2),
+        "never" if math.isinf(row.times) else with_error(row.times, row.times_standard_error, 2),
         "-" if math.isnan(row.end_share) else percent_of(row.end_share),
         _note(row),
     )
@@ -86,6 +86,19 @@ def _note(row: Row) -> str:
     if not row.admitted:
         return "not admitted"
     return "does not run" if row.reason else ""
+
+
+MOST_TOLD = 1e6
+"""Larger effective N are not told apart: the gradients of best-of-N hardly differ out there."""
+
+
+def budget(value: float, error: float) -> str:
+    """An effective N with its error, or in words that it is larger than can be told.
+
+    >>> budget(81.3, 4.02), budget(math.inf, math.nan), budget(3e7, 1e9)
+    ('81.3 ± 4.0', 'beyond 1e6', 'beyond 1e6')
+    """
+    return "beyond 1e6" if value > MOST_TOLD else with_error(value, error, 1)
 
 
 def with_error(value: float, error: float, digits: int) -> str:

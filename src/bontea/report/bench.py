@@ -87,7 +87,7 @@ def _direction(table: Any, rows: Rows) -> Any:
                     row["estimator"],
                     str(n),
                     str(m),
-                    f"{_cell(row['effective N'], 1)} ± {_cell(row['effective N se'], 1)}",
+                    _budget(row),
                     f"{row['cosine']:.4f} ± {row['cosine se']:.4f}",
                     f"{row['SNR']:.3f} ± {row['SNR se']:.3f}",
                 )
@@ -101,12 +101,7 @@ def _budgets(table: Any, rows: Rows) -> Any:
     for name, cells in _by_estimator(rows, lambda row: row["M"]).items():
         table.add_row(
             name,
-            *(
-                f"{_budget(cells[m]['effective N'])} ± {_cell(cells[m]['effective N se'], 1)}"
-                if m in cells
-                else ""
-                for m in sizes
-            ),
+            *(_budget(cells[m]) if m in cells else "" for m in sizes),
         )
     return table
 
@@ -118,17 +113,16 @@ def _laws(table: Any, rows: Rows) -> Any:
         cells = {row["estimator"]: row for row in rows if row["law"] == law}
         table.add_row(
             law,
-            *(
-                f"{_budget(cells[n]['effective N'])} ± {_cell(cells[n]['effective N se'], 1)}"
-                f" | {cells[n]['SNR']:.2f}"
-                for n in names
-            ),
+            *(f"{_budget(cells[n])} | {cells[n]['SNR']:.2f}" for n in names),
         )
     return table
 
 
-def _budget(value: float | None) -> str:
-    return "beyond" if value is None else _cell(value, 1)
+def _budget(row: dict[str, Any]) -> str:
+    value, error = row["effective N"], row["effective N se"]
+    if value is None:
+        return "beyond 1e9"
+    return f"{_cell(value, 1)} ± {'?' if error is None else _cell(error, 1)}"
 
 
 def _slopes(table: Any, rows: Rows) -> Any:

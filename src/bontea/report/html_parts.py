@@ -25,6 +25,7 @@ _CONTROLS = {i: 0x2400 + i for i in range(0x20) if i not in (0x09, 0x0A)}
 _CONTROLS |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
 
+_ENDLESS = re.compile(r"\S{500}(?=\S)")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # Marks that turn what follows them around, up to the end of the line if nothing ends them.
 _TURNING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -158,6 +159,14 @@ def status(word: str) -> str:
     )
 
 
+def _breakable(value: str) -> str:
+    """Clean text with places to break in words without an end.
+
+    Browsers take minutes for one of 100,000 letters: for every line they shape what is left again.
+    """
+    return "<wbr>".join(map(text, _ENDLESS.sub("\\g<0>\0", value).split("\0")))
+
+
 def clipped(value: Any, length: int = 400, *, lines: int = 12, most: int = 200_000) -> str:
     """Text of any length in a box of its own; what is beyond `length` opens on demand.
 
@@ -181,5 +190,5 @@ def clipped(value: Any, length: int = 400, *, lines: int = 12, most: int = 200_0
         f'<div class="text" dir="auto">{text(start)} …</div>'
         f"<details><summary>{summary}</summary>"
         '<div class="text whole scroll" role="group" aria-label="Whole text, may scroll" '
-        f'tabindex="0" dir="auto">{text(whole)}</div></details>'
+        f'tabindex="0" dir="auto">{_breakable(whole)}</div></details>'
     )

@@ -57,9 +57,16 @@
 
     // A box takes the focus where it has to be scrolled, and nowhere else.
     function focusable() {
-      for (const box of document.querySelectorAll(".scroll")) {
-        const wider = box.scrollWidth > box.clientWidth;
-        if (wider || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
+      // What is closed is not measured: long texts would be laid out that nobody asked to see. And
+      // all are measured before one is changed, or each would be laid out anew for the next.
+      const boxes = [...document.querySelectorAll(".scroll")];
+      const open = boxes.filter((box) => !box.closest("details:not([open])"));
+      const measured = open.map((box) => [
+        box,
+        box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight,
+      ]);
+      for (const [box, scrolls] of measured) {
+        if (scrolls) box.tabIndex = 0;
         else box.removeAttribute("tabindex");
       }
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from bontea._numbers import fixed, number, percent_of
 from bontea.planning import Plan, Row
-from bontea.planning.ranking import with_error
+from bontea.planning.ranking import budget, with_error
 from bontea.planning.rows import fastest_of
 from bontea.report.bench import COLOURS, MARKERS
 
@@ -51,7 +51,7 @@ def _table(title: str, caption: str, columns: list[str]) -> Any:
 def _estimators(plan: Plan, wide: bool) -> Any:
     budgets = wide and any(not math.isnan(row.effective_n) for row in plan.rows)
     cells: dict[str, Any] = {
-        "effective N": lambda row: with_error(row.effective_n, row.effective_n_standard_error, 1),
+        "effective N": lambda row: budget(row.effective_n, row.effective_n_standard_error),
         "cosine": lambda row: f"{row.cosine:.3f}",
         "SNR": lambda row: with_error(row.snr, row.snr_standard_error, 3),
         "rollouts": lambda row: "never" if math.isinf(row.times) else _times(row),

@@ -43,7 +43,9 @@ def plot_curves(
     for name, curve in curves.items():
         colour = "#777777" if name == "start" else next(colours, "#000000")
         marker = "o" if len(curve.ks) <= MOST_TICKS else None
-        ax.plot(curve.ks, curve.value, marker=marker, markersize=3.5, color=colour, label=name)
+        ax.plot(
+            curve.ks, curve.value, marker=marker, markersize=3.5, color=colour, label=plain(name)
+        )
         ax.fill_between(curve.ks, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
         ks |= set(curve.ks.tolist())
         beyond = (extrapolations or {}).get(name)
@@ -72,6 +74,14 @@ def plot_curves(
         handles.append(Line2D([], [], color="#777777", linestyle="--", label="extrapolated"))
     ax.legend(handles=handles, frameon=False, loc="upper left")
     return fig, ax
+
+
+def plain(name: str) -> str:
+    """A name for Matplotlib, which reads what stands between dollars as mathematics.
+
+    It leaves names that begin with an underscore out of a legend.
+    """
+    return " " * name.startswith("_") + name.replace("$", r"\$")
 
 
 def mark_place(ax: Any, x: float, text: str) -> None:

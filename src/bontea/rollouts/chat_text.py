@@ -58,7 +58,10 @@ def readable(value: Any) -> str:
     chat = _parsed(value)
     if chat is not None:
         names: dict[str, str] = {}
-        return "\n\n".join(filter(None, (_turn(turn, names) for turn in chat)))
+        try:
+            return "\n\n".join(filter(None, (_turn(turn, names) for turn in chat)))
+        except RecursionError:
+            return "[a chat that is nested too deeply to be shown]"
     return _text(str(value)) if isinstance(value, str) else _value(value)
 
 

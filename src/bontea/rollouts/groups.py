@@ -21,8 +21,9 @@ from array_api_compat import is_array_api_obj
 from bontea._arrays import to_numpy
 from bontea._errors import BonteaError
 from bontea._ids import id_text, id_texts
-from bontea._numbers import percent
+from bontea._numbers import number, percent
 from bontea.rollouts.chat_text import quoted
+from bontea.rollouts.sentinels import find_sentinels, out_of_range
 
 CutOff: TypeAlias = Literal["keep", "drop", "worst"]
 """What is done with responses that were cut off: `Rollouts.with_cut_off`."""
@@ -129,8 +130,12 @@ class Rollouts:
     def scored(self) -> Rollouts:
         """Without unscorable rollouts, and without the prompts that have no others.
 
-        Raises BonteaError when nothing is left.
+        What every statistic of rewards begins with. Raises BonteaError when nothing is left, and
+        for rewards that no statistic survives: so far from all others that they can only stand for
+        "no reward" (`bontea.rollouts.sentinels`; the message names prompt, rollout and row), or so
+        large or small that they cannot be squared.
         """
+        _refuse_unusable(self)
         there = ~np.isnan(self.rewards)
         if there.all():
             return self
@@ -266,7 +271,7 @@ def as_rollouts(
             raise BonteaError(
                 "these Rollouts have their names already: change them with dataclasses.replace"
             )
-        _refuse_infinite(data.rewards, data.offsets, data.prompts)
+        _refuse_infinite(data)
         if strata is None:
             return data
         return replace(data, strata=_labels(strata, "strata", len(data)))
@@ -286,23 +291,50 @@ def as_rollouts(
     else:
         flat, counts = array.flatten(), np.full(len(array), array.shape[1])
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    _refuse_infinite(flat, offsets, names)
-    return Rollouts(
+    rollouts = Rollouts(
         rewards=flat,
         offsets=offsets,
         prompts=names,
         strata=None if strata is None else _labels(strata, "strata", len(rows)),
         model=model,
     )
+    _refuse_infinite(rollouts)
+    return rollouts
 
 
-def _refuse_infinite(flat: np.ndarray, offsets: np.ndarray, names: np.ndarray) -> None:
-    for i in np.flatnonzero(np.isinf(flat))[:1]:
-        p = int(np.searchsorted(offsets, i, side="right")) - 1
+def _refuse_infinite(data: Rollouts) -> None:
+    for i in np.flatnonzero(np.isinf(data.rewards))[:1]:
         raise BonteaError(
-            f"{_place(p, names)}, rollout {i - offsets[p]}: the reward is {flat[i]}, which is "
-            "infinite; clip it, or give None for a rollout that could not be scored"
+            f"{_place_of(data, i)}: the reward is {data.rewards[i]}, which is infinite; clip it, "
+            "or give None for a rollout that could not be scored"
         )
+
+
+def _refuse_unusable(data: Rollouts) -> None:
+    """BonteaError for numbers that stand for no reward, and for what has no squares."""
+    rewards = data.rewards
+    found = np.flatnonzero(find_sentinels(rewards))
+    if len(found):
+        others = np.delete(rewards, found)
+        low, high = np.nanmin(others), np.nanmax(others)
+        times = f", {len(found):,} of {len(rewards):,} rewards are like it" * (len(found) > 1)
+        raise BonteaError(
+            f"{_place_of(data, found[0])}: the reward {number(rewards[found[0]])} lies far beyond "
+            f"all others, which go from {number(low, 4)} to {number(high, 4)}{times}. It looks "
+            "like a number that stands for a rollout without a reward: give null "
+            "(None, NaN) in its place, or clip it if it is a reward"
+        )
+    if why := out_of_range(rewards):
+        raise BonteaError(why)
+
+
+def _place_of(data: Rollouts, i: int) -> str:
+    """Where reward i is: the prompt and the rollout, and the row of the file it comes from."""
+    p = int(np.searchsorted(data.offsets, i, side="right")) - 1
+    place = f"{_place(p, data.prompts)}, rollout {i - data.offsets[p]}"
+    if data.source is not None and data.rows is not None:
+        place = f"{data.source}, row {data.rows[i] + 1:,} ({place})"
+    return place
 
 
 def as_objects(values: Iterable[str]) -> np.ndarray:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bontea._errors import BonteaError, FailedError
 from bontea._json import Result
+from bontea._numbers import number
 from bontea._progress import JobProgress, Stopped
 from bontea.rollouts._batch import check_path
 from bontea.rollouts.settings import SampleSettings
@@ -40,7 +41,7 @@ class RescoreResult(Result):
     mean_reward: float | None
 
     def __str__(self) -> str:
-        mean = "" if self.mean_reward is None else f", mean {self.mean_reward:.4g}"
+        mean = "" if self.mean_reward is None else f", mean {number(self.mean_reward, 4)}"
         failed = f" ({self.failed:,} because the reward raised an error)" if self.failed else ""
         return (
             f"column {self.column!r} of {self.output}: {self.scored:,} of {self.rollouts:,} "

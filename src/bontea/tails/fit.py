@@ -223,6 +223,8 @@ class TailCheck(Result):
         }[self.verdict]
 
     def __str__(self) -> str:
+        if not np.isfinite(self.z):
+            return self.message
         return (
             f"best reward of a group: seen {number(self.seen, 4)}, predicted from the rest of its "
             f"tail {number(self.predicted, 4)} (z = {self.z:.1f} over {self.groups} groups); "

@@ -81,13 +81,22 @@ class Alignment(Result):
         """`gradient - truth`; its standard error is `gradient_standard_error`."""
         return self.gradient - self.truth
 
+    def _budget(self) -> str:
+        """The effective N in words where there is no number."""
+        if math.isinf(self.value):
+            return f"beyond {number(LARGEST_N)}, more than can be told"
+        if math.isnan(self.value):
+            return "not defined"
+        error = number(self.standard_error, 2) if math.isfinite(self.standard_error) else "?"
+        return f"{number(self.value, 4)} ± {error}"
+
     def __str__(self) -> str:
         def pair(values: np.ndarray, errors: np.ndarray) -> str:
             return "  ".join(f"{v:8.4f} ± {e:.4f}" for v, e in zip(values, errors, strict=True))
 
         lines = [
             f"{self.estimator} on {self.law} rewards: N = {number(self.n)} from M = {self.m}",
-            f"  effective N  {number(self.value, 4)} ± {number(self.standard_error, 2)}",
+            f"  effective N  {self._budget()}",
             f"  cosine       {self.cosine:.4f} ± {self.cosine_standard_error:.4f}",
             f"  SNR          {self.snr:.4f} ± {self.snr_standard_error:.4f}   per rollout",
             "                 location             log scale",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bontea._errors import BonteaError
+from bontea._numbers import typed
 from bontea.rollouts._batch import FIELDS, Batch
 from bontea.rollouts._jsonl import _rollout, _text
 from bontea.rollouts.formats import FORMATS, _folder, lm_eval, nemo_rl, openai_batch
@@ -61,7 +62,7 @@ class Reader:
         """What was read and how, in one line."""
         names = list(self.weights)
         how = " + ".join(
-            name if len(names) == 1 and weight == 1 else f"{weight:g} x {name}"
+            name if len(names) == 1 and weight == 1 else f"{typed(weight)} x {name}"
             for name, weight in self.weights.items()
         )
         if self.reading.function is not None:
