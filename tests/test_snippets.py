@@ -72,6 +72,8 @@ def workshop(tmp_path_factory):
     (folder / "prompts.jsonl").write_text(
         "".join(json.dumps({"prompt": f"the {word}"}) + "\n" for word in WORDS[4:])
     )
+    chat = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]
+    (folder / "chats.jsonl").write_text(json.dumps({"messages": chat}) + "\n")
     (folder / "mymodule.py").write_text(
         "def reward(prompts, completions, **columns):\n    return [len(c) / 9 for c in completions]"
     )
