@@ -255,3 +255,28 @@ def test_evalplus(tmp_path, capsys):
     assert "2 scores (base_status, plus_status)" in capsys.readouterr().err
     path.write_text(evalplus(*[(task, base, None) for task, base, _ in statuses]))  # --base-only
     check(path, {"H/0": [1, 1, 0], "H/1": [0]})
+
+
+# groups by position, steps
+
+
+def test_groups_by_position_are_counted_inside_of_a_step(tmp_path):
+    rows = [{"input": "q", "output": "", "step": s, "score": i}
+            for s, size in ((1, 6), (2, 8)) for i in range(size)]  # fmt: skip
+    path = lines(tmp_path / "all.jsonl", rows)
+    wanted = {"0": [0, 1, 2, 3], "1": [4, 5, 6, 7]}
+    check(path, wanted, reading=Reading(step=2, group_size=4))
+    with pytest.raises(ValueError, match="6 rows, which is not a multiple of --group-size 4"):
+        read_rollouts(path, reading=Reading(step=1, group_size=4))
+
+
+def test_a_step_is_one_however_it_is_written(tmp_path):
+    rows = [{**VERL[0], "step": step, "score": i} for i, step in enumerate((1, 1.0, "1"))]
+    path = lines(tmp_path / "all.jsonl", rows)
+    check(path, {"p": [0, 1, 2]})
+    check(path, {"p": [0, 1, 2]}, reading=Reading(step=1))
+    with pytest.raises(ValueError, match="no rollouts of step 2"):
+        read_rollouts(path, reading=Reading(step=2))
+    lines(path, [{**VERL[0], "step": "last"}])
+    with pytest.raises(ValueError, match="line 1: the step 'last' is not an integer"):
+        read_rollouts(path)

@@ -261,7 +261,7 @@ def test_three_rewards_are_refused():
 
 
 def test_a_reading_is_given_once(tmp_path):
-    with pytest.raises(ValueError, match="give them there"):
+    with pytest.raises(ValueError, match="names of fields belong into it"):
         read_rollouts(tmp_path, reward="a", reading=Reading())
     with pytest.raises(ValueError, match="names no score"):
         Reading(reward={})
