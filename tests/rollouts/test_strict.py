@@ -64,7 +64,7 @@ def test_a_wrong_last_line_is_refused_though_its_line_end_is_missing(row, tmp_pa
     path.write_text(f"{good}\n{good[:20]}")
     assert len(read_rollouts(path).rewards) == 1
     path.write_text(f"{good}\n{twice}")
-    with pytest.raises(BonteaError, match="line 2: the key '(score|reward)' is there twice"):
+    with pytest.raises(BonteaError, match=r"line 2: the key '(score|reward)' is there twice"):
         read_rollouts(path)
 
 
