@@ -241,7 +241,7 @@ class Reader:
         if len(self.names) == 1:
             return {self.names[0]: 1.0}
         if not self.names:
-            what = "and no score was found in its first rows"
+            what = "no score was found in its first rows: score it with --reward MODULE:FUNCTION"
             if self.format is openai_batch:
                 what = openai_batch.NO_SCORES
             elif self.format is lm_eval:
