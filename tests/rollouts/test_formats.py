@@ -291,9 +291,7 @@ def test_a_folder_of_two_tools_or_two_files_of_a_step_is_asked_about(tmp_path):
     (tmp_path / "model_0.pt").write_bytes(b"weights")
     assert "(step 3)" in check(tmp_path, {"p": [1, NAN, 0.5], "q": [0.25, -1]}).reading.said
     lines(tmp_path / "results.jsonl", [{"example_id": 1}])
-    with pytest.raises(
-        ValueError, match=r"several tools: name one file, such as .*3\.jsonl, .*res"
-    ):
+    with pytest.raises(ValueError, match=r"several tools: name one file, such as .*3\.jsonl"):
         read_rollouts(tmp_path)
     (tmp_path / "results.jsonl").unlink()
     lines(tmp_path / "03.jsonl", VERL)
@@ -312,9 +310,7 @@ def test_settings_beside_the_completions_of_trl_are_not_read(tmp_path):
 def test_an_unknown_status_is_no_failure(tmp_path):
     path = tmp_path / "eval_results.json"
     path.write_text(json.dumps({"eval": {"a": [{"base_status": "PASS"}]}}))
-    with pytest.raises(
-        ValueError, match="solution 1: base_status 'PASS' is none of pass, fail, ti"
-    ):
+    with pytest.raises(ValueError, match="solution 1: base_status 'PASS' is none of pass, fail"):
         read_rollouts(path)
 
 
@@ -331,7 +327,5 @@ def test_results_of_two_environments_are_not_one(tmp_path):
     check(path, {"0": [1, 2]})  # an empty error is none
     for other in ({"task": "gsm8k"}, {"answer": "8"}):
         lines(path, [row, {**row, **other}])
-        with pytest.raises(
-            ValueError, match="line 2: example 0 has another task or answer than be"
-        ):
+        with pytest.raises(ValueError, match="line 2: example 0 has another task or answer than"):
             read_rollouts(path)
