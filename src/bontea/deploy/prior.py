@@ -1,0 +1,241 @@
+"""What other prompts say about a prompt before and while it is sampled.
+
+The rewards of a prompt are `m + s Z`, with Z of one standard form for all prompts
+(`bontea.deploy.standard`). Over prompts the mean and the variance follow a normal-inverse-gamma
+law,
+
+    s^2 ~ nu0 v0 / chi^2(nu0),   m given s ~ N(m0, s^2 / k0),
+
+and n rewards of the prompt with mean r and sum of squares S about it make of it the same law with
+
+    k = k0 + n,   nu = nu0 + n,   mean (k0 m0 + n r) / k,
+    nu v = nu0 v0 + S + (k0 n / k) (r - m0)^2.
+
+For normal rewards this is exact; for others it weighs mean and variance as if they were.
+
+0/1 rewards: the success rate of a prompt follows Beta(a, b) over prompts
+(`bontea.tails.beta_binomial`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from bontea._errors import BonteaError
+from bontea._json import Result
+from bontea.deploy.standard import StandardLaw, law_of, named_law
+from bontea.rollouts.groups import Rollouts, as_rollouts
+from bontea.tails import fit_beta, reward_kind
+from bontea.tails.fit import TailVerdict
+
+if TYPE_CHECKING:
+    from bontea._types import ArrayLike, Float
+
+LEAST_FREEDOM, MOST_FREEDOM = 4.5, 400.0
+LEAST_WEIGHT, MOST_WEIGHT = 0.01, 400.0
+HALF = 4
+"""Scored rewards that a prompt needs to say how far scales differ."""
+SPREAD_PROMPTS = 10.0
+"""The guess about the spread of scales counts as much as so many prompts."""
+SPREAD_GUESS = 0.25
+"""Variance of `s^2 / E s^2` over prompts by that guess: scales that differ by about 25 %."""
+
+
+@dataclass(frozen=True)
+class Prior(Result):
+    """What is known of a prompt before its first response. `str()` says it in a line."""
+
+    location: float
+    """m0: mean over prompts of the mean reward; NaN for 0/1 rewards."""
+    location_weight: float
+    """k0: it counts as much as so many rewards."""
+    variance: float
+    """v0: a typical variance of the rewards of one prompt."""
+    freedom: float
+    """nu0: degrees of freedom of the variance; many where prompts are alike."""
+    success: tuple[float, float] | None
+    """(a, b) of the beta law of success rates; None unless the rewards are 0 and 1."""
+    ceiling: float
+    """No reward exceeds it; infinite where no ceiling is known."""
+    scored: float
+    """Share of responses that get a reward."""
+    prompts: int
+    """Prompts that it was learnt from."""
+    trust: float
+    """How far the rule follows the prompt's own rewards: 1 wholly, 0 not at all (a fixed N)."""
+    verdict: TailVerdict
+    """Of the model: what the trust was found to be on the prompts it was learnt from."""
+    law: StandardLaw = field(repr=False)
+
+    @property
+    def message(self) -> str:
+        """What the verdict means for the rule."""
+        return {
+            "holds": "on the prompts it was learnt from, the rule saves responses",
+            "doubtful": "the rule follows a prompt's own rewards in part only: following them "
+            "wholly saved less on the prompts it was learnt from",
+            "fails": "on the prompts it was learnt from, following a prompt's own rewards saved "
+            "nothing: every prompt gets the same number of responses",
+            "unknown": "too few prompts or rollouts to try the rule on: at least 8 prompts with 16 "
+            "rewards each are needed",
+        }[self.verdict]
+
+    def __str__(self) -> str:
+        if self.success is not None:
+            a, b = self.success
+            what = f"success rates Beta({a:.3g}, {b:.3g})"
+        else:
+            what = (
+                f"mean reward {self.location:.4g}, which counts as {self.location_weight:.2g} "
+                f"rewards, standard deviation {self.variance**0.5:.4g} with {self.freedom:.3g} "
+                f"degrees of freedom, {self.law.name} law"
+            )
+        return f"{what}, from {self.prompts} prompts; {self.verdict}: {self.message}"
+
+
+def fit_prior(
+    rollouts: Rollouts | Float[ArrayLike, "P M"],
+    *,
+    tail: str | None = None,
+    ceiling: float | None = None,
+) -> Prior:
+    """The prior by moments, with full trust; `learn_prior` also tries how far to trust it.
+
+    With `r_p` the mean and `v_p` the unbiased variance of the m_p rewards of prompt p,
+
+        v = mean v_p,   t^2 = var r_p - mean (v_p / m_p),   k0 = v / t^2
+        c = mean (v'_p v''_p) / v^2 - 1        the variance of s^2 / E s^2 over prompts
+        nu0 = 4 + 2 / c,   v0 = v (nu0 - 2) / nu0
+
+    `v'` and `v''` are the variances of the two halves of the rollouts of a prompt: their errors are
+    independent, so c is free of them under every law. A guess of `SPREAD_GUESS` counts as
+    `SPREAD_PROMPTS` prompts in c. Prompts of few rollouts take part like all others.
+
+    Parameters
+    ----------
+    rollouts
+        `(P, M)` rewards (NaN: unscorable), ragged lists, or `Rollouts`. The order of the rollouts
+        of a prompt must not depend on their rewards.
+    tail
+        A name of `bontea.tails.shapes` as the form of the law; None reads it from the rollouts.
+    ceiling
+        The largest reward there can be. None: infinite, or the largest seen where rewards take few
+        values.
+
+    Raises BonteaError when no prompt has two rewards, unless all rewards are 0 or 1.
+
+    >>> rng = np.random.default_rng(0)
+    >>> prior = fit_prior(rng.normal(size=(500, 1)) + rng.normal(size=(500, 32)))
+    >>> round(prior.location_weight, 1), round(prior.variance, 1)
+    (1.0, 1.0)
+    """
+    data = as_rollouts(rollouts)
+    share = (int(data.scored_counts.sum()) + 1.0) / (len(data.rewards) + 1.0)
+    data = data.scored()
+    prompts = len(data)
+    if data.zero_one and (data.rewards == 1).any() != (data.rewards == 0).all():
+        successes = np.add.reduceat(data.rewards, data.offsets[:-1])
+        beta = fit_beta(successes, data.counts)
+        top = 1.0 if ceiling is None else ceiling
+        nothing = (float("nan"),) * 4
+        return Prior(*nothing, beta, top, share, prompts, 1.0, "holds", named_law("normal"))
+    rows = [data.group(p) for p in range(prompts)]
+    moments = _moments(rows)
+    if ceiling is None:
+        kind = reward_kind(data.rewards)
+        few = kind.name in ("discrete", "binary", "constant")
+        ceiling = float(data.rewards.max()) if few else float("inf")
+    form = named_law(tail) if tail is not None else _form(rows, extend=np.isinf(ceiling))
+    return Prior(*moments, None, float(ceiling), share, prompts, 1.0, "unknown", form)
+
+
+def _form(rows: list[np.ndarray], extend: bool) -> StandardLaw:
+    sorted_rows = [np.sort(row) for row in rows if len(row) > 1 and row.max() > row.min()]
+    if not sorted_rows or max(map(len, sorted_rows)) < 3:
+        return named_law("normal")
+    return law_of(sorted_rows, extend=extend)
+
+
+def _moments(rows: list[np.ndarray]) -> tuple[float, float, float, float]:
+    """m0, k0, v0, nu0."""
+    several = [row for row in rows if len(row) > 1]
+    if not several:
+        raise BonteaError(
+            "no prompt has two rewards, so nothing tells how far the rewards of one prompt spread: "
+            "give at least two rollouts of a prompt, better 16 or more of 10 prompts"
+        )
+    means = np.array([row.mean() for row in rows])
+    sizes = np.array([len(row) for row in rows])
+    own = np.array([row.var(ddof=1) for row in several])
+    variance = float(own.mean())
+    location = float(means.mean())
+    if variance == 0:  # every prompt repeats one reward
+        return location, LEAST_WEIGHT, 0.0, MOST_FREEDOM
+    weight = LEAST_WEIGHT
+    if len(rows) > 1:
+        between = float(means.var(ddof=1)) - variance * float((1 / sizes).mean())
+        weight = variance / between if between > variance / MOST_WEIGHT else MOST_WEIGHT
+    split = [row for row in several if len(row) >= HALF]
+    product = sum(float(row[::2].var(ddof=1) * row[1::2].var(ddof=1)) for row in split)
+    spread = SPREAD_PROMPTS * SPREAD_GUESS + product / variance**2 - len(split)
+    spread = max(spread / (SPREAD_PROMPTS + len(split)), 1e-3)
+    freedom = float(np.clip(4 + 2 / spread, LEAST_FREEDOM, MOST_FREEDOM))
+    return (
+        location,
+        float(np.clip(weight, LEAST_WEIGHT, MOST_WEIGHT)),
+        variance * (freedom - 2) / freedom,
+        freedom,
+    )
+
+
+class Seen(NamedTuple):
+    """What was seen of some prompts, arrays of one shape."""
+
+    drawn: np.ndarray
+    """Responses drawn, unscorable ones included."""
+    scored: np.ndarray
+    mean: np.ndarray
+    """0 where nothing is scored."""
+    squares: np.ndarray
+    """Sum of squares about the mean."""
+    best: np.ndarray
+    """-inf where nothing is scored."""
+
+
+def seen(rewards: Any, at: Any = None) -> Seen:
+    """Statistics of the first `at` responses of every prompt, `(*P, M)` to `(*P, A)`.
+
+    NaN is a response without a reward; it counts as drawn. `at` are whole numbers from 0 to M,
+    rising; None: all M, and the results are `(*P,)`.
+    """
+    r = np.asarray(rewards, dtype=float)
+    m = r.shape[-1]
+    where = np.atleast_1d(m if at is None else np.asarray(at, dtype=int))
+    there = ~np.isnan(r)
+    # About a value of the prompt's own: sums of squares keep their digits far from 0.
+    first = np.where(there, r, np.inf).min(-1, initial=np.inf)
+    base = np.where(np.isfinite(first), first, 0.0)[..., None]
+    shifted = np.where(there, r - base, 0.0)
+
+    def up_to(values: np.ndarray) -> np.ndarray:
+        zero = np.zeros((*values.shape[:-1], 1))
+        return np.concatenate([zero, np.cumsum(values, axis=-1)], axis=-1)[..., where]
+
+    scored, total, square = up_to(there.astype(float)), up_to(shifted), up_to(shifted**2)
+    mean = total / np.maximum(scored, 1)
+    squares = np.maximum(square - scored * mean**2, 0.0)
+    lowest = np.full((*r.shape[:-1], 1), -np.inf)
+    best = np.concatenate(
+        [lowest, np.maximum.accumulate(np.where(there, r, -np.inf), axis=-1)], axis=-1
+    )[..., where]
+    out = Seen(
+        np.broadcast_to(where.astype(float), scored.shape),
+        scored,
+        np.where(scored > 0, mean + base, 0.0),
+        squares,
+        best,
+    )
+    return Seen(*(a[..., 0] for a in out)) if at is None else out
