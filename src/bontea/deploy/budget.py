@@ -182,7 +182,7 @@ def allocate(
     check_sizes(1, max_n, wave)
     if not isinstance(responses, (int, np.integer)) or not 0 <= responses <= 10**9:
         raise BonteaError(f"responses={responses!r} must be a whole number from 0 to 1e9")
-    states = [seen(np.asarray(row, dtype=float)) for row in rewards]
+    states = [seen(np.asarray(row, dtype=float), floor=prior.floor) for row in rewards]
     counts = np.zeros(len(states), dtype=int)
     queue: list[tuple[float, int, int]] = []
 
@@ -208,7 +208,7 @@ def allocate(
 def _marginal(prior: Prior, state: Seen, more: int, step: int) -> float:
     """Expected rise by `step` responses after `more` that are given but not seen, a response."""
     one = Seen(*(np.asarray(a, dtype=float)[None] for a in state))
-    if state.scored == 0:  # before anything is known: first those with the fewest
+    if not np.isfinite(state.best):  # before anything is known: first those with the fewest
         return 1e300 / (1 + float(state.drawn) + more)
     after = float(expected_gain(prior, one, more + step)[0])
     before = float(expected_gain(prior, one, more)[0]) if more else 0.0

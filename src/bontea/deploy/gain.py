@@ -49,7 +49,7 @@ def expected_gain(prior: Prior, state: Seen, wave: int = 1) -> np.ndarray:
     else:
         each, weight = _gains(prior, state, wave)
         gain = np.einsum("...q,...q->...", each, weight)
-    return np.where(state.scored > 0, gain, np.inf)
+    return np.where(np.isfinite(state.best), gain, np.inf)
 
 
 def draw_index(prior: Prior, state: Seen, wave: int = 1) -> np.ndarray:
@@ -63,7 +63,7 @@ def draw_index(prior: Prior, state: Seen, wave: int = 1) -> np.ndarray:
         return _success_gain(prior, state, wave) / wave
     each, weight = _gains(prior, state, wave)
     index = np.sqrt(np.einsum("...q,...q->...", each**2, weight)) / wave
-    return np.where(state.scored > 0, index, np.inf)
+    return np.where(np.isfinite(state.best), index, np.inf)
 
 
 def rule_index(
@@ -82,7 +82,7 @@ def rule_index(
     fixed = prior.law.mean_gain(n + (wave - 1) / 2) * prior.variance**0.5
     with np.errstate(invalid="ignore", divide="ignore"):
         mixed = np.where(own > 0, own**t * fixed ** (1 - t), 0.0) if t > 0 else fixed
-    return np.where(state.scored > 0, mixed, np.inf)
+    return np.where(np.isfinite(state.best), mixed, np.inf)
 
 
 def student_excess(u: Any, freedom: Any) -> np.ndarray:
@@ -113,7 +113,7 @@ def posterior(prior: Prior, state: Seen) -> tuple[np.ndarray, np.ndarray, np.nda
 def _student_gain(prior: Prior, state: Seen) -> np.ndarray:
     location, k, variance, nu = posterior(prior, state)
     scale = np.sqrt(variance * (k + 1) / k)
-    best = np.where(state.scored > 0, state.best, location)
+    best = np.where(np.isfinite(state.best), state.best, location)
     away = np.divide(best - location, scale, out=np.zeros_like(scale), where=scale > 0)
     return scale * student_excess(away, nu)
 
@@ -129,7 +129,7 @@ def _gains(prior: Prior, state: Seen, wave: int) -> tuple[np.ndarray, np.ndarray
     nu = nu[..., None]
     ratio = np.maximum(1 - 2 / (9 * nu) + node * np.sqrt(2 / (9 * nu)), 0.05) ** 3
     scale = np.sqrt(np.maximum(variance * (k + 1) / k, 0.0))[..., None] / np.sqrt(ratio)
-    best = np.where(state.scored > 0, state.best, location)
+    best = np.where(np.isfinite(state.best), state.best, location)
     above = (best - location)[..., None]
     safe = np.where(scale > 0, scale, 1.0)
     draws = wave * _share_scored(prior, state)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 LEAST_FREEDOM, MOST_FREEDOM = 4.5, 400.0
 LEAST_WEIGHT, MOST_WEIGHT = 0.01, 400.0
+FLOOR_SHARE = 0.05
+"""Share of rewards at a repeated lowest value from which on it is a floor."""
 HALF = 4
 """Scored rewards that a prompt needs to say how far scales differ."""
 SPREAD_PROMPTS = 10.0
@@ -60,8 +62,11 @@ class Prior(Result):
     """(a, b) of the beta law of success rates; None unless the rewards are 0 and 1."""
     ceiling: float
     """No reward exceeds it; infinite where no ceiling is known."""
+    floor: bool
+    """Whether the lowest reward of a prompt repeats, as refusals and failures do: then responses
+    there count as responses without a reward, and the law is that of the others."""
     scored: float
-    """Share of responses that get a reward."""
+    """Share of responses that get a reward, and one above the floor."""
     prompts: int
     """Prompts that it was learnt from."""
     trust: float
@@ -141,15 +146,27 @@ def fit_prior(
         beta = fit_beta(successes, data.counts)
         top = 1.0 if ceiling is None else ceiling
         nothing = (float("nan"),) * 4
-        return Prior(*nothing, beta, top, share, prompts, 1.0, "holds", named_law("normal"))
+        return Prior(*nothing, beta, top, False, share, prompts, 1.0, "holds", named_law("normal"))
     rows = [data.group(p) for p in range(prompts)]
+    above = [_above_floor(row) for row in rows]
+    kept = sum(map(len, above))
+    floor = kept < (1 - FLOOR_SHARE) * len(data.rewards) and any(len(a) > 1 for a in above)
+    if floor:
+        share *= kept / len(data.rewards)
+        rows = [row for row in above if len(row)]
     moments = _moments(rows)
     if ceiling is None:
         kind = reward_kind(data.rewards)
         few = kind.name in ("discrete", "binary", "constant")
         ceiling = float(data.rewards.max()) if few else float("inf")
     form = named_law(tail) if tail is not None else _form(rows, extend=np.isinf(ceiling))
-    return Prior(*moments, None, float(ceiling), share, prompts, 1.0, "unknown", form)
+    return Prior(*moments, None, float(ceiling), floor, share, prompts, 1.0, "unknown", form)
+
+
+def _above_floor(row: np.ndarray) -> np.ndarray:
+    """The rewards above the lowest, if that repeats; else all."""
+    lowest = row == row.min()
+    return row[~lowest] if lowest.sum() > 1 else row
 
 
 def _form(rows: list[np.ndarray], extend: bool) -> StandardLaw:
@@ -205,11 +222,13 @@ class Seen(NamedTuple):
     """-inf where nothing is scored."""
 
 
-def seen(rewards: Any, at: Any = None) -> Seen:
+def seen(rewards: Any, at: Any = None, *, floor: bool = False) -> Seen:
     """Statistics of the first `at` responses of every prompt, `(*P, M)` to `(*P, A)`.
 
-    NaN is a response without a reward; it counts as drawn. `at` are whole numbers from 0 to M,
-    rising; None: all M, and the results are `(*P,)`.
+    NaN is a response without a reward; it counts as drawn. With `floor`, so do responses at the
+    lowest reward so far, once there are two of them; the best may be one of them.
+
+    `at` are whole numbers from 0 to M, rising; None: all M, and the results are `(*P,)`.
     """
     r = np.asarray(rewards, dtype=float)
     m = r.shape[-1]
@@ -224,7 +243,15 @@ def seen(rewards: Any, at: Any = None) -> Seen:
         zero = np.zeros((*values.shape[:-1], 1))
         return np.concatenate([zero, np.cumsum(values, axis=-1)], axis=-1)[..., where]
 
+    def up_to_last(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+        zero = np.zeros((*values.shape[:-1], 1))
+        return np.concatenate([zero, values], axis=-1)[..., where]
+
     scored, total, square = up_to(there.astype(float)), up_to(shifted), up_to(shifted**2)
+    if floor:
+        count, value = _at_floor(np.where(there, r, np.inf), shifted)
+        count, value = up_to_last(count, where), up_to_last(value, where)
+        scored, total, square = scored - count, total - count * value, square - count * value**2
     mean = total / np.maximum(scored, 1)
     squares = np.maximum(square - scored * mean**2, 0.0)
     lowest = np.full((*r.shape[:-1], 1), -np.inf)
@@ -239,3 +266,15 @@ def seen(rewards: Any, at: Any = None) -> Seen:
         best,
     )
     return Seen(*(a[..., 0] for a in out)) if at is None else out
+
+
+def _at_floor(r: np.ndarray, shifted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many of the responses so far have the lowest reward, if two or more, and its value."""
+    lowest = np.minimum.accumulate(r, axis=-1)
+    before = np.concatenate([np.full((*r.shape[:-1], 1), np.inf), lowest[..., :-1]], axis=-1)
+    new = lowest < before
+    hits = np.cumsum((r == lowest) & np.isfinite(r), axis=-1)
+    count = hits - np.maximum.accumulate(np.where(new, hits - 1, 0), axis=-1)
+    place = np.maximum.accumulate(np.where(new, np.arange(r.shape[-1]), 0), axis=-1)
+    value = np.take_along_axis(shifted, place, axis=-1)
+    return np.where(count > 1, count, 0).astype(float), value

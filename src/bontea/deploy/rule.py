@@ -109,11 +109,11 @@ class Rule(Result):
         Raises BonteaError for infinite rewards or more than one axis.
         """
         r = _one_prompt(rewards)
-        state = seen(r)
+        state = seen(r, floor=self.prior.floor)
         drawn = len(r)
         gain = float(expected_gain(self.prior, state, self.wave))
         index = float(rule_index(self.prior, state, self.wave))
-        best = float(state.best) if state.scored > 0 else math.nan
+        best = float(state.best) if math.isfinite(state.best) else math.nan
         draw, reason = self._decide(drawn, index, best)
         return Decision(draw, reason, drawn, best, gain, index, float(self.price))
 

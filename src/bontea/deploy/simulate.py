@@ -159,6 +159,7 @@ def simulate(
         raise BonteaError(f"orders={orders!r} must be a whole number of at least 1")
     repeats = orders or int(np.clip(REWARDS // (len(data) * most), 2, MOST_ORDERS))
     bench = _Bench(data, most, repeats, confidence_level, generator)
+    bench.short = most < max_n
     bench.walk(min_n, wave, tail, ceiling)
     outcomes = []
     for n in _wanted(price, budget, fixed_n, most):
@@ -167,8 +168,8 @@ def simulate(
         outcomes.append(bench.at_price(price, f"price {price:g}"))
     if budget is not None:
         outcomes.append(bench.stream(budget, min_n, wave))
-    worst = max((o.ran_out for o in outcomes), default=0.0)
-    if worst > 0.01 and most < max_n:
+    worst = max(o.ran_out for o in outcomes)
+    if worst > 0.01:
         warnings.append(
             f"up to {worst:.0%} of the prompts wanted more than the {most} rollouts there are, so "
             "the rewards of the rule are too low: draw more rollouts, or ask for a lower N"
@@ -252,6 +253,7 @@ class _Bench:
             for j in range(orders):
                 self.tables[i * orders + j] = rng.permutation(group)[:most]
             self.fixed[i] = _fixed(group, scored[i], self.ns)
+        self.short = False
         self.priors: list[Prior] = []
         self.walks: list[tuple[np.ndarray, Walk]] = []
 
@@ -262,9 +264,14 @@ class _Bench:
         for f in range(int(part.max()) + 1):
             others = self.data.select(part != f)
             prior = learn_prior(others, tail=tail, ceiling=ceiling, rng=self.rng)
-            rows = np.flatnonzero(part[self.owner] == f)
             self.priors.append(prior)
-            self.walks.append((rows, walk(prior, self.tables[rows], min_n=min_n, wave=wave)))
+        # One trust for all, as there is one price: indices of different trust do not compare.
+        trust = float(np.quantile([q.trust for q in self.priors], 0.5, method="lower"))
+        for f, prior in enumerate(self.priors):
+            rows = np.flatnonzero(part[self.owner] == f)
+            self.walks.append(
+                (rows, walk(prior, self.tables[rows], min_n=min_n, wave=wave, trust=trust))
+            )
 
     def outcome(self, price: float) -> tuple[np.ndarray, np.ndarray]:
         """Responses and reward of every row."""
@@ -346,7 +353,7 @@ class _Bench:
             float(each[1].low[0]),
             float(each[1].high[0]),
             float(stopped.mean()),
-            float((~stopped).mean()),
+            float((~stopped).mean()) if self.short else 0.0,
             equal,
             saving,
             low,

@@ -65,7 +65,7 @@ def walk(
     index, best = np.empty((len(table), len(at))), np.empty((len(table), len(at)))
     for start in range(0, len(table), rows):
         some = slice(start, start + rows)
-        state = seen(table[some, :most], at)
+        state = seen(table[some, :most], at, floor=prior.floor)
         index[some] = rule_index(prior, state, wave, trust=trust)
-        best[some] = np.where(state.scored > 0, state.best, np.nan)
+        best[some] = np.where(np.isfinite(state.best), state.best, np.nan)
     return Walk(at, index, best)
