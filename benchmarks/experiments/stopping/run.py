@@ -91,11 +91,15 @@ def row_of(
     n: int,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """Saving at the mean reward of fixed N, and its interval over prompts."""
-    target = fixed(n)
-    drawn, best = at_reward(walks, float(target.mean()))
+    """Saving at the mean reward of fixed N, and its interval over prompts.
+
+    Fixed N takes the same draws in the same order: it shares the luck of the rule.
+    """
+    first = np.concatenate([w.best[:, np.searchsorted(w.at, n)] for w in walks])
+    drawn, best = at_reward(walks, float(first.mean()))
     count = np.bincount(owner)
     responses, reward = np.bincount(owner, drawn) / count, np.bincount(owner, best) / count
+    target = np.bincount(owner, first) / count
     # A reward off the target is worth responses at the slope of the fixed-N curve.
     up, down = fixed(n * 1.25), fixed(n / 1.25)
     slope = (up.mean() - down.mean()) / (n * 1.25 - n / 1.25)
@@ -329,7 +333,7 @@ def main() -> None:
     if args.what == "laws":
         rows = run_laws(args.names, args.prompts or 1500, args.most)
     elif args.what == "normal":
-        rows = run_normal(args.prompts or 12_000, args.most)
+        rows = run_normal(args.prompts or 6_000, args.most)
     else:
         for file in args.files:
             rows += run_rollouts(file, args.kinds, args.orders, args.most, args.curves)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bontea.curves.unbiased import best_of_k
 from bontea.deploy.prior import Prior, fit_prior
 from bontea.deploy.walk import Walk, walk
 from bontea.rollouts.groups import Rollouts, as_rollouts
@@ -29,6 +28,8 @@ LEAST_PROMPTS, LEAST_ROLLOUTS = 8, 16
 FOLDS = 4
 MOST_TRIED, MOST_ROLLOUTS, ORDERS = 200, 256, 4
 """Prompts, rollouts of each, and orders of them that the trial uses at most."""
+TIE = 0.015
+"""Savings that differ by less than this share of the responses count as equal."""
 LEAST_SAVING = 0.04
 """Share of the responses that the rule must save in the trial, or it is a fixed N."""
 
@@ -87,7 +88,8 @@ def _saved(
     tables = np.empty((len(tried), ORDERS, most))
     for row, p in zip(tables, tried.tolist(), strict=True):
         row[:] = [rng.permutation(data.group(p))[:most] for _ in range(ORDERS)]
-    fixed = np.stack([np.asarray(best_of_k(tables[:, 0], n)) for n in ns], axis=-1)
+    # The best of the first N in the same order: it shares the luck of the rule.
+    fixed = np.maximum.accumulate(tables, axis=-1)[..., [n - 1 for n in ns]]
     fold = np.arange(len(tried)) % FOLDS
     walks: list[list[Walk]] = []
     owners = []
@@ -103,12 +105,12 @@ def _saved(
     for t in range(len(TRUSTS)):
         parts = [w[t] for w in walks]
         for i, n in enumerate(ns):
-            price = _price_for(parts, float(fixed[:, i].mean()))
+            price = _price_for(parts, float(fixed[..., i].mean()))
             drawn, best = (
                 np.concatenate(x) for x in zip(*(w.outcome(price) for w in parts), strict=True)
             )
             each = [np.bincount(owner, v) / ORDERS for v in (drawn, best)]
-            out[:, t] += ((n - each[0]) + (each[1] - fixed[:, i]) / price) / n / len(ns)
+            out[:, t] += ((n - each[0]) + (each[1] - fixed[..., i].mean(-1)) / price) / n / len(ns)
     return out
 
 
@@ -124,7 +126,8 @@ def _price_for(walks: list[Walk], reward: float) -> float:
 
 
 def _choose(saved: np.ndarray) -> float:
-    """The trust that saves most; 0, a fixed N, unless it saves enough to be no accident."""
+    """The largest trust that saves about as much as any; 0, a fixed N, unless it saves enough."""
     means = saved.mean(0)
-    best = int(np.argmax(means))
-    return TRUSTS[best] if means[best] >= LEAST_SAVING else 0.0
+    if means.max() < LEAST_SAVING:
+        return 0.0
+    return TRUSTS[int(np.argmax(means >= means.max() - TIE))]

@@ -71,7 +71,7 @@ class Simulation(Result):
     prompts: int
     orders: int
     verdict: str
-    """Of the priors: that of most of them."""
+    """Of the priors, which share one trust: the median of those that the parts support."""
     message: str
     min_n: int
     max_n: int
@@ -149,6 +149,14 @@ def simulate(
     data, warnings = _usable(as_rollouts(rollouts))
     generator = np.random.default_rng(rng)
     most = min(int(data.counts.min()), max_n)
+    if budget is not None:
+        number = isinstance(budget, (int, float, np.number)) and not isinstance(budget, bool)
+        if not number or not min_n <= budget <= most / 2:
+            raise BonteaError(
+                f"budget={budget!r} responses a prompt must lie between min_n={min_n} and "
+                f"{most / 2:g}, half of the {most} rollouts that every prompt has: a rule may draw "
+                "more for a prompt"
+            )
     if min_n > most:
         raise BonteaError(
             f"min_n={min_n} exceeds the {most} rollouts of the smallest group: lower it, or draw "
@@ -174,15 +182,12 @@ def simulate(
             f"up to {worst:.0%} of the prompts wanted more than the {most} rollouts there are, so "
             "the rewards of the rule are too low: draw more rollouts, or ask for a lower N"
         )
-    verdicts = [prior.verdict for prior in bench.priors]
-    common = max(set(verdicts), key=verdicts.count)
-    message = bench.priors[verdicts.index(common)].message
     return Simulation(
         outcomes,
         len(data),
         repeats,
-        common,
-        message,
+        bench.common.verdict,
+        bench.common.message,
         min_n,
         max_n,
         wave,
@@ -255,6 +260,7 @@ class _Bench:
             self.fixed[i] = _fixed(group, scored[i], self.ns)
         self.short = False
         self.priors: list[Prior] = []
+        self.common: Prior
         self.walks: list[tuple[np.ndarray, Walk]] = []
 
     def walk(self, min_n: int, wave: int, tail: str | None, ceiling: float | None) -> None:
@@ -267,6 +273,9 @@ class _Bench:
             self.priors.append(prior)
         # One trust for all, as there is one price: indices of different trust do not compare.
         trust = float(np.quantile([q.trust for q in self.priors], 0.5, method="lower"))
+        same = [q for q in self.priors if q.trust == trust]
+        verdicts = [q.verdict for q in same]
+        self.common = same[verdicts.index(max(set(verdicts), key=verdicts.count))]
         for f, prior in enumerate(self.priors):
             rows = np.flatnonzero(part[self.owner] == f)
             self.walks.append(
@@ -309,7 +318,7 @@ class _Bench:
         drawn, best = np.empty(len(self.owner)), np.empty(len(self.owner))
         place = {int(row): (w, i) for rows, w in self.walks for i, row in enumerate(rows)}
         for j in range(self.orders):
-            stream = Stream(budget, self.priors[0], min(min_n, int(budget)), 10**9, wave)
+            stream = Stream(budget, self.common, min_n, 10**9, wave)
             for i in self.rng.permutation(p).tolist():
                 row = i * self.orders + j
                 found, k = place[row]

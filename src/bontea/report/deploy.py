@@ -15,7 +15,8 @@ def simulation_table(found: Simulation) -> Any:
 
     table = Table()
     table.add_column("rule", no_wrap=True)
-    for name in ("price", "mean reward", "responses", "stopped early", "fixed N", "fewer responses"):
+    columns = "price, mean reward, responses, stopped early, fixed N, fewer responses"
+    for name in columns.split(", "):
         table.add_column(name, justify="right", no_wrap=True)
     for o in found.outcomes:
         table.add_row(
