@@ -81,7 +81,7 @@ def test_the_posterior_is_that_of_all_rewards_at_once():
         density *= stats.norm(m, np.sqrt(v)).pdf(r)
     density *= v  # steps of log v
     density /= density.sum()
-    location, k, square, nu = posterior(p, seen(rewards))
+    location, _, square, nu = posterior(p, seen(rewards))
     assert (density * m).sum() == pytest.approx(float(location), abs=1e-3)
     assert (density * v).sum() == pytest.approx(float(nu * square / (nu - 2)), rel=1e-3)
     best = rewards.max()
