@@ -28,17 +28,17 @@ def run(stream, rng, count):
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_stream_meets_its_budget_and_long_tails_get_more(known):
+def test_a_stream_meets_its_budget(known):
     rng = np.random.default_rng(0)
     prior = None
     if known:
         mean, scale = prompts(rng, 200)
         prior = fit_prior(mean[:, None] + scale[:, None] * rng.normal(size=(200, 32)))
-    stream = Stream(24, prior, min_n=4)
-    drawn, _, scales = run(stream, rng, 400)
-    assert drawn.mean() == pytest.approx(24, rel=0.05)
-    late = slice(150, None)
-    assert np.corrcoef(np.log(drawn[late]), np.log(scales[late]))[0, 1] > 0.3
+    stream = Stream(24, prior, min_n=4, wave=4)
+    drawn, _, _ = run(stream, rng, 240)
+    assert drawn.mean() == pytest.approx(24, rel=0.1)
+    assert drawn[120:].mean() == pytest.approx(24, rel=0.25)
+    assert drawn.max() <= 8 * 24
 
 
 def test_a_stream_takes_fixed_n_until_it_has_learnt():
@@ -80,7 +80,7 @@ def test_the_first_price_of_a_billion():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"n": 2}, "n=2 responses a prompt must lie between min_n=4 and max_n=1024"),
+        ({"n": 2}, "n=2 responses a prompt must lie between min_n=4 and max_n=16"),
         ({"n": float("nan")}, "n=nan"),
         ({"n": 16, "min_n": 0}, "min_n=0"),
     ],
@@ -117,7 +117,7 @@ def test_allocation_in_waves_beats_the_same_for_all():
     rows = list(range(100, 300))
     have = dict.fromkeys(rows, 8)
     for _ in range(4):
-        more = allocate(prior, [draw[p, : have[p]] for p in rows], 200 * 6, wave=2, max_n=400)
+        more = allocate(prior, [draw[p, : have[p]] for p in rows], 200 * 6, wave=6, max_n=400)
         assert more.sum() == 1200
         for p, w in zip(rows, more.tolist(), strict=True):
             have[p] += w
@@ -137,3 +137,12 @@ def test_allocation_at_the_edges():
     assert allocate(solved, [[1.0, 0.0], [0.0, 0.0]], 4).tolist() == [0, 4]
     with pytest.raises(BonteaError, match="responses=-1"):
         allocate(prior, [[0.1]], -1)
+
+
+def test_prompts_with_longer_tails_get_more():
+    rng = np.random.default_rng(7)
+    mean, scale = prompts(rng, 500)
+    rewards = mean[:, None] + scale[:, None] * rng.normal(size=(500, 200))
+    drawn, _ = walk(fit_prior(rewards[:200, :32]), rewards[200:], min_n=4).outcome(0.03)
+    wide = scale[200:] > np.median(scale[200:])
+    assert drawn[wide].mean() > 1.15 * drawn[~wide].mean()

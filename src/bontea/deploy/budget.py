@@ -21,7 +21,7 @@ from bontea._errors import BonteaError
 from bontea.deploy.gain import expected_gain
 from bontea.deploy.learn import learn_prior
 from bontea.deploy.prior import Prior, Seen, seen
-from bontea.deploy.rule import MAX_N, Decision, Rule, check_sizes
+from bontea.deploy.rule import MAX_N, MOST, Decision, Rule, check_sizes
 
 if TYPE_CHECKING:
     from bontea._types import Int
@@ -30,7 +30,10 @@ STEP, SLOWEST = 0.5, 0.05
 """Change of the logarithm of the price by a prompt that takes twice its share: at first, and at
 least."""
 FORGET = 20
-"""What was spent too much or too little is made good over so many prompts."""
+"""What was spent too much or too little is made good over so many prompts, but by no more than half
+of n a prompt."""
+LONGEST = 8
+"""Times n: the most responses of one prompt, unless `max_n` is given."""
 LEARN_AFTER = (8, 16, 32, 64, 128)
 """Prompts after which the prior of a stream is learnt, again and again."""
 
@@ -69,8 +72,8 @@ class Stream:
 
         log price += max(STEP / sqrt(t), SLOWEST) (drawn - share) / n
 
-    after prompt t, where the share is n plus a twentieth of what is left over from before. The
-    prior is given, or learnt on the way: the first 8 prompts get n responses each, and after
+    after prompt t, where the share is n plus a twentieth of what is left over from before (at most
+    half of n), and a prompt gets at most `max_n` responses, by default 8 n. The prior is given, or learnt on the way: the first 8 prompts get n responses each, and after
     8, 16, ... 128 prompts it is learnt from all so far. Of prompts that stopped early only the
     first `min_n` rewards count in it, whose number does not depend on what they were.
 
@@ -90,7 +93,7 @@ class Stream:
     n: float
     prior: Prior | None = None
     min_n: int = 4
-    max_n: int = MAX_N
+    max_n: int | None = None
     wave: int = 1
     price: float = 0.0
     prompts: int = 0
@@ -98,12 +101,17 @@ class Stream:
     _rows: list[np.ndarray] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
-        check_sizes(self.min_n, self.max_n, self.wave)
         number = isinstance(self.n, (int, float, np.number)) and not isinstance(self.n, bool)
-        if not number or not self.min_n <= self.n <= self.max_n:
+        if not number or not 1 <= self.n <= MOST:
+            raise BonteaError(
+                f"n={self.n!r} responses a prompt must be a number from 1 to {MOST:,}"
+            )
+        self._most = self.max_n or min(math.ceil(LONGEST * self.n), MOST)
+        check_sizes(self.min_n, self._most, self.wave)
+        if not self.min_n <= self.n <= self._most:
             raise BonteaError(
                 f"n={self.n!r} responses a prompt must lie between min_n={self.min_n} and "
-                f"max_n={self.max_n}: change one of them"
+                f"max_n={self._most}: change one of them"
             )
         self._learns = self.prior is None
         if self.prior is not None:
@@ -117,7 +125,7 @@ class Stream:
             more = max(target - drawn, 0)
             reason: Any = "min_n" if more else "price"
             return Decision(more, reason, drawn, best, math.nan, math.nan, math.nan)
-        rule = Rule(self.prior, self.price, self.min_n, self.max_n, self.wave)
+        rule = Rule(self.prior, self.price, self.min_n, self._most, self.wave)
         return rule.decide(rewards)
 
     def finish(self, rewards: Sequence[float | None] | np.ndarray) -> None:
@@ -134,7 +142,7 @@ class Stream:
                 if whole:
                     return
         if self.prior is not None and self.price > 0:
-            share = self.n + left / FORGET
+            share = self.n + float(np.clip(left / FORGET, -self.n / 2, self.n / 2))
             step = max(STEP / math.sqrt(self.prompts), SLOWEST)
             self.price *= math.exp(step * float(np.clip((len(row) - share) / self.n, -2, 2)))
 
