@@ -74,11 +74,13 @@ def test_the_posterior_is_that_of_all_rewards_at_once():
     """Against the unnormalised posterior density on a grid of mean and variance."""
     rewards = np.array([0.1, 1.4, -0.3, 2.2])
     p = prior()
-    m, v = np.meshgrid(np.linspace(-4, 5, 901), np.geomspace(0.05, 60, 900), indexing="ij")
+    m, v = np.meshgrid(np.linspace(-4, 5, 901), np.geomspace(0.02, 200, 900), indexing="ij")
     density = stats.invgamma(p.freedom / 2, scale=p.freedom * p.variance / 2).pdf(v)
-    density *= stats.norm(p.location, np.sqrt(v / p.location_weight)).pdf(m)
-    for r in rewards:
-        density *= stats.norm(m, np.sqrt(v)).pdf(r)
+    squares = ((rewards - rewards.mean()) ** 2).sum()
+    density *= stats.chi2(3).pdf(squares / v) / v  # the scale is known by the spread alone
+    weight, n = p.location_weight, len(rewards)
+    middle = (weight * p.location + rewards.sum()) / (weight + n)
+    density *= stats.norm(middle, np.sqrt(v / (weight + n))).pdf(m)
     density *= v  # steps of log v
     density /= density.sum()
     location, _, square, nu = posterior(p, seen(rewards))

@@ -30,8 +30,8 @@ from rivals import normal_excess
 from run import index_walk, row_of
 from scipy.special import ndtr, stdtrit
 
-from bontea.deploy import Prior, draw_index, expected_gain, seen
-from bontea.deploy.gain import posterior, student_excess
+from bontea.deploy import Prior, draw_index, seen
+from bontea.deploy.gain import student_excess
 from bontea.deploy.standard import named_law
 from bontea.tails import expected_max
 
@@ -100,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--prompts", type=int, default=8000)
+    parser.add_argument("--prompts", type=int, default=4000)
     parser.add_argument("--most", type=int, default=640)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -119,10 +119,13 @@ def main() -> None:
     for start in range(0, args.prompts, 500):
         some = slice(start, start + 500)
         state = seen(rewards[some], at)
-        middle, _, square, _ = posterior(prior, state)
-        s = np.sqrt(square)
+        k, nu = weight + at, freedom + at
+        middle = at * state.mean / k
+        square = freedom * variance + state.squares + weight * at / k * state.mean**2
+        s = np.sqrt(square / nu)
         best[some] = best_index(table, (state.best - middle) / s, s)
-        ahead[some] = expected_gain(prior, state)
+        wide = s * np.sqrt((k + 1) / k)
+        ahead[some] = wide * student_excess((state.best - middle) / wide, nu)
         ours[some] = draw_index(prior, state)
         level = (state.best - location[some]) / scale[some]
         known[some] = scale[some] * normal_excess(level)

@@ -73,9 +73,10 @@ class Stream:
         log price += max(STEP / sqrt(t), SLOWEST) (drawn - share) / n
 
     after prompt t, where the share is n plus a twentieth of what is left over from before (at most
-    half of n), and a prompt gets at most `max_n` responses, by default 8 n. The prior is given, or learnt on the way: the first 8 prompts get n responses each, and after
-    8, 16, ... 128 prompts it is learnt from all so far. Of prompts that stopped early only the
-    first `min_n` rewards count in it, whose number does not depend on what they were.
+    half of n), and a prompt gets at most `max_n` responses, by default 8 n. The prior is given, or
+    learnt on the way: the first 8 prompts get n responses each, and after 8, 16, ... 128 prompts it
+    is learnt from all so far. Of prompts that stopped early only the first `min_n` rewards count in
+    it, whose number does not depend on what they were.
 
     `decide` is pure; `finish` moves the price. Prompts may be open at the same time.
 

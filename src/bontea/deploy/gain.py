@@ -103,11 +103,10 @@ def student_excess(u: Any, freedom: Any) -> np.ndarray:
 def posterior(prior: Prior, state: Seen) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Location, its weight, variance and degrees of freedom, given what was seen."""
     n, k0, nu0 = state.scored, prior.location_weight, prior.freedom
-    k, nu = k0 + n, nu0 + prior.law.information * n
+    k, worth = k0 + n, prior.law.information
+    nu = nu0 + worth * np.maximum(n - 1, 0)
     location = (k0 * prior.location + n * state.mean) / k
-    away = k0 * n / k * (state.mean - prior.location) ** 2
-    square = nu0 * prior.variance + prior.law.information * (state.squares + away)
-    return location, k, square / nu, nu
+    return location, k, (nu0 * prior.variance + worth * state.squares) / nu, nu
 
 
 def _student_gain(prior: Prior, state: Seen) -> np.ndarray:

@@ -1,17 +1,19 @@
 """What other prompts say about a prompt before and while it is sampled.
 
 The rewards of a prompt are `m + s Z`, with Z of one standard form for all prompts
-(`bontea.deploy.standard`). Over prompts the mean and the variance follow a normal-inverse-gamma
-law,
+(`bontea.deploy.standard`). Over prompts
 
     s^2 ~ nu0 v0 / chi^2(nu0),   m given s ~ N(m0, s^2 / k0),
 
-and n rewards of the prompt with mean r and sum of squares S about it make of it the same law with
+and n rewards of the prompt with mean r and sum of squares S about it make of it
 
-    k = k0 + n,   nu = nu0 + n,   mean (k0 m0 + n r) / k,
-    nu v = nu0 v0 + S + (k0 n / k) (r - m0)^2.
+    s^2 ~ nu v / chi^2(nu),   nu = nu0 + n - 1,   nu v = nu0 v0 + S,
+    m given s ~ N((k0 m0 + n r) / k, s^2 / k),    k = k0 + n.
 
-For normal rewards this is exact; for others it weighs mean and variance as if they were.
+The mean is taken to say nothing about the scale. (In the conjugate normal-inverse-gamma law a mean
+far from m0 speaks for a large scale; where means spread more than scales do, that makes prompts of
+small scale look wide, and savings fall.) For laws that are not normal n - 1 and S count as much as
+such rewards say about the variance (`StandardLaw.information`).
 
 0/1 rewards: the success rate of a prompt follows Beta(a, b) over prompts
 (`bontea.tails.beta_binomial`).
@@ -34,7 +36,7 @@ from bontea.tails.fit import TailVerdict
 if TYPE_CHECKING:
     from bontea._types import ArrayLike, Float
 
-LEAST_FREEDOM, MOST_FREEDOM = 4.5, 400.0
+LEAST_FREEDOM, MOST_FREEDOM = 2.2, 400.0
 LEAST_WEIGHT, MOST_WEIGHT = 0.01, 400.0
 FLOOR_SHARE = 0.05
 """Share of rewards at a repeated lowest value from which on it is a floor."""
@@ -43,7 +45,9 @@ HALF = 4
 SPREAD_PROMPTS = 10.0
 """The guess about the spread of scales counts as much as so many prompts."""
 SPREAD_GUESS = 0.25
-"""Variance of `s^2 / E s^2` over prompts by that guess: scales that differ by about 25 %."""
+"""Variance of `log s^2` over prompts by that guess: scales that differ by about 25 %."""
+REPEATS = 1e-6
+"""A variance below this share of the mean one counts as this share."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +115,14 @@ def fit_prior(
 
     With `r_p` the mean and `v_p` the unbiased variance of the m_p rewards of prompt p,
 
-        v = mean v_p,   t^2 = var r_p - mean (v_p / m_p),   k0 = v / t^2
-        c = mean (v'_p v''_p) / v^2 - 1        the variance of s^2 / E s^2 over prompts
-        nu0 = 4 + 2 / c,   v0 = v (nu0 - 2) / nu0
+        t^2 = var r_p - mean (v_p / m_p),   k0 = mean v_p / t^2
+        c = cov(log v'_p, log v''_p)            the variance of log s^2 over prompts
+        psi'(nu0 / 2) = c,   log v0 = mean (log v_p - b(m_p - 1)) + b(nu0)
 
-    `v'` and `v''` are the variances of the two halves of the rollouts of a prompt: their errors are
+    with `b(nu) = psi(nu / 2) - log(nu / 2)`, the mean of the logarithm of chi^2(nu) / nu. `v'` and
+    `v''` are the variances of the two halves of the rollouts of a prompt: their errors are
     independent, so c is free of them under every law. A guess of `SPREAD_GUESS` counts as
-    `SPREAD_PROMPTS` prompts in c. Prompts of few rollouts take part like all others.
+    `SPREAD_PROMPTS` prompts in c. Prompts of fewer than `HALF` rewards count in r and t only.
 
     Parameters
     ----------
@@ -196,16 +201,42 @@ def _moments(rows: list[np.ndarray]) -> tuple[float, float, float, float]:
         between = float(means.var(ddof=1)) - variance * float((1 / sizes).mean())
         weight = variance / between if between > variance / MOST_WEIGHT else MOST_WEIGHT
     split = [row for row in several if len(row) >= HALF]
-    product = sum(float(row[::2].var(ddof=1) * row[1::2].var(ddof=1)) for row in split)
-    spread = SPREAD_PROMPTS * SPREAD_GUESS + product / variance**2 - len(split)
-    spread = max(spread / (SPREAD_PROMPTS + len(split)), 1e-3)
-    freedom = float(np.clip(4 + 2 / spread, LEAST_FREEDOM, MOST_FREEDOM))
-    return (
-        location,
-        float(np.clip(weight, LEAST_WEIGHT, MOST_WEIGHT)),
-        variance * (freedom - 2) / freedom,
-        freedom,
+    freedom = _freedom(split, variance)
+    use = split or several
+    logs = [_log_variance(row, variance) - _log_bias(len(row) - 1) for row in use]
+    typical = float(np.exp(np.mean(logs) + _log_bias(freedom)))
+    return location, float(np.clip(weight, LEAST_WEIGHT, MOST_WEIGHT)), typical, freedom
+
+
+def _freedom(split: list[np.ndarray], variance: float) -> float:
+    """nu0, from how far the variances of the two halves of prompts go together."""
+    from scipy.optimize import brentq
+    from scipy.special import polygamma
+
+    halves = np.array(
+        [[_log_variance(half, variance) for half in (r[::2], r[1::2])] for r in split]
     )
+    shared = SPREAD_PROMPTS * SPREAD_GUESS
+    if len(split) > 1:
+        shared += len(split) * float(np.cov(halves.T)[0, 1])
+    spread = shared / (SPREAD_PROMPTS + len(split))
+    least, most = (float(polygamma(1, nu / 2)) for nu in (MOST_FREEDOM, LEAST_FREEDOM))
+    if not least < spread < most:
+        return MOST_FREEDOM if spread <= least else LEAST_FREEDOM
+    root = brentq(lambda nu: float(polygamma(1, nu / 2)) - spread, LEAST_FREEDOM, MOST_FREEDOM)
+    return float(root)
+
+
+def _log_variance(row: np.ndarray, variance: float) -> float:
+    """Bounded below: a prompt may repeat itself."""
+    return float(np.log(max(row.var(ddof=1), REPEATS * variance)))
+
+
+def _log_bias(freedom: float) -> float:
+    """`E log(chi^2(nu) / nu)`."""
+    from scipy.special import digamma
+
+    return float(digamma(freedom / 2) - np.log(freedom / 2))
 
 
 class Seen(NamedTuple):
