@@ -17,6 +17,7 @@ from bontea._errors import BonteaError
 from bontea._json import Result
 from bontea.deploy.gain import expected_gain, rule_index
 from bontea.deploy.prior import Prior, seen
+from bontea.tails.fit import TailVerdict
 
 if TYPE_CHECKING:
     from bontea._types import ArrayLike, Float
@@ -93,7 +94,7 @@ class Rule(Result):
         check_sizes(self.min_n, self.max_n, self.wave)
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> TailVerdict:
         """That of the prior."""
         return self.prior.verdict
 

@@ -27,6 +27,7 @@ from bontea.deploy.prior import Prior
 from bontea.deploy.rule import MAX_N, check_price, check_sizes
 from bontea.deploy.walk import Walk, walk
 from bontea.rollouts.groups import Rollouts, as_rollouts
+from bontea.tails.fit import TailVerdict
 
 if TYPE_CHECKING:
     from bontea._types import ArrayLike, Float
@@ -70,7 +71,7 @@ class Simulation(Result):
     outcomes: list[Outcome]
     prompts: int
     orders: int
-    verdict: str
+    verdict: TailVerdict
     """Of the priors, which share one trust: the median of those that the parts support."""
     message: str
     min_n: int
