@@ -57,8 +57,8 @@ def expected_gain(prior: Prior, state: Seen, wave: int = 1) -> np.ndarray:
 def draw_index(prior: Prior, state: Seen, wave: int = 1) -> np.ndarray:
     """The price per response up to which the next `wave` responses are worth drawing; an array.
 
-    The expected gain divided by `wave`, raised by what is still to be learnt (module docstring). For
-    0/1 rewards the expected gain itself: after a success nothing can be gained, and after a
+    The expected gain divided by `wave`, raised by what is still to be learnt (module docstring).
+    For 0/1 rewards the expected gain itself: after a success nothing can be gained, and after a
     failure the rate looks worse, so one step ahead is the best rule.
     """
     if prior.success is not None:
