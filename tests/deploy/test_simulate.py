@@ -7,7 +7,7 @@ import pytest
 
 from bontea import BonteaError, best_of_k
 from bontea.deploy import Rule, fit_prior, simulate
-from bontea.deploy.simulate import _fixed
+from bontea.deploy.simulation import _fixed
 from bontea.rollouts import as_rollouts
 
 
@@ -23,7 +23,7 @@ REWARDS = draw()
 def test_a_prompt_is_judged_by_the_others_only():
     """Moving one prompt far away changes what is learnt for the others, not its own decisions."""
     two = draw(3, 32, 1)
-    found = simulate(two, price=0.05, orders=400, rng=0).outcomes[0]
+    found = simulate(two, price=0.05, orders=100, rng=0).outcomes[0]
     drawn = []
     rng = np.random.default_rng(2)
     for p in range(3):
@@ -144,7 +144,10 @@ def test_small_prompts_are_left_out_and_said():
         ({"price": -1}, "price=-1 must be a finite number of at least 0"),
         ({"fixed_n": 33}, "fixed_n=33 must be a whole number from 2 to 32, half of the 64"),
         ({"fixed_n": 10**9}, "fixed_n=1000000000"),
-        ({"budget": 40}, "budget=40 responses a prompt must lie between min_n=1 and 32"),
+        (
+            {"budget": 40},
+            "budget=40 responses a prompt must lie between min_n=1 and 32: every prompt has 64",
+        ),
         ({"budget": 4, "min_n": 8}, "budget=4"),
         ({"min_n": 65}, "min_n=65 exceeds the 64 rollouts"),
         ({"max_n": 10**9 + 1}, "max_n=1000000001"),

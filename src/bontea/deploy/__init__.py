@@ -16,7 +16,7 @@ from bontea.deploy.gain import draw_index, expected_gain, rule_index
 from bontea.deploy.learn import learn_prior
 from bontea.deploy.prior import Prior, Seen, fit_prior, seen
 from bontea.deploy.rule import MAX_N, Decision, Rule
-from bontea.deploy.simulate import Outcome, Simulation, simulate
+from bontea.deploy.simulation import Outcome, Simulation, simulate
 
 __all__ = [
     "MAX_N",

@@ -84,11 +84,20 @@ def rule_index(
     own = draw_index(prior, state, wave)
     if t == 1 or prior.success is not None:
         return own
-    n = state.drawn
-    fixed = prior.law.mean_gain(n + (wave - 1) / 2) * prior.variance**0.5
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mixed = np.where(own > 0, own**t * fixed ** (1 - t), 0.0) if t > 0 else fixed
+    mixed = mix(own, fixed_index(prior, state.drawn, wave), t)
     return np.where(np.isfinite(state.best), mixed, np.inf)
+
+
+def fixed_index(prior: Prior, drawn: np.ndarray, wave: int = 1) -> np.ndarray:
+    """The index of a fixed N, by the number of responses drawn."""
+    return prior.law.mean_gain(drawn + (wave - 1) / 2) * prior.variance**0.5
+
+
+def mix(own: np.ndarray, fixed: np.ndarray, trust: float) -> np.ndarray:
+    """`own^t fixed^(1-t)`; 0 where own is 0 and has any part in it."""
+    if trust == 0:
+        return np.broadcast_to(fixed, own.shape)
+    return np.where(own > 0, own**trust * fixed ** (1 - trust), 0.0)
 
 
 def student_excess(u: Any, freedom: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bontea.deploy.gain import fixed_index, mix
 from bontea.deploy.prior import Prior, fit_prior
 from bontea.deploy.walk import Walk, walk
 from bontea.rollouts.groups import Rollouts, as_rollouts
@@ -98,7 +99,9 @@ def _saved(
         others = data.select(np.setdiff1d(np.arange(len(data)), tried[inside]))
         prior = fit_prior(others, tail=tail, ceiling=ceiling)
         rows = tables[inside].reshape(-1, most)
-        walks.append([walk(prior, rows, trust=t) for t in TRUSTS])
+        own = walk(prior, rows, trust=1.0)
+        fixed_n = fixed_index(prior, own.at.astype(float))
+        walks.append([replace(own, index=mix(own.index, fixed_n, t)) for t in TRUSTS])
         owners.append(np.repeat(inside, ORDERS))
     owner = np.concatenate(owners)
     out = np.zeros((len(tried), len(TRUSTS)))

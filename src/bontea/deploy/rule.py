@@ -72,11 +72,12 @@ class Rule(Result):
 
     >>> from bontea.deploy import learn_prior
     >>> rng = np.random.default_rng(0)
-    >>> rule = Rule(learn_prior(rng.normal(size=(50, 1)) + rng.normal(size=(50, 32))), price=0.02)
+    >>> prior = learn_prior(rng.normal(size=(50, 1)) + rng.normal(size=(50, 32)), rng=0)
+    >>> rule = Rule(prior, price=0.02)
     >>> print(rule.decide([0.3, -0.2, 0.1]))
     draw 1 more after 3, best 0.3: the next response is expected to be worth its price
-    >>> print(rule.decide([0.3, -0.2, 3.1]))
-    stop after 3, best 3.1: the next response is not expected to be worth its price
+    >>> print(rule.decide([0.3, -0.2, 4.1]))
+    stop after 3, best 4.1: the next response is not expected to be worth its price
     """
 
     prior: Prior = field(repr=False)

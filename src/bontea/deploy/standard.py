@@ -64,7 +64,7 @@ class StandardLaw:
     def mean_gain(self, n: Any) -> np.ndarray:
         """`E[max of n + 1] - E[max of n]`, an array: what response n + 1 adds to a fixed N.
 
-        integral of F(z)^n (1 - F(z)) dz, interpolated between powers of 2^(1/4) of n.
+        integral of F(z)^n (1 - F(z)) dz, interpolated between powers of the square root of 2.
         """
         at, table = _mean_gains(self)
         n = np.maximum(np.asarray(n, dtype=float), 1.0)
@@ -101,7 +101,7 @@ def _mean_gains(law: StandardLaw) -> tuple[np.ndarray, np.ndarray]:
     from scipy.special import log_ndtr
 
     middle = (scores()[1:] + scores()[:-1]) / 2
-    n = 2.0 ** np.arange(0, 33.25, 0.25)
+    n = 2.0 ** np.arange(0, 33.5, 0.5)
     step = np.diff(law.values) * np.exp(log_ndtr(-middle))
     gains = np.exp(n[:, None] * log_ndtr(middle)) @ step
     return np.log(n), np.log(np.maximum(gains, 1e-300))

@@ -152,11 +152,12 @@ def simulate(
     most = min(int(data.counts.min()), max_n)
     if budget is not None:
         number = isinstance(budget, (int, float, np.number)) and not isinstance(budget, bool)
-        if not number or not min_n <= budget <= most / 2:
+        top = most if max_n <= int(data.counts.min()) else most / 2
+        if not number or not min_n <= budget <= top:
             raise BonteaError(
-                f"budget={budget!r} responses a prompt must lie between min_n={min_n} and "
-                f"{most / 2:g}, half of the {most} rollouts that every prompt has: a rule may draw "
-                "more for a prompt"
+                f"budget={budget!r} responses a prompt must lie between min_n={min_n} and {top:g}: "
+                f"every prompt has {int(data.counts.min())} rollouts, and a rule may draw more "
+                "than the mean for a prompt"
             )
     if min_n > most:
         raise BonteaError(
