@@ -35,7 +35,7 @@ from bontea.theory import LAWS, get_law, value
 NS = (16, 64, 128)
 PILOT = (100, 64)
 SPREAD, BETWEEN = 0.25, 0.8
-SEEDS = {"pilot": 77_001, "test": 77_002}
+SEEDS = {"pilot": 87_001, "test": 87_002}
 RESAMPLES = 400
 
 

@@ -5,7 +5,7 @@ their own for each prompt, or prompts whose laws differ in form. Then the index 
 and the rule draws more than a fixed N for the same reward. So it is tried: on the prompts at hand,
 in random orders, each with a prior learnt from the others, the rule is followed with trust
 1, 3/4, 1/2, 1/4 and 0 (`bontea.deploy.gain.rule_index`), and the trust that needs the fewest
-responses for the mean reward of some fixed N is kept.
+responses for the mean reward of a fixed N, half of the rollouts or less, is kept.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEAST_PROMPTS, LEAST_ROLLOUTS = 8, 16
 FOLDS = 4
 MOST_TRIED, MOST_ROLLOUTS, ORDERS = 200, 256, 4
 """Prompts, rollouts of each, and orders of them that the trial uses at most."""
-TIE = 0.015
+TIE = 0.005
 """Savings that differ by less than this share of the responses count as equal."""
 LEAST_SAVING = 0.04
 """Share of the responses that the rule must save in the trial, or it is a fixed N."""
@@ -79,18 +79,18 @@ def _saved(
     ceiling: float | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Responses saved, as a share of N, by prompt and trust, `(P', T)`: means over some fixed N.
+    """Responses saved, as a share of N, by prompt and trust, `(P', T)`.
 
-    At the price where the rule has the mean reward of fixed N, for the two largest powers of 2
-    that the rollouts support: a wrong tail costs more, the further out it is used. The reward that
-    a prompt gets beyond that of fixed N counts at the price: `(N - n_p) + (best_p - V_p) / price`.
+    At the price where the rule has the mean reward of fixed N, the largest power of 2 that the
+    rollouts support: a wrong tail costs more, the further out it is used. The reward that a prompt
+    gets beyond that of fixed N counts at the price: `(N - n_p) + (best_p - V_p) / price`.
     """
-    ns = [n for n in (4, 8, 16, 32, 64) if n <= most / 2][-2:]
+    n = 2 ** int(np.log2(most // 2))
     tables = np.empty((len(tried), ORDERS, most))
     for row, p in zip(tables, tried.tolist(), strict=True):
         row[:] = [rng.permutation(data.group(p))[:most] for _ in range(ORDERS)]
     # The best of the first N in the same order: it shares the luck of the rule.
-    fixed = np.maximum.accumulate(tables, axis=-1)[..., [n - 1 for n in ns]]
+    fixed = tables[..., :n].max(-1)
     fold = np.arange(len(tried)) % FOLDS
     walks: list[list[Walk]] = []
     owners = []
@@ -104,16 +104,14 @@ def _saved(
         walks.append([replace(own, index=mix(own.index, fixed_n, t)) for t in TRUSTS])
         owners.append(np.repeat(inside, ORDERS))
     owner = np.concatenate(owners)
-    out = np.zeros((len(tried), len(TRUSTS)))
+    out = np.empty((len(tried), len(TRUSTS)))
     for t in range(len(TRUSTS)):
         parts = [w[t] for w in walks]
-        for i, n in enumerate(ns):
-            price = _price_for(parts, float(fixed[..., i].mean()))
-            drawn, best = (
-                np.concatenate(x) for x in zip(*(w.outcome(price) for w in parts), strict=True)
-            )
-            each = [np.bincount(owner, v) / ORDERS for v in (drawn, best)]
-            out[:, t] += ((n - each[0]) + (each[1] - fixed[..., i].mean(-1)) / price) / n / len(ns)
+        price = _price_for(parts, float(fixed.mean()))
+        found = [w.outcome(price) for w in parts]
+        drawn, best = (np.concatenate(x) for x in zip(*found, strict=True))
+        responses, reward = (np.bincount(owner, v) / ORDERS for v in (drawn, best))
+        out[:, t] = ((n - responses) + (reward - fixed.mean(-1)) / price) / n
     return out
 
 
