@@ -19,6 +19,7 @@ ESTIMATORS = DOCS / "estimators"
 PAGES = [
     DOCS / "choose-an-estimator.md",
     DOCS / "theory.md",
+    DOCS / "deploy.md",
     DOCS / "guide" / "2-tails.md",
     DOCS / "guide" / "3-planning.md",
     DOCS / "guide" / "6-extrapolation.md",

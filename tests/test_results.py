@@ -18,7 +18,7 @@ from bontea.theory.measure import simulate
 from bontea.theory.success import SuccessRates, success_alignment
 
 ROOMS = re.compile(r"bontea\.(tails|curves|deploy|theory|diagnosis|planning)\.[a-z]")
-NOT_RESULTS = {"Law", "Shape", "SuccessRates", "Entry", "Source", "Evidence"}
+NOT_RESULTS = {"Law", "StandardLaw", "Walk", "Shape", "SuccessRates", "Entry", "Source", "Evidence"}
 """What goes into functions, and holds functions of its own."""
 INNER = {"Summary", "Reference", "Upper"}
 """Parts of `bontea.diagnosis.upper`."""

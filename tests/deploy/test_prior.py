@@ -97,7 +97,7 @@ def test_degenerate_prompts():
 @pytest.mark.parametrize(("law", "verdict"), [("normal", "holds"), ("uniform", "fails")])
 def test_trust_is_what_the_trial_supports(law, verdict):
     """A uniform law ends at a point of its own in each prompt, which mean and variance miss."""
-    found = learn_prior(draw(np.random.default_rng(6), 60, 64, law), rng=0)
+    found = learn_prior(draw(np.random.default_rng(6), 150, 64, law), rng=0)
     assert found.verdict == verdict
     assert (found.trust == 0) == (verdict == "fails")
     assert found.message in str(found)

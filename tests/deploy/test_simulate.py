@@ -57,9 +57,8 @@ def test_it_saves_where_scales_differ_and_says_so():
 def test_bounded_laws_become_a_fixed_n():
     """Every prompt ends at a point of its own: not worse than fixed N by more than its noise."""
     rng = np.random.default_rng(3)
-    rewards = rng.normal(size=(60, 1)) + np.exp(0.25 * rng.normal(size=(60, 1))) * rng.random(
-        (60, 64)
-    )
+    scale = np.exp(0.25 * rng.normal(size=(150, 1)))
+    rewards = rng.normal(size=(150, 1)) + scale * rng.random((150, 64))
     found = simulate(rewards, fixed_n=16, rng=0)
     assert found.verdict == "fails"
     assert abs(found.outcomes[0].saving) < 0.02

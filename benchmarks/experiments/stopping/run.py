@@ -80,7 +80,7 @@ def at_reward(walks: list[Walk], target: float) -> tuple[np.ndarray, np.ndarray]
     for _ in range(40):
         middle = (low + high) / 2
         _, best = outcome(walks, float(np.exp(middle)))
-        low, high = (middle, high) if best.mean() > target else (low, middle)
+        low, high = (middle, high) if best.mean() >= target else (low, middle)
     return outcome(walks, float(np.exp(low)))
 
 

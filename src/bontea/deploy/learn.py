@@ -48,10 +48,10 @@ def learn_prior(
     with fewer the trust stays 1 and the verdict is `"unknown"`. `rng` orders the rollouts.
 
     >>> rng = np.random.default_rng(0)
-    >>> shift, scale = rng.normal(size=(60, 1)), np.exp(0.25 * rng.normal(size=(60, 1)))
-    >>> learn_prior(shift + scale * rng.normal(size=(60, 64)), rng=0).verdict
+    >>> shift, scale = rng.normal(size=(150, 1)), np.exp(0.25 * rng.normal(size=(150, 1)))
+    >>> learn_prior(shift + scale * rng.normal(size=(150, 64)), rng=0).verdict
     'holds'
-    >>> learn_prior(shift + scale * rng.random((60, 64)), rng=0).verdict  # a ceiling each
+    >>> learn_prior(shift + scale * rng.random((150, 64)), rng=0).verdict  # a ceiling each
     'fails'
     """
     data = as_rollouts(rollouts).scored()
@@ -122,7 +122,7 @@ def _price_for(walks: list[Walk], reward: float) -> float:
     for _ in range(25):
         price = (low + high) / 2
         best = np.concatenate([w.outcome(np.exp(price))[1] for w in walks])
-        low, high = (price, high) if np.nanmean(best) > reward else (low, price)
+        low, high = (price, high) if np.nanmean(best) >= reward else (low, price)
     return float(np.exp(low))
 
 
