@@ -9,7 +9,7 @@ import pytest
 from tests import walk
 
 import bontea
-from bontea import curves, tails, theory
+from bontea import curves, deploy, tails, theory
 from bontea._json import Result
 from bontea.curves.influence import find_influence
 from bontea.curves.intervals import mean_interval
@@ -18,8 +18,8 @@ from bontea.tails.pooled import SharedShape
 from bontea.theory.measure import simulate
 from bontea.theory.success import SuccessRates, success_alignment
 
-ROOMS = re.compile(r"bontea\.(tails|curves|theory|diagnosis|planning)\.[a-z]")
-NOT_RESULTS = {"Law", "Shape", "SuccessRates", "Entry", "Source", "Evidence"}
+ROOMS = re.compile(r"bontea\.(tails|curves|deploy|theory|diagnosis|planning)\.[a-z]")
+NOT_RESULTS = {"Law", "StandardLaw", "Walk", "Shape", "SuccessRates", "Entry", "Source", "Evidence"}
 """What goes into functions, and holds functions of its own."""
 INNER = {"Summary", "Reference", "Upper"}
 """Parts of `bontea.diagnosis.upper`."""
@@ -70,6 +70,10 @@ def made():
         yield bontea.diagnose(rewards, n=128, **few)
         yield bontea.plan(rewards, n=128, m=[16], **few)
         yield pilot_law(rewards, rng=0)
+    yield deploy.simulate(REWARDS, price=0.1, orders=2, rng=0)
+    yield deploy.simulate(BINARY, price=0.1, orders=2, rng=0)
+    rule = deploy.Rule(deploy.fit_prior(REWARDS), 0.1)
+    yield from (rule, rule.prior, rule.decide([]), rule.decide([0.1, None]))
     yield curves.evaluate({"a": REWARDS, "b": REWARDS + 1}, up_to=128, rng=0)
 
 

@@ -1,6 +1,7 @@
 """`rng` as in SciPy: the same seed repeats, another differs, and without one nothing is fixed."""
 
 import inspect
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ CALLS = {
     "compare": lambda f, rng: f(R, R**2, [1, 8], method="bca", rng=rng).low,
     "mean_interval": lambda f, rng: f(R, rng=rng).low,
     "effective_n": lambda f, rng: f("tea", n=128, m=16, groups=640, rng=rng).gradient,
-    "simulate": lambda f, rng: (
+    "deploy.simulate": lambda f, rng: f(R, price=0.1, orders=2, rng=rng).outcomes[0].reward,
+    "theory.simulate": lambda f, rng: (
         f(bontea.EstimatorSpec.of("rloo"), theory.get_law("normal"), 4, groups=640, rng=rng).blocks
     ),
     "bias_slope": lambda f, rng: f("tea", [16, 32], 128, groups=640, rng=rng).bias,
@@ -37,16 +39,23 @@ SEEDS_ONLY = {"diagnose", "plan"}
 """Slow: without a seed they are not run here."""
 LEFT_OUT = {
     "speed": "what it returns are times",
+    "learn_prior": "chance chooses one of five values of trust: tests/deploy/test_prior.py",
     "upper_halves": "an inner part of the diagnosis",
     "gather": "an inner part of the diagnosis",
     "deployment_of": "an inner part of the plan",
 }
-RANDOM = {
-    function.__name__: function
+FOUND = [
+    function
     for _, function in walk.functions()
     if "rng" in (given := inspect.signature(function).parameters)
     and given["rng"].default is not inspect.Parameter.empty
+]
+NAMED = Counter(function.__name__ for function in FOUND)
+RANDOM = {
+    f"{f.__module__.split('.')[1]}.{f.__name__}" if NAMED[f.__name__] > 1 else f.__name__: f
+    for f in FOUND
 }
+"""By name, with the room where two rooms have a function of that name."""
 
 
 def test_every_random_function_is_here():

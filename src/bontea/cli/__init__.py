@@ -14,7 +14,7 @@ import sys
 
 import bontea
 from bontea._errors import BonteaError
-from bontea.cli import bench, check, curve, diagnose, ls, plan, sample, train
+from bontea.cli import bench, check, curve, diagnose, ls, plan, sample, simulate, train
 
 COMMANDS = {
     "train": train,
@@ -22,6 +22,7 @@ COMMANDS = {
     "curve": curve,
     "diagnose": diagnose,
     "plan": plan,
+    "simulate": simulate,
     "bench": bench,
     "check": check,
     "ls": ls,

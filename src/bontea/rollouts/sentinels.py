@@ -55,8 +55,7 @@ def is_known(size: float) -> bool:
         return True
     if size < 9999 or size > 1e300:
         return False
-    digits = f"{size:.6e}"
-    power = digits.startswith("1.000000e")
+    power = np.isclose(size, 10.0 ** np.round(np.log10(size)), rtol=5e-7, atol=0)
     nines = size < 1e15 and size == 10.0 ** round(np.log10(size)) - 1
     return bool((power and size >= 1e6) or nines)
 
