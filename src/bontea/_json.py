@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import fields, is_dataclass
@@ -105,6 +106,23 @@ def strict_loads(text: str | bytes, where: object, fields: Collection[str] | Non
             f"{where}: the key {twice[:60]!r} is there twice in one object: remove one"
         )
     return value
+
+
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def is_cut_off(line: bytes) -> bool:
+    """Whether the last line of a JSONL file was left unfinished when its writer was killed.
+
+    That is a text or a bracket that is not closed, or zeros where a crashed system had not written
+    yet. A whole line that says something wrong is no such line, though its line end may be missing.
+
+    >>> is_cut_off(b'{"a": [1, 2'), is_cut_off(b'{"a": "}'), is_cut_off(b'{"a": 1, "a": 2}')
+    (True, True, False)
+    """
+    bare = _TEXT.sub(b"", line)
+    opened = sum(map(bare.count, (b"{", b"["))) - sum(map(bare.count, (b"}", b"]")))
+    return opened > 0 or b'"' in bare or not line.strip(b"\0 \t\r\n")
 
 
 class _Doubled(dict[str, Any]):

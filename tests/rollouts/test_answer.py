@@ -131,6 +131,6 @@ def test_json_is_read_whatever_it_is_called():
             read_json(half)
     with pytest.raises(BadAnswer, match="a stream of events"):
         read_json(b'data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n\n')
-    for bad in (b"[" * 100_000, b'{"a": "\xff"}'):
+    for bad in (b"[" * 100_000, b'{"a": "\xff"}', b'{"a": %s}' % (b"9" * 5000)):
         with pytest.raises(BadAnswer, match="no JSON"):
             read_json(bad)

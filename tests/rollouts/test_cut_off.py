@@ -55,6 +55,16 @@ def test_which_are_cut_off(path):
     assert "44.4 % of them cut off" in str(found)
 
 
+def test_a_word_is_one_however_it_is_spelled(tmp_path):
+    cut = ["Length", "LENGTH ", "max-tokens", "FinishReason.MAX_TOKENS", "model context window exce"
+           "eded", "token limit"]  # fmt: skip
+    other = ["stop", "length-ish", "time_limit", ""]
+    for name in ("r.jsonl", "r.parquet"):
+        rows = [("a", 1.0, reason) for reason in cut + other]
+        found = read_rollouts(write(tmp_path / name, rows))
+        assert found.cut_off.tolist() == [True] * len(cut) + [False] * len(other)
+
+
 def test_a_file_that_does_not_say(tmp_path):
     rows = [(name, reward, None) for name, reward, _ in ROWS]
     found = read_rollouts(write(tmp_path / "r.jsonl", rows))

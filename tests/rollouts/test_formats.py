@@ -255,3 +255,77 @@ def test_evalplus(tmp_path, capsys):
     assert "2 scores (base_status, plus_status)" in capsys.readouterr().err
     path.write_text(evalplus(*[(task, base, None) for task, base, _ in statuses]))  # --base-only
     check(path, {"H/0": [1, 1, 0], "H/1": [0]})
+
+
+# groups by position, steps
+
+
+def test_groups_by_position_are_counted_inside_of_a_step(tmp_path):
+    rows = [{"input": "q", "output": "", "step": s, "score": i}
+            for s, size in ((1, 6), (2, 8)) for i in range(size)]  # fmt: skip
+    path = lines(tmp_path / "all.jsonl", rows)
+    wanted = {"0": [0, 1, 2, 3], "1": [4, 5, 6, 7]}
+    check(path, wanted, reading=Reading(step=2, group_size=4))
+    with pytest.raises(ValueError, match="6 rows, which is not a multiple of --group-size 4"):
+        read_rollouts(path, reading=Reading(step=1, group_size=4))
+
+
+def test_a_step_is_one_however_it_is_written(tmp_path):
+    rows = [{**VERL[0], "step": step, "score": i} for i, step in enumerate((1, 1.0, "1"))]
+    path = lines(tmp_path / "all.jsonl", rows)
+    check(path, {"p": [0, 1, 2]})
+    check(path, {"p": [0, 1, 2]}, reading=Reading(step=1))
+    with pytest.raises(ValueError, match="no rollouts of step 2"):
+        read_rollouts(path, reading=Reading(step=2))
+    lines(path, [{**VERL[0], "step": "last"}])
+    with pytest.raises(ValueError, match="line 1: the step 'last' is not an integer"):
+        read_rollouts(path)
+
+
+# folders with files of several tools
+
+
+def test_a_folder_of_two_tools_or_two_files_of_a_step_is_asked_about(tmp_path):
+    lines(tmp_path / "3.jsonl", VERL)
+    (tmp_path / "config.yaml").write_text("seed: 1\n")
+    (tmp_path / "model_0.pt").write_bytes(b"weights")
+    assert "(step 3)" in check(tmp_path, {"p": [1, NAN, 0.5], "q": [0.25, -1]}).reading.said
+    lines(tmp_path / "results.jsonl", [{"example_id": 1}])
+    with pytest.raises(ValueError, match=r"several tools: name one file, such as .*3\.jsonl"):
+        read_rollouts(tmp_path)
+    (tmp_path / "results.jsonl").unlink()
+    lines(tmp_path / "03.jsonl", VERL)
+    with pytest.raises(ValueError, match=r"3\.jsonl are both of step 3: name one of them"):
+        read_rollouts(tmp_path)
+
+
+def test_settings_beside_the_completions_of_trl_are_not_read(tmp_path):
+    (tmp_path / "completions").mkdir()
+    (tmp_path / "accelerate.yaml").write_text("a: 1\n")
+    frame = pl.DataFrame({"step": 5, "prompt": ["q"], "completion": "c", "f": 2.0, "advantage": 0})
+    frame.write_parquet(tmp_path / "completions" / "completions_00005.parquet")
+    check(tmp_path, {"q": [2]})
+
+
+def test_an_unknown_status_is_no_failure(tmp_path):
+    path = tmp_path / "eval_results.json"
+    path.write_text(json.dumps({"eval": {"a": [{"base_status": "PASS"}]}}))
+    with pytest.raises(ValueError, match="solution 1: base_status 'PASS' is none of pass, fail"):
+        read_rollouts(path)
+
+
+def test_results_of_two_environments_are_not_one(tmp_path):
+    row = {
+        "example_id": 0,
+        "completion": "c",
+        "prompt": "p",
+        "answer": "7",
+        "error": "",
+        "reward": 1,
+    }
+    path = lines(tmp_path / "results.jsonl", [row, {**row, "reward": 2}])
+    check(path, {"0": [1, 2]})  # an empty error is none
+    for other in ({"task": "gsm8k"}, {"answer": "8"}):
+        lines(path, [row, {**row, **other}])
+        with pytest.raises(ValueError, match="line 2: example 0 has another task or answer than"):
+            read_rollouts(path)

@@ -1,6 +1,7 @@
 """Files of more tools, in the fields that their sources write, against the numbers put in."""
 
 import json
+import re
 import sqlite3
 
 import numpy as np
@@ -235,6 +236,13 @@ def test_lm_eval_with_one_response(tmp_path):
     check(lines(path, rows[:2]), {"0": [0], "1": [1]})
 
 
+def test_two_files_of_lm_eval_in_one_are_refused(tmp_path):
+    rows = [lm_eval(d, ["x"], exact_match=score) for score in (1.0, 0.0) for d in range(2)]
+    path = lines(tmp_path / "samples_both.jsonl", rows)
+    with pytest.raises(ValueError, match="line 3: document 0 is there before, with the same filt"):
+        read_rollouts(path)
+
+
 def test_lm_eval_repeats_have_no_scores_of_their_own(tmp_path, monkeypatch, capsys):
     rows = [lm_eval(d, [f"{d}", "7", f"{d}"], f, exact_match=1.0) for f in ("strict", "loose")
             for d in (0, 1)]  # fmt: skip
@@ -301,6 +309,37 @@ def test_openai_batch(tmp_path, monkeypatch, capsys):
     )
     monkeypatch.chdir(tmp_path)
     check(path, {"b": [1, 2], "a": [3]}, reading=Reading(function="meter:reward"))
+
+
+def batch_answer(key, *texts):
+    choices = [{"index": i, "message": {"content": text}} for i, text in enumerate(texts)]
+    body = {"model": "gpt-5", "choices": choices} if texts else {"error": {"code": "rate_limit"}}
+    return {"custom_id": key, "response": {"status_code": 200 if texts else 429, "body": body}}
+
+
+def test_a_failed_request_of_a_batch_is_unscorable(tmp_path):
+    path = tmp_path / "output.jsonl"
+    scores = lines(tmp_path / "scores.jsonl", [{"custom_id": k, "score": 2} for k in ("a", 7)])
+    reading = Reading(scores=scores)
+    lines(path, [batch_answer("x"), batch_answer("a", "1"), batch_answer("7", "2")])
+    assert check(path, {"a": [2], "7": [2], "x": [NAN]}, reading=reading).model == "gpt-5"
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([{"score": [1, 2]}], "has 2 scores of 'a', which has 1 choice"),
+        ([{"score": 1, "index": 0}, {"score": 2, "index": 0}], "line 2: choice 0 of 'a' has a sc"),
+        ([{"score": 1, "index": -1}], "line 1: index '-1' must be the number of a choice, from 0"),
+        ([{"score": 1, "index": 10**9}], "has 1 score of 'a', and this is choice 1"),
+        ([{"score": 1, "custom_id": ["a"]}], "no score of 'a', and this is choice 1"),
+    ],
+)
+def test_scores_that_do_not_fit_a_batch_are_refused(tmp_path, scores, said):
+    path = lines(tmp_path / "output.jsonl", [batch_answer("a", "1")])
+    file = lines(tmp_path / "scores.jsonl", [{"custom_id": "a"} | row for row in scores])
+    with pytest.raises(ValueError, match=re.escape(said)):
+        read_rollouts(path, reading=Reading(scores=file))
 
 
 def test_no_origin_takes_a_row_of_another(tmp_path):

@@ -287,3 +287,10 @@ def test_a_reading_is_given_once(tmp_path):
         read_rollouts(tmp_path, reward="a", reading=Reading())
     with pytest.raises(ValueError, match="names no score"):
         Reading(reward={})
+
+
+def test_a_rollout_has_one_column(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("prompt,reward_0,reward_00,reward_1\na,1,0,5\n")
+    with pytest.raises(ValueError, match="two columns are reward 0: rename 'reward_00'"):
+        read_rollouts(path)

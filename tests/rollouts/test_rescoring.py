@@ -116,6 +116,13 @@ def test_an_error_is_in_its_row_and_goes_when_it_is_mended(path, folder):
     assert not any(row.get("fussy_error") for row in read(path))
 
 
+def test_an_empty_answer_that_the_model_ended_is_scored_in_any_spelling():
+    ends = ["stop", "STOP", "end_turn", "length", "MAX_TOKENS"]
+    write("r.jsonl", [{"prompt": "q", "completion": "", "finish_reason": end} for end in ends])
+    rescore("r.jsonl", "mine:length")
+    assert [row["reward"] for row in read("r.jsonl")] == [0, 0, 0, None, None]
+
+
 def test_a_reward_that_fails_on_everything_changes_nothing():
     write("r.jsonl")
     before = Path("r.jsonl").read_text()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
 from bontea._ids import id_text
-from bontea._json import strict_loads
+from bontea._json import is_cut_off, strict_loads
 from bontea.rollouts._batch import FIELDS, Batch
 from bontea.rollouts._open import open_text
 from bontea.rollouts.chat_text import quoted
@@ -92,9 +92,7 @@ def _pieces(path: Path) -> Iterator[Piece]:
         while data := file.read(PIECE) + file.readline():
             if not data.endswith(b"\n"):  # the last line
                 head, end, tail = data.rpartition(b"\n")
-                try:
-                    json.loads(tail)
-                except (ValueError, RecursionError):
+                if is_cut_off(tail):
                     data = head + end
             yield Piece(data, number, path)
             number += data.count(b"\n")

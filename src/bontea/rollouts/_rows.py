@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bontea._errors import BonteaError
-from bontea._json import strict_loads
+from bontea._json import is_cut_off, strict_loads
 from bontea.rollouts._open import open_text
 from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.formats._records import kind
@@ -45,12 +45,9 @@ def read_rows(path: Path) -> Iterator[Line]:
                 return
             if not line.strip():
                 continue
-            try:
-                row = strict_loads(line, f"{path}, line {number}")
-            except BonteaError:
-                if not line.endswith(b"\n"):
-                    return
-                raise
+            if not line.endswith(b"\n") and is_cut_off(line):
+                return
+            row = strict_loads(line, f"{path}, line {number}")
             if not isinstance(row, dict):
                 raise BonteaError(f"{path}, line {number}: {quoted(row)} is not an object")
             yield Line(number, {k: None if v != v else v for k, v in row.items()}, line)

@@ -12,9 +12,8 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from bontea._errors import BonteaError
 from bontea._json import strict_loads
-from bontea.rollouts._ends import NAMES
+from bontea.rollouts._ends import end_named
 from bontea.rollouts.service import BadAnswer
 
 _FAILED = re.compile(
@@ -72,7 +71,7 @@ def read_json(data: bytes) -> Any:
         if text.startswith(("{", "[")) or not text:
             raise
         return text
-    except (UnicodeDecodeError, RecursionError, BonteaError) as error:
+    except (ValueError, RecursionError) as error:  # no text, or a number of too many digits
         raise BadAnswer(f"no JSON: {error}") from None
 
 
@@ -159,10 +158,10 @@ def _finish_reason(said: Any) -> str | None:
         return None
     if not isinstance(said, str):
         raise BadAnswer(f"a finish_reason that is no text: {_said(said)}")
-    word = re.sub(r"[\s-]+", "_", said.strip().lower()).rpartition(".")[2]
+    word = end_named(said)
     if _FAILED.search(word):
         raise BadAnswer(f"finish_reason {said[:100]!r}: it was not finished")
-    return NAMES.get(word, word[:100].encode("utf-8", "replace").decode("utf-8")) or None
+    return word[:100].encode("utf-8", "replace").decode("utf-8") or None
 
 
 def check_error(where: Any) -> None:

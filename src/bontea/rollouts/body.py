@@ -48,7 +48,7 @@ def read_extra_body(text: str) -> dict[str, Any]:
 def check_extra_body(extra: dict[str, Any]) -> None:
     """Raise BonteaError for a field that is set elsewhere, or that would spoil the rollouts."""
     try:
-        json.dumps(extra, allow_nan=False)
+        json.dumps(extra, allow_nan=False, ensure_ascii=False).encode()  # as it is sent
     except (TypeError, ValueError, RecursionError) as error:
         raise BonteaError(f"{FLAG} cannot be sent as JSON: {error}") from None
     for name, value in extra.items():
@@ -58,6 +58,16 @@ def check_extra_body(extra: dict[str, Any]) -> None:
             raise BonteaError(
                 f"{FLAG} must not set {name} to {value!r}: one request is one rollout, and "
                 "--rollouts says how many there are"
+            )
+        if name == "extra_body":
+            raise BonteaError(
+                f"{FLAG} must not hold an extra_body, which servers do not know: put its fields "
+                f"into {FLAG} itself"
+            )
+        if name == "temperature" and value is not None:
+            raise BonteaError(
+                f"{FLAG} must not set temperature to {value!r}: use --temperature, which is "
+                "written down with the rollouts, or null to send none"
             )
         if name in _OFF and value not in (None, False):
             raise BonteaError(f"{FLAG} must not set {name} to {value!r}: {_OFF[name]}")

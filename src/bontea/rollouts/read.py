@@ -17,7 +17,7 @@ import numpy as np
 from bontea._errors import BonteaError
 from bontea._ids import id_text
 from bontea.rollouts._batch import check_path
-from bontea.rollouts._ends import CUT_OFF
+from bontea.rollouts._ends import end_named
 from bontea.rollouts._source import Source, open_source
 from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.formats import Reading
@@ -175,6 +175,7 @@ class _Known:
         nothing = float("nan")
         reason = frame["finish_reason"]
         self.finish_reasons |= reason.null_count() < len(reason)
+        cut_off = [word for word in reason.unique() if word and end_named(word) == "length"]
         for name, values in (
             ("prompt", prompt),
             ("rollout", frame["rollout"].fill_null(UNNUMBERED).to_numpy()),
@@ -183,7 +184,7 @@ class _Known:
             ("rows", frame["row"].to_numpy().astype(np.int64) + start),
             (
                 "cut_off",
-                reason.str.to_lowercase().is_in(CUT_OFF).fill_null(False).to_numpy(),
+                reason.is_in(cut_off).fill_null(False).to_numpy(),
             ),
         ):
             self.columns[name].append(values)

@@ -14,6 +14,7 @@ from typing import Any
 from bontea._errors import BonteaError
 from bontea._ids import id_text
 from bontea._progress import JobProgress
+from bontea.rollouts._ends import end_named
 from bontea.rollouts._rows import Line, append_lines, read_lines, read_rows, write_rows
 from bontea.rollouts.answer import is_answer
 from bontea.rollouts.calls import Inbox
@@ -144,10 +145,10 @@ class RescoreJob:
 
     def _lacks(self, row: Row) -> bool:
         """Whether a row is to get a reward: it has none, and it is an answer that can be scored."""
-        text = row.get("completion")
+        text, reason = row.get("completion"), row.get("finish_reason")
+        reason = end_named(reason) if isinstance(reason, str) else reason
         return row.get(self.column) is None and (
-            not isinstance(text, str)
-            or is_answer(text, row.get("finish_reason"), row.get("reasoning_only"))
+            not isinstance(text, str) or is_answer(text, reason, row.get("reasoning_only"))
         )
 
     def _wanted(self) -> int:

@@ -34,8 +34,8 @@ STEPS = (
         "step_*/*/all/traces.jsonl",
         re.compile(r"step_(?P<step>\d+)/(?P<kind>\w+)/all/traces\.jsonl"),
     ),
-    Steps("*.pt", re.compile(r"(?P<kind>.*?)_?(?P<step>\d+)\.pt")),
 )
+TORCH = Steps("*.pt", re.compile(r"(?P<kind>.*?)_?(?P<step>\d+)\.pt"))
 INSIDE = ("", "completions", "rollouts")
 """The folder itself, or one in the output folder of a training run."""
 TOGETHER = ("shard_*of*.jsonl", "*.yaml", "*.yml")
@@ -46,25 +46,28 @@ def files(path: Path, step: int | None) -> tuple[list[Path], str]:
     """The files to read, and what to say about the choice. BonteaError where one must be named."""
     if not path.is_dir():
         return [path], ""
-    for inside in INSIDE:
-        folder = path / inside
-        if not folder.is_dir():
-            continue
-        for steps in STEPS:
-            found = _stepped(folder, steps)
-            if found:
-                return _choose(path, found, step)
+    folders = [path / inside for inside in INSIDE if (path / inside).is_dir()]
+    stepped = [by for steps in STEPS for folder in folders if (by := _stepped(folder, steps))]
+    alone = [p for glob in ALONE for folder in folders for p in sorted(folder.glob(glob))]
+    if len(stepped) + bool(alone) > 1:
+        last = [str(by[max(by)]) for kinds in stepped for by in kinds.values()]
+        listed = ", ".join([*last, *map(str, alone)][:5])
+        raise BonteaError(f"{path} holds files of several tools: name one file, such as {listed}")
+    if stepped:
+        return _choose(path, stepped[0], step)
+    if len(alone) == 1:
+        return alone, alone[0].name
+    if alone:
+        names = ", ".join(p.name for p in alone[:5]) + ", ..." * (len(alone) > 5)
+        raise BonteaError(f"{path} holds {len(alone)} logs ({names}): name one of them")
+    for folder in folders:
+        # Last: weights and settings of a training run have such names, too.
+        if found := _stepped(folder, TORCH):
+            return _choose(path, found, step)
         for glob in TOGETHER:
             there = sorted(p for p in folder.glob(glob) if ".gens." not in p.name)
             if there:
                 return there, f"{len(there)} file{'s' * (len(there) != 1)}"
-        for glob in ALONE:
-            there = sorted(folder.glob(glob))
-            if len(there) == 1:
-                return there, there[0].name
-            if there:
-                names = ", ".join(p.name for p in there[:5]) + ", ..." * (len(there) > 5)
-                raise BonteaError(f"{path} holds {len(there)} logs ({names}): name one of them")
     raise IsADirectoryError(
         f"{path} is a folder without files of a tool that is known here (docs/other-files.md has "
         "them): name a file of rollouts"
@@ -77,7 +80,12 @@ def _stepped(folder: Path, steps: Steps) -> dict[str, dict[int, Path]]:
     for file in folder.glob(steps.glob):
         match = steps.name.fullmatch(file.relative_to(folder).as_posix())
         if match and file.is_file():
-            found.setdefault(match["kind"], {})[int(match["step"])] = file
+            by = found.setdefault(match["kind"], {})
+            other = by.setdefault(int(match["step"]), file)
+            if other != file:
+                raise BonteaError(
+                    f"{other} and {file} are both of step {int(match['step'])}: name one of them"
+                )
     return found
 
 

@@ -170,13 +170,11 @@ class Reader:
         if reading.scores is not None:
             rows = join_scores(rows, Path(reading.scores))
         by_user = reading.prompt_id is not None or reading.prompt is not None
-        for i, row in enumerate(rows):
+        for row in rows:
             if by_user:
                 row.prompt_id = None if reading.prompt_id is None else _at(row, reading.prompt_id)
                 row.prompt = None if reading.prompt is None else _at(row, reading.prompt)
                 row.rollout = None
-            if reading.group_size is not None:
-                row.prompt_id, row.prompt, row.rollout = i // reading.group_size, None, None
             if reading.completion is not None and not (self._ours and row.index is not None):
                 row.completion = _at(row, reading.completion)
             yield row
@@ -186,7 +184,9 @@ class Reader:
         # Of a folder, the step has chosen the file.
         step = None if self.path.is_dir() else self.reading.step
         only, count = step, 0
+        size = self.reading.group_size
         for row in self._all_rows():
+            row.step = _step(row)
             if row.step is None:
                 if step is not None:
                     raise BonteaError(
@@ -201,6 +201,8 @@ class Reader:
                         f"{row.place} is of step {row.step}, and rows before it of step {only}: "
                         "each step is another policy, so choose one with --step N"
                     )
+            if size is not None:  # counted in the rows of this step
+                row.prompt_id, row.prompt, row.rollout = count // size, None, None
             if row.prompt_id != row.prompt_id:  # NaN, which pandas writes for nothing
                 row.prompt_id = None
             if row.prompt != row.prompt:
@@ -219,10 +221,10 @@ class Reader:
             yield row
         if count == 0 and step is not None:
             raise BonteaError(f"{self.path} holds no rollouts of step {step}")
-        if self.reading.group_size is not None and count % self.reading.group_size:
+        if size is not None and count % size:
             raise BonteaError(
-                f"{self.path} has {count:,} rows, which is not a multiple of --group-size "
-                f"{self.reading.group_size}: the last group would be incomplete"
+                f"{self.path} has {count:,} rows, which is not a multiple of --group-size {size}: "
+                "the last group would be incomplete"
             )
 
     def _choose(self, first: list[Row]) -> dict[str, float]:
@@ -241,7 +243,7 @@ class Reader:
         if len(self.names) == 1:
             return {self.names[0]: 1.0}
         if not self.names:
-            what = "and no score was found in its first rows"
+            what = "no score was found in its first rows: score it with --reward MODULE:FUNCTION"
             if self.format is openai_batch:
                 what = openai_batch.NO_SCORES
             elif self.format is lm_eval:
@@ -319,6 +321,20 @@ class _TextsOnce:
                 row.prompt = None
             elif row.prompt is not None:
                 self.known.add(row.prompt_id)
+
+
+def _step(row: Row) -> int | None:
+    """The training step of a row; a table without types has it as text, pandas as a float."""
+    step: Any = row.step
+    if step is None or step != step or step == "":
+        return None
+    try:
+        found = int(step)
+        if isinstance(step, bool) or (not isinstance(step, str) and found != step):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise BonteaError(f"{row.place}: the step {str(step)[:60]!r} is not an integer") from None
+    return found
 
 
 def _leads(record: Any, name: str) -> bool:

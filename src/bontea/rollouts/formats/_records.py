@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from bontea._errors import BonteaError, MissingPackageError
+from bontea._json import is_cut_off, strict_loads
 from bontea.rollouts._csv import read_csv
 from bontea.rollouts._open import kind_of, open_text, read_text
 from bontea.rollouts._parquet import Table
-from bontea.rollouts._strict import strict_loads
 from bontea.rollouts.formats import trinity
 from bontea.rollouts.formats._row import ODD, Placed, Record, Text
 
@@ -92,12 +92,9 @@ def _lines(path: Path) -> Iterator[Placed]:
             if not line.strip():
                 continue
             place = f"{path}, line {number}"
-            try:
-                value = strict_loads(line.strip(), place)
-            except BonteaError:
-                if not line.endswith(b"\n") and number > 1:
-                    return  # the last line, which a killed run left unfinished
-                raise
+            if not line.endswith(b"\n") and number > 1 and is_cut_off(line):
+                return
+            value = strict_loads(line.strip(), place)
             yield place, _object(value, place)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bontea._errors import BonteaError
+from bontea._ids import id_text
 from bontea.rollouts.formats._records import records
-from bontea.rollouts.formats._row import Row, number
+from bontea.rollouts.formats._row import Row, Text, number
 from bontea.rollouts.rewards import load_reward, score
 
 AT_ONCE = 64
@@ -42,36 +43,59 @@ class Scorer:
 
 
 def join_scores(rows: Iterator[Row], path: Path) -> Iterator[Row]:
-    """The rows with the scores of a file: objects with `custom_id` and `score`, or `scores`."""
-    found: dict[Any, list[Any]] = {}
+    """The rows with the scores of a file: objects with `custom_id` and `score`, or `scores`.
+
+    What has no response needs no score. BonteaError where a response has none, or two.
+    """
+    found: dict[str, dict[int, float]] = {}
     for place, record in records(path):
-        key = record.get("custom_id")
+        key = id_text(record.get("custom_id"))
         value = next((record[n] for n in ("score", "scores", "reward") if n in record), _NO)
         if key is None or value is _NO:
             raise BonteaError(f"{place}: a row of scores has custom_id and score")
-        values = value if isinstance(value, list) else [value]
-        index = record.get("index")
-        known = found.setdefault(key, [])
-        if known and index is None:
-            raise BonteaError(
-                f"{place}: {key!r} has scores before: give a list, or the index of each choice"
-            )
-        if index is not None:
-            known.extend([None] * (int(index) + 1 - len(known)))
-            known[int(index)] = number(value, place, "score")
-        else:
-            known.extend(number(one, place, "score") for one in values)
+        known = found.setdefault(key, {})
+        if record.get("index") is None:
+            if known:
+                raise BonteaError(
+                    f"{place}: {key!r} has scores before: give a list, or the index of each choice"
+                )
+            values = value if isinstance(value, list) else [value]
+            known |= {i: number(one, place, "score") for i, one in enumerate(values)}
+            continue
+        index = _index(record["index"], place)
+        if index in known:
+            raise BonteaError(f"{place}: choice {index} of {key!r} has a score before: remove one")
+        known[index] = number(value, place, "score")
+    choices: dict[str, int] = {}
     for row in rows:
-        if row.prompt_id not in found:
-            raise BonteaError(f"{row.place}: {path} has no score of {row.prompt_id!r}")
-        values, i = found[row.prompt_id], row.rollout or 0
-        if i >= len(values):
+        key, i = id_text(row.prompt_id) or "", row.rollout or 0
+        choices[key] = max(choices.get(key, 0), i + 1)
+        score = found.get(key, {}).get(i, _NO)
+        if score is _NO and row.completion is not None:
+            count = len(found.get(key, {}))
+            has = "no score" if not count else f"{count} score{'s' * (count > 1)}"
             raise BonteaError(
-                f"{row.place}: {path} has {len(values)} scores of {row.prompt_id!r}, and this is "
-                f"choice {i + 1}"
+                f"{row.place}: {path} has {has} of {key!r}, and this is choice {i + 1}"
             )
-        row.scores["score"] = values[i]
+        row.scores["score"] = None if score is _NO else score
         yield row
+    for key, count in choices.items():
+        if len(found.get(key, {})) > count:
+            raise BonteaError(
+                f"{path} has {len(found[key])} scores of {key!r}, which has {count} "
+                f"choice{'s' * (count > 1)}: nothing says which score is of which"
+            )
 
 
-_NO = object()
+def _index(value: Any, place: str) -> int:
+    """The number of a choice, from 0; text in a table without types."""
+    text = value.strip() if isinstance(value, Text) else ""
+    found = int(text) if text.isdecimal() else value
+    if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+        raise BonteaError(
+            f"{place}: index {str(value)[:60]!r} must be the number of a choice, from 0"
+        )
+    return found
+
+
+_NO: Any = object()

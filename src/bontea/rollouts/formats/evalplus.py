@@ -17,6 +17,7 @@ NAME = "an EvalPlus results file"
 REWARD = None
 GROUPS = "solutions of one task are one prompt"
 STATUSES = ("base_status", "plus_status", "status")
+PASSED = {"pass": True, "fail": False, "timeout": False}
 
 
 def detect(record: Record) -> bool:
@@ -33,9 +34,13 @@ def rows(records: Iterable[Placed]) -> Iterator[Row]:
                 where = f"{place}, {task}, solution {i + 1}"
                 if not isinstance(found, dict) or not found.keys() & {*STATUSES}:
                     raise BonteaError(f"{where}: it has none of {', '.join(STATUSES)}")
-                scores = {
-                    name: found[name] == "pass" for name in STATUSES if found.get(name) is not None
-                }
+                given = {name: found[name] for name in STATUSES if found.get(name) is not None}
+                for name, status in given.items():
+                    if not isinstance(status, str) or status not in PASSED:
+                        raise BonteaError(
+                            f"{where}: {name} {str(status)[:60]!r} is none of {', '.join(PASSED)}"
+                        )
+                scores = {name: PASSED[status] for name, status in given.items()}
                 if "plus_status" in scores:
                     scores["plus_status"] &= scores.get("base_status", True)
                 yield Row(

@@ -33,10 +33,19 @@ def detect(record: Record) -> bool:
 def rows(records: Iterable[Placed]) -> Iterator[Row]:
     found: dict[Any, list[Row]] = {}
     """By document: a task with several filters writes all documents once for each."""
+    seen: set[tuple[Any, str]] = set()
     for place, record in records:
         names = record.get("metrics") or []
         label = "" if record.get("filter") in (None, "none") else f"{record['filter']}."
         scores = {f"{label}{n}": record.get(n) for n in names if is_number(record.get(n))}
+        once = record["doc_id"], label
+        if once in seen:
+            raise BonteaError(
+                f"{place}: document {record['doc_id']} is there before, with the same filter: the "
+                "file holds several tasks or runs, and nothing says which row is of which; read "
+                "the files that they came from one by one"
+            )
+        seen.add(once)
         known = found.get(record["doc_id"])
         if known is None:
             known = found[record["doc_id"]] = list(_rows(place, record))

@@ -3,6 +3,8 @@
 `custom_id`, `response.body.choices[]` (each with `message` and `finish_reason`), `error`: see the
 guide "Batch API". It has responses and no scores, which must come from somewhere: from
 `--reward MODULE:FUNCTION`, or from a file of scores with the same `custom_id`, `--scores FILE`.
+A request that failed is a rollout without a response, which is unscorable. It does not say its
+model, which is that of the others.
 """
 
 from __future__ import annotations
@@ -26,6 +28,19 @@ def detect(record: Record) -> bool:
 
 
 def rows(records: Iterable[Placed]) -> Iterator[Row]:
+    failed, models = [], set()
+    for row in _rows(records):
+        if row.completion is None and row.model is None:
+            failed.append(row)
+            continue
+        models.add(row.model)
+        yield row
+    for row in failed:  # once it is known which model they were for
+        row.model = next(iter(models)) if len(models) == 1 else None
+        yield row
+
+
+def _rows(records: Iterable[Placed]) -> Iterator[Row]:
     for place, record in records:
         body = (record.get("response") or {}).get("body") or {}
         choices = body.get("choices") or []

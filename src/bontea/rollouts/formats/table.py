@@ -158,7 +158,10 @@ def _lists(record: Record, names: Sequence[str]) -> Iterator[tuple[str, list[Any
         if (values := _list(value)) is not None:
             yield name, values
         elif (found := NUMBERED.fullmatch(name)) and found[1] in {*REWARDS, *names}:
-            numbered.setdefault(found[1], {})[int(found[2])] = value
+            values_by = numbered.setdefault(found[1], {})
+            if int(found[2]) in values_by:
+                raise BonteaError(f"two columns are {found[1]} {int(found[2])}: rename {name!r}")
+            values_by[int(found[2])] = value
     for name, values_by in numbered.items():
         if name not in record and len(values_by) > 1:
             yield name, [values_by[i] for i in sorted(values_by)]

@@ -9,7 +9,10 @@ unscorable here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+from bontea._errors import BonteaError
+from bontea._ids import id_text
 from bontea.rollouts.formats._row import Placed, Record, Row, is_number, turns_text
 
 NAME = "a verifiers results file"
@@ -22,12 +25,21 @@ def detect(record: Record) -> bool:
 
 
 def rows(records: Iterable[Placed]) -> Iterator[Row]:
+    known: dict[str | None, tuple[Any, Any]] = {}
     for place, record in records:
+        key = id_text(record.get("example_id"))
+        example = record.get("task"), record.get("answer")
+        if known.setdefault(key, example) != example:
+            raise BonteaError(
+                f"{place}: example {key} has another task or answer than before: the file holds "
+                "runs of several environments, whose examples have the same numbers; read the "
+                "files that they came from one by one"
+            )
         metrics = record.get("metrics")
         scores = {"reward": record.get("reward")}
         if isinstance(metrics, dict):
             scores |= {name: value for name, value in metrics.items() if is_number(value)}
-        if record.get("error") is not None:
+        if record.get("error"):
             scores = dict.fromkeys(scores)
         yield Row(
             place,
