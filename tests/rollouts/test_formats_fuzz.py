@@ -72,7 +72,7 @@ def changed(value, path, new):
     if len(path) == 1 and new is ...:
         value.pop(path[0], None) if isinstance(value, dict) else value.pop(path[0])
     else:
-        value[path[0]] = changed(value[path[0]], path[1:], new)
+        value[path[0]] = changed(value[path[0]], path[1:], new) if len(path) > 1 else new
     return value
 
 

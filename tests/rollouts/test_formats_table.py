@@ -149,6 +149,16 @@ def test_rows_with_the_same_prompt_are_one_prompt(tmp_path):
     check(path, {"a": [0.5, 1, 0, 0.25], "b": [1, NAN]}, prompt_id="q")
 
 
+def test_a_prompt_that_is_nan_is_none(tmp_path):
+    """As pandas writes it for an empty cell; also in the file of a tool."""
+    path = tmp_path / "a.jsonl"
+    for row in ({"prompt": math.nan, "score": 1.0, "judge": 2}, {"input_prompt": math.nan,
+                "output_response": "a", "score": 1.0, "stop_reason": "stop"}):  # fmt: skip
+        path.write_text(json.dumps(row) + "\n")
+        with pytest.raises(ValueError, match="line 1: it has no id and no text of a prompt"):
+            read_rollouts(path, reward="score")
+
+
 def test_a_native_name_with_a_list(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"prompt_id": 1, "reward": [1, 0]}\n{"prompt_id": 2, "reward": [0.5]}\n')

@@ -205,6 +205,8 @@ class Reader:
                 row.prompt_id, row.prompt, row.rollout = count // size, None, None
             if row.prompt_id != row.prompt_id:  # NaN, which pandas writes for nothing
                 row.prompt_id = None
+            if row.prompt != row.prompt:
+                row.prompt = None
             if row.prompt_id is None and row.prompt is None:
                 what = "it has no id and no text of a prompt: name one with --id-column or "
                 what += "--prompt-column"
