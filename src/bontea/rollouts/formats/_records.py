@@ -157,10 +157,8 @@ def _yaml(path: Path) -> Iterator[Placed]:
         """Takes no key twice, as with JSON."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [key.value for key, _ in node.value]
-            twice = next(
-                (key for key in keys if isinstance(key, str) and keys.count(key) > 1), None
-            )
+            keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
+            twice = next((key for key in keys if keys.count(key) > 1), None)
             if twice is not None:
                 raise BonteaError(f"{path}: the key {twice[:60]!r} is there twice: remove one")
             return super().construct_mapping(node, deep)
