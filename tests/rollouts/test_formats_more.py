@@ -201,6 +201,15 @@ def test_large_language_monkeys(tmp_path):
     assert got.texts.tolist() == ["q0", "q12"]
     assert got.lengths.tolist() == [2, 4, 6, 2]
     check(tmp_path / "0.yaml", {"0": [1, 0, 1]})
+    short = "samples: [x]\nis_corrects: [true]\n"
+    (tmp_path / "13.yml").write_text(short)
+    check(tmp_path, {"0": [1, 0, 1], "12": [0], "13": [1]})
+    (tmp_path / "12.yml").write_text(short)
+    with pytest.raises(ValueError, match="both are rollout 0 of prompt '12'"):
+        read_rollouts(tmp_path)
+    (tmp_path / "12.yml").write_text(short + "is_corrects: [false]\n")
+    with pytest.raises(ValueError, match=r"12\.yml: the key 'is_corrects' is there twice"):
+        read_rollouts(tmp_path)
     (tmp_path / "12.yaml").write_text("samples: !!python/object/apply:os.system ['false']\n")
     with pytest.raises(ValueError, match=r"12\.yaml is not YAML"):
         read_rollouts(tmp_path)
@@ -216,6 +225,9 @@ def test_tail_rl_shards(tmp_path):
     lines(tmp_path / "shard_0of2.gens.jsonl", [{"problem_id": "p1", "gens": []}])
     check(tmp_path, {"p1/s1": [0, 1.5], "p1/s2": [2, 0.5]})
     check(tmp_path / "shard_1of2.jsonl", {"p1/s2": [2, 0.5]})
+    (tmp_path / "shard_0of3.jsonl").write_bytes((tmp_path / "shard_0of2.jsonl").read_bytes())
+    with pytest.raises(ValueError, match="both are rollout 0 of prompt 'p1/s1'"):
+        read_rollouts(tmp_path)  # of another run, with other shards
 
 
 def lm_eval(doc, responses, filter="none", **metrics):

@@ -194,6 +194,25 @@ def test_a_chat_that_the_model_cannot_take_is_refused_before_anything_is_drawn(f
     assert not Path("rollouts.jsonl").exists()
 
 
+def test_a_column_that_the_reward_cannot_get_is_refused_before_anything_is_drawn(folder):
+    Path("p.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b", "completions": 1}\n')
+    with pytest.raises(BonteaError, match=r"column 'completions'.*rename"):
+        sample(small())
+    assert not list(Path().glob("rollouts*"))
+
+
+def test_a_last_row_without_its_line_end_is_not_drawn_again(folder):
+    sample(small())
+    path = Path("rollouts.jsonl")
+    text = path.read_text()
+    path.write_text(text.removesuffix("\n"))
+    result = sample(small(), resume=True)
+    assert (result.drawn, path.read_text()) == (0, text)
+    path.write_text(text[:-5])
+    assert sample(small(), resume=True).drawn == 1
+    assert path.read_text() == text
+
+
 def test_a_server_must_be_told_how_to_continue_a_chat(folder):
     chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Well,"}]
     Path("p.jsonl").write_text(json.dumps({"prompt": chat}))

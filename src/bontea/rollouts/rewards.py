@@ -11,7 +11,7 @@ import inspect
 import itertools
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -194,9 +194,10 @@ class HttpReward:
 
 def check_rows(reward: Reward, rows: Iterable[dict[str, Any]]) -> None:
     """Raise BonteaError naming the first prompt that the reward cannot take, as far as it knows."""
-    if not isinstance(reward, (ClassifierReward, HttpReward)):
-        return
     for number, row in enumerate(rows):
+        _check_columns(row)
+        if not isinstance(reward, (ClassifierReward, HttpReward)):
+            continue
         try:
             reward.check(row)
         except BonteaError as error:
@@ -313,7 +314,7 @@ def wait_for(awaitable: Awaitable[Any]) -> Any:
         return pool.submit(run).result()
 
 
-def _check_columns(columns: dict[str, list[Any]]) -> None:
+def _check_columns(columns: Mapping[str, Any]) -> None:
     for taken in ("prompts", "completions"):
         if taken in columns:
             raise BonteaError(

@@ -24,7 +24,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._ids import id_text
-from bontea._json import strict_loads
+from bontea._json import is_cut_off, strict_loads
 from bontea.rollouts._batch import FIELDS
 from bontea.rollouts._jsonl import read_row
 
@@ -104,11 +104,15 @@ class RolloutFile:
         with self.path.open("rb+") as file:
             good = 0
             for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
+                ended = line.endswith(b"\n")
+                if not ended and is_cut_off(line):
                     break  # the last line, cut off when the run was killed
                 if line.strip():
                     self._index(_row(line, f"{self.path}, line {number}"))
                 good += len(line)
+                if not ended:  # an editor has taken the last line end away
+                    file.write(b"\n")
+                    return
             file.truncate(good)
 
 

@@ -38,7 +38,7 @@ STEPS = (
 TORCH = Steps("*.pt", re.compile(r"(?P<kind>.*?)_?(?P<step>\d+)\.pt"))
 INSIDE = ("", "completions", "rollouts")
 """The folder itself, or one in the output folder of a training run."""
-TOGETHER = ("shard_*of*.jsonl", "*.yaml", "*.yml")
+TOGETHER = ("shard_*of*.jsonl", "*.y*ml")
 ALONE = ("traces.jsonl", "results.jsonl", "*.eval")
 
 

@@ -153,8 +153,18 @@ def _csv(path: Path) -> Iterator[Placed]:
 def _yaml(path: Path) -> Iterator[Placed]:
     import yaml
 
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """Takes no key twice, as with JSON."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
+            twice = next((key for key in keys if keys.count(key) > 1), None)
+            if twice is not None:
+                raise BonteaError(f"{path}: the key {twice[:60]!r} is there twice: remove one")
+            return super().construct_mapping(node, deep)
+
     try:
-        value = yaml.load(read_text(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        value = yaml.load(read_text(path), Loader)
     except yaml.YAMLError as error:
         raise BonteaError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
     yield str(path), _object(value, str(path))

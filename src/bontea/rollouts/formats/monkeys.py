@@ -38,6 +38,7 @@ def rows(records: Iterable[Placed]) -> Iterator[Row]:
                 prompt_id=PurePath(place).stem,
                 prompt=record.get("question", record.get("prompt")),
                 completion=text,
+                rollout=i,
                 index=i,
                 columns={"gt_answer": record.get("gt_answer")},
             )

@@ -32,5 +32,6 @@ def rows(records: Iterable[Placed]) -> Iterator[Row]:
                 record,
                 {"scores": score},
                 prompt_id=f"{record['problem_id']}/{record['src_id']}",
+                rollout=i,
                 index=i,
             )
