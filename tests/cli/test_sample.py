@@ -261,7 +261,7 @@ def test_a_parameter_that_is_refused_names_the_remedy(folder, capsys):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ("seed", "--extra-body 'seed' is not JSON"),
+        ("seed", "--extra-body 'seed': not JSON"),
         ("[]", "is not a JSON object"),
         ('{"n": 4}', "must not set n to 4: one request is one rollout"),
         ('{"stream": true}', "must not set stream"),

@@ -35,7 +35,7 @@ def read_extra_body(text: str) -> dict[str, Any]:
     """The JSON object that `--extra-body` is given; BonteaError saying what is wrong with it."""
     example = """such as '{"seed": null}'"""
     try:
-        found = strict_loads(text, FLAG)
+        found = strict_loads(text, f"{FLAG} {text[:60]!r}")
     except BonteaError as error:
         raise BonteaError(f"{error}; write JSON, {example}") from None
     if not isinstance(found, dict):

@@ -263,8 +263,8 @@ def _find_record(
         )
     if held and not path.exists():
         raise FileNotFoundError(
-            f"nothing can be added to {held}: {path}, which says how it was drawn, is not there; "
-            "choose another --output"
+            f"{held} cannot be added to, because {path}, which says how it was drawn, is not "
+            "there; choose another --output"
         )
     if resume and path.exists():
         return Record.load(path)
