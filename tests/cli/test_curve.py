@@ -235,6 +235,16 @@ def test_page(run, a, b, tmp_path):
     assert "a - b" in text
 
 
+def test_a_page_says_which_score_of_a_tools_file_it_shows(run, tmp_path):
+    rows = [
+        {"input": f"q{i % 9}", "output": "", "step": 1, "score": i, "acc": -i} for i in range(45)
+    ]
+    path = tmp_path / "1.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(path, "--reward-column", "acc", "--html", tmp_path / "r.html")[0] == 0
+    assert "a verl rollout dump: reward = acc;" in (tmp_path / "r.html").read_text("utf-8")
+
+
 # --- unusual and bad input ---------------------------------------------------------------------
 
 

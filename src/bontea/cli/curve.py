@@ -155,7 +155,8 @@ def _write(found: Evaluation, up_to: int | None, args: argparse.Namespace) -> li
                 name: diagnose(rollouts, n=n, rng=args.seed)
                 for name, rollouts in found.rollouts.items()
             },
-            settings={"command": " ".join(sys.argv), "seed": args.seed},
+            settings={"command": " ".join(sys.argv), "seed": args.seed}
+            | {name: line for name, r in found.rollouts.items() if (line := said(r)) is not None},
         )
         written.append(path)
     return written
