@@ -20,6 +20,10 @@ THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
         ({"choices": [{"text": None}]}, ("", None, False)),
         ({"choices": [{"text": "", "finish_reason": "length"}]}, ("", "length", False)),
         ({"choices": [{"index": 3, "text": "a"}], "error": None}, ("a", None, False)),
+        (
+            {**choice("a"), "status": "completed", "base_resp": {"status_code": 0}},
+            ("a", "stop", False),
+        ),
         ({"choices": [{"text": "half \ud83d of a pair"}]}, ("half ? of a pair", None, False)),
         (choice("a", "length"), ("a", "length", False)),
         (choice(" \n", "stop"), (" \n", "stop", False)),
@@ -93,6 +97,8 @@ def test_completions(answer, expected):
         ({"error": {"message": "overloaded", "code": 503}}, "status 200: 'overloaded'"),
         ({**choice("half"), "error": "overloaded"}, "status 200: 'overloaded'"),
         ({"object": "error", "message": "overloaded"}, "status 200: 'overloaded'"),
+        ({**choice("half"), "status": "error"}, "status 200"),
+        ({**choice("half"), "base_resp": {"status_code": 1002, "status_msg": "limit"}}, "1002"),
         ({"choices": [{**choice("half")["choices"][0], "error": {"code": 502}}]}, "status 200"),
         (choice("half", "stop", error={"message": "overloaded"}), "status 200: 'overloaded'"),
         # Content that is no text.

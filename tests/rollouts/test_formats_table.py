@@ -9,6 +9,7 @@ import pytest
 
 pl = pytest.importorskip("polars")
 
+from bontea._errors import BonteaError  # noqa: E402
 from bontea.cli import main  # noqa: E402
 from bontea.rollouts import read_completions, read_rollouts  # noqa: E402
 from bontea.rollouts.formats import Reading  # noqa: E402
@@ -293,4 +294,11 @@ def test_a_rollout_has_one_column(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("prompt,reward_0,reward_00,reward_1\na,1,0,5\n")
     with pytest.raises(ValueError, match="two columns are reward 0: rename 'reward_00'"):
+        read_rollouts(path)
+
+
+def test_a_comma_in_a_number_is_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("prompt;reward\na;1,5\na;0,5\n")
+    with pytest.raises(BonteaError, match="'1,5' is not a number: write a point"):
         read_rollouts(path)

@@ -172,6 +172,10 @@ def check_error(where: Any) -> None:
         error = where.get("error") or where
         said = error.get("message") if isinstance(error, dict) else None
         raise BadAnswer(f"an error with status 200: {_said(said or error)}")
+    inner = where.get("base_resp")  # MiniMax puts its status there
+    code = inner.get("status_code") if isinstance(inner, dict) else None
+    if code or str(where.get("status")).lower() in ("error", "failed"):
+        raise BadAnswer(f"an error with status 200: {_said(inner if code else where)}")
 
 
 def _said(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -98,7 +99,9 @@ def number(value: Any, place: str, name: str) -> float:
     except OverflowError:  # an integer that no float holds
         out = math.inf
     except ValueError:
-        raise BonteaError(f"{place}: {name} {str(value)[:60]!r} is not a number") from None
+        comma = isinstance(value, str) and re.fullmatch(r"\s*-?\d+,\d+\s*", value)
+        advice = ": write a point in place of the comma" if comma else ""
+        raise BonteaError(f"{place}: {name} {str(value)[:60]!r} is not a number{advice}") from None
     if math.isinf(out):
         raise BonteaError(f"{place}: {name} {str(value)[:60]} is infinite: clip it, or write null")
     return out
