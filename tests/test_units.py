@@ -189,7 +189,7 @@ def test_tables_keep_their_digits():
     )
     for one, other in zip(small, large, strict=True):
         assert "e-31" in one or "e-30" in one
-        assert "e+30" in other
+        assert "e30" in other
         assert len(one) < 60
         assert len(other) < 60
 

@@ -85,7 +85,7 @@ def test_beyond_all_rewards():
     )
     doubtful = extrapolate(rewards, 1000)
     assert doubtful.verdict == "doubtful"
-    assert "1000 exceeds the 160 rewards" in str(doubtful)
+    assert "1,000 exceeds the 160 rewards" in str(doubtful)
 
 
 def test_one_prompt():

@@ -15,11 +15,11 @@ from bontea.tails import check_tail
 def test_effective_n_beyond_what_can_be_told():
     found = effective_n("tea", n=128, m=16, groups=640, rng=0)
     endless = replace(found, value=math.inf, standard_error=math.nan)
-    assert "effective N  beyond 1e+09, more than can be told" in str(endless)
+    assert "effective N  beyond 1,000,000,000, more than can be told" in str(endless)
     assert "inf" not in str(endless).replace("info", "")
     assert endless.to_dict()["value"] is None
     assert "effective N  not defined" in str(replace(found, value=math.nan))
-    assert "+- ?" in str(replace(found, standard_error=math.inf))
+    assert "± ?" in str(replace(found, standard_error=math.inf))
 
 
 def test_plan_and_bench_say_it_in_words():
@@ -39,7 +39,7 @@ def test_plan_and_bench_say_it_in_words():
     assert "beyond 1e6" in out.getvalue()
     assert " inf" not in out.getvalue()
     assert _budget({"effective N": None, "effective N se": None}) == "beyond 1e9"
-    assert _budget({"effective N": 8.5, "effective N se": None}) == "8.5 +- ?"
+    assert _budget({"effective N": 8.5, "effective N se": None}) == "8.5 ± ?"
 
 
 def test_a_check_without_a_number():

@@ -156,7 +156,9 @@ def test_all_dead_then_resumed(three, tmp_path):
         for server in three:
             server.kill()
 
-    with pytest.raises(EndpointError, match=r"10 requests in a row.*3 endpoints failed.*no conn"):
+    with pytest.raises(
+        EndpointError, match=r"10 requests, one after the other.*3 endpoints failed.*no conn"
+    ):
         draw(urls, path, patience={"retries": 1}, on_rows=kill_all)
     kept = rows_of(path)
     assert 0 < len(kept) < PROMPTS * 20

@@ -160,7 +160,7 @@ def test_turns_keep_their_fields(tmp_path):
         ([{"role": "user", "content": [{"type": "text"}]}], "without a text"),
         (["hi"], "turn 1 is not"),
         ({"role": "user", "content": "x"}, "is not a prompt"),
-        (None, "'None' is not a prompt"),
+        (None, "'null' is not a prompt"),
     ],
 )
 def test_what_is_no_prompt(tmp_path, prompt, said):

@@ -10,6 +10,7 @@ from scipy import integrate, optimize, special
 from tests.statistics import assert_mean
 
 from bontea import expected_max
+from bontea._numbers import percent
 from bontea.theory.style_law import StyleLaw, draw_rewards
 from bontea.theory.styles import STYLES, logit_gradient, softmax, style_frontier
 
@@ -197,7 +198,7 @@ def test_result_is_consistent():
     assert law.value(result.best, n=512) == result.value_star > result.single_star
     assert result.single_star == pytest.approx(3 * expected_max(512) - 4.5)
     assert result.entropy == pytest.approx([-(p @ np.log(p)) for p in result.probabilities])
-    assert f"{100 * result.mean:.1f} % of the best" in str(result)
+    assert f"{percent(result.mean)} of the best" in str(result)
 
 
 def test_start():
