@@ -113,7 +113,7 @@ def test_validate_cfg_at_start():
     [
         ({"n": "many"}, r"trainer\.algorithm\.bontea\.n='many'"),
         ({"alpha": 25}, r"trainer\.algorithm\.bontea\.alpha=25"),
-        ({"alhpa": 0.5}, "did you mean 'alpha'"),
+        ({"alhpa": 0.5}, r"did you mean trainer\.algorithm\.bontea\.alpha"),
         ({"estimator": "rloo"}, "was told to use 'tea'"),
         ({"alpha": 0.1}, "at least"),
     ],
