@@ -14,6 +14,8 @@ import pytest
 
 pl = pytest.importorskip("polars")
 
+from tests.rollouts.read_back import check, groups  # noqa: E402
+
 from bontea.cli import main  # noqa: E402
 from bontea.rollouts import read_completions, read_models, read_rollouts  # noqa: E402
 from bontea.rollouts.formats import Reading  # noqa: E402
@@ -26,23 +28,6 @@ def lines(path, rows):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
-
-
-def groups(rollouts, values=None):
-    """By prompt, the rewards or other values in their order."""
-    values = rollouts.rewards if values is None else values
-    split = np.split(values, rollouts.offsets[1:-1])
-    return {name: group.tolist() for name, group in zip(rollouts.prompts, split, strict=True)}
-
-
-def check(path, wanted, **options):
-    """Read, and compare with `wanted`, the rewards by prompt."""
-    got = read_rollouts(path, **options)
-    found = groups(got)
-    assert list(found) == list(wanted)
-    for name, values in wanted.items():
-        np.testing.assert_array_equal(found[name], np.array(values, dtype=float))
-    return got
 
 
 # verl

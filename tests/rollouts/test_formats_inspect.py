@@ -11,6 +11,8 @@ import pytest
 
 pl = pytest.importorskip("polars")
 
+from tests.rollouts.read_back import groups  # noqa: E402
+
 from bontea.cli import main  # noqa: E402
 from bontea.rollouts import read_completions, read_rollouts  # noqa: E402
 from bontea.rollouts.formats import inspect_log  # noqa: E402
@@ -20,11 +22,6 @@ NAN = math.nan
 ANSWERS = {"sum": ["4", "5", "four", "I do not know"], "7": ["9", "9", "8", "raise"]}
 GRADED = {"sum": [1, 0.5, 0, 0], "7": [1, 1, 0.5, NAN]}
 """C, P, I and N; and C, C, P and an error."""
-
-
-def groups(rollouts, values):
-    split = np.split(values, rollouts.offsets[1:-1])
-    return {name: group.tolist() for name, group in zip(rollouts.prompts, split, strict=True)}
 
 
 def same(found, wanted):

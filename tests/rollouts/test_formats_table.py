@@ -9,6 +9,8 @@ import pytest
 
 pl = pytest.importorskip("polars")
 
+from tests.rollouts.read_back import check  # noqa: E402
+
 from bontea._errors import BonteaError  # noqa: E402
 from bontea.cli import main  # noqa: E402
 from bontea.rollouts import read_completions, read_rollouts  # noqa: E402
@@ -22,21 +24,6 @@ ROWS = [
     {"prompt_id": "007", "prompt": "a", "reward": 1, "completion": "zzz", "judge": 5},
 ]
 WANTED = {"007": [0.5, 1], "7": [NAN]}
-
-
-def groups(rollouts, values=None):
-    values = rollouts.rewards if values is None else values
-    split = np.split(values, rollouts.offsets[1:-1])
-    return {name: group.tolist() for name, group in zip(rollouts.prompts, split, strict=True)}
-
-
-def check(path, wanted, **options):
-    got = read_rollouts(path, **options)
-    found = groups(got)
-    assert list(found) == list(wanted)
-    for name, values in wanted.items():
-        np.testing.assert_array_equal(found[name], np.array(values, dtype=float))
-    return got
 
 
 def csv_text(rows, separator=","):

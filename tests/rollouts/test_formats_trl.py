@@ -11,6 +11,7 @@ trl = pytest.importorskip("trl")
 
 import transformers  # noqa: E402
 from datasets import Dataset  # noqa: E402
+from tests.rollouts.read_back import groups  # noqa: E402
 from tests.tiny import word_tokenizer  # noqa: E402
 
 from bontea.cli import main  # noqa: E402
@@ -65,12 +66,6 @@ def folders(tmp_path_factory):
         trainer.train()
         out[name] = folder, dict(SEEN)
     return out
-
-
-def groups(rollouts, values):
-    """By prompt, the values in their order."""
-    split = np.split(values, rollouts.offsets[1:-1])
-    return {name: group.tolist() for name, group in zip(rollouts.prompts, split, strict=True)}
 
 
 def expected(rows):

@@ -12,6 +12,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from bontea._errors import BonteaError
 from bontea._json import strict_loads
 from bontea.rollouts._ends import end_named
 from bontea.rollouts.service import BadAnswer
@@ -59,8 +60,11 @@ def read_json(data: bytes) -> Any:
     that can be read in two ways.
     """
     try:
-        json.loads(data)  # an error of its own for one that is cut off
-        return strict_loads(data.decode(json.detect_encoding(data)), "the answer")
+        try:
+            return strict_loads(data.decode(json.detect_encoding(data)), "the answer")
+        except BonteaError:
+            json.loads(data)  # an error of its own for one that is cut off
+            raise
     except json.JSONDecodeError:
         text = data.decode("utf-8", "replace").strip()
         if text.startswith(("data:", "event:", ": ")):
