@@ -18,6 +18,7 @@ import json
 import os
 import random
 import re
+import sys
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -161,24 +162,20 @@ class Service:
 
     def reason(self, error: Exception) -> str:
         """What went wrong with one attempt, without the key."""
-        import openai
-
         if (status := status_of(error)) is not None:
             return f"status {status} ({self._clean(_detail(error))})"
-        if isinstance(error, (openai.APITimeoutError, asyncio.TimeoutError, TimeoutError)):
+        if isinstance(error, (_class("APITimeoutError"), asyncio.TimeoutError, TimeoutError)):
             return f"no answer within {number(self.timeout)} s (--timeout)"
-        if isinstance(error, (openai.APIConnectionError, NoConnection)):
+        if _is_no_connection(error):
             return f"no connection ({self._clean(str(error.__cause__ or error))})"
-        if isinstance(error, (BadAnswer, openai.APIResponseValidationError)):
+        if isinstance(error, (BadAnswer, _class("APIResponseValidationError"))):
             return f"an unexpected answer ({self._clean(str(error))})"
         if isinstance(error, json.JSONDecodeError):
             return f"an answer that is no JSON, or cut off ({error})"
         raise error
 
     def _advice(self, error: Exception) -> str:
-        import openai
-
-        if isinstance(error, (openai.APIConnectionError, NoConnection)):
+        if _is_no_connection(error):
             cause = str(error.__cause__)
             if "CERTIFICATE_VERIFY_FAILED" in cause:
                 return ": name the file with the certificate of its authority in SSL_CERT_FILE"
@@ -309,6 +306,16 @@ def _no_client(who: str, error: Exception) -> Exception:
             f"({type(error).__name__}): write http://HOST:PORT, or unset the variable"
         )
     return EndpointError(f"{who}: no client can be made ({type(error).__name__}: {error})")
+
+
+def _class(name: str) -> Any:
+    """Errors of the openai package, for `isinstance`, without loading it: that takes a second."""
+    package = sys.modules.get("openai")
+    return () if package is None else getattr(package, name)
+
+
+def _is_no_connection(error: Exception) -> bool:
+    return isinstance(error, (NoConnection, _class("APIConnectionError")))
 
 
 def status_of(error: Exception) -> int | None:

@@ -7,10 +7,11 @@ its connection, which is how the server behind learns that nobody waits any more
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 from typing import Any
 
-from bontea.rollouts.service import NoConnection, Service, StatusError
+from bontea.rollouts.service import NoConnection, Service, StatusError, proxies_of
 
 
 class Client:
@@ -19,6 +20,8 @@ class Client:
     def __init__(self, service: Service):
         self.service = service
         self.session: Any = None
+        # Once, and not for each request: aiohttp's trust_env reads ~/.netrc every time.
+        self.proxy = next((os.environ[name].strip() for name in proxies_of(service.url)), None)
 
     async def __aenter__(self) -> Client:
         import aiohttp
@@ -28,8 +31,6 @@ class Client:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=aiohttp.ClientTimeout(total=self.service.timeout, sock_connect=30),
-            trust_env=True,
-            auto_decompress=True,
         )
         return self
 
@@ -55,7 +56,12 @@ class Client:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             async with self.session.request(
-                method, self.service.url + path, data=body, headers=headers, allow_redirects=False
+                method,
+                self.service.url + path,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self.proxy,
             ) as answer:
                 data = await answer.read()
                 if 200 <= answer.status < 300:
