@@ -96,6 +96,8 @@ class Stream:
     min_n: int = 4
     max_n: int | None = None
     wave: int = 1
+    ceiling: float | None = None
+    """As for `fit_prior`, where the prior is learnt."""
     price: float = 0.0
     prompts: int = 0
     drawn: int = 0
@@ -152,7 +154,7 @@ class Stream:
         rows = [row for row in self._rows if np.isfinite(row).any()]
         if not any(np.isfinite(row).sum() > 1 for row in rows):
             return
-        found = learn_prior(rows, rng=self.prompts)
+        found = learn_prior(rows, ceiling=self.ceiling, rng=self.prompts)
         if not first and self.prior is not None:  # the form of the law needs whole prompts
             found = replace(found, law=self.prior.law, trust=self.prior.trust)
         self.prior = found
