@@ -326,7 +326,8 @@ def first_model(url: str, key: str) -> str:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)["data"][0]["id"]
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise SystemExit(f"{url}/models gives no model ({error}): check the URL, or --model") from None
+        why = f"{url}/models names no model ({error}): check the URL, or give --model"
+        raise SystemExit(why) from None
 
 
 if __name__ == "__main__":
