@@ -40,10 +40,11 @@ MAY_IMPORT = {
     "integrations": CORE | {"curves", "demo"},  # the toy policy goes through two trainers
     "bench": CORE | {"curves"},
     "report": CORE | {"curves", "deploy", "diagnosis", "planning"},
+    "serve": CORE | {"curves", "deploy", "demo"},
     "training": CORE | {"curves", "demo", "integrations", "report"},
     "cli": CORE
     | {"curves", "deploy", "diagnosis", "planning", "demo", "integrations", "report"}
-    | {"training", "bench"},
+    | {"training", "bench", "serve"},
     "__main__": {"cli"},
 }
 

@@ -14,7 +14,7 @@ import sys
 
 import bontea
 from bontea._errors import BonteaError
-from bontea.cli import bench, check, curve, diagnose, ls, plan, sample, simulate, train
+from bontea.cli import bench, check, curve, diagnose, ls, plan, sample, serve, simulate, train
 
 COMMANDS = {
     "train": train,
@@ -23,6 +23,7 @@ COMMANDS = {
     "diagnose": diagnose,
     "plan": plan,
     "simulate": simulate,
+    "serve": serve,
     "bench": bench,
     "check": check,
     "ls": ls,
@@ -34,6 +35,7 @@ EXTRAS = {
     **dict.fromkeys(("yaml", "jinja2"), "train"),
     **dict.fromkeys(("polars", "rich"), "rollouts"),
     **dict.fromkeys(("openai", "httpx"), "endpoint"),
+    **dict.fromkeys(("starlette", "uvicorn", "aiohttp", "prometheus_client"), "serve"),
     **dict.fromkeys(("matplotlib", "plotly"), "report"),
 }
 """Packages that a command may miss, and the extra of ours that has them."""

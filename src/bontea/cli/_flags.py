@@ -1,4 +1,4 @@
-"""What `bontea train` and `bontea sample` share: a flag for every setting, and quiet libraries."""
+"""What `bontea train`, `sample` and `serve` share: flags, YAML files, quiet libraries."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 import os
 import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+from bontea._errors import BonteaError
 from bontea._settings import flag, kinds_of
 
 
@@ -53,3 +55,34 @@ def quiet_libraries() -> None:
 
         warnings.simplefilter("ignore", FutureWarning)
         warnings.formatwarning = lambda m, c, *_: f"{c.__name__}: {m}\n"
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    """The settings in a YAML file; BonteaError, FileNotFoundError saying what is wrong."""
+    import yaml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileNotFoundError(f"config {path} cannot be read: {error.strerror}") from None
+    try:
+        values = yaml.safe_load(text)
+        twice = _twice(yaml.compose(text, Loader=yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise BonteaError(f"config {path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise BonteaError(f"config {path} must hold NAME: VALUE lines")
+    if twice is not None:
+        raise BonteaError(f"config {path}: the key {twice!r} is there twice: remove one")
+    return {str(name).replace("-", "_"): value for name, value in values.items()}
+
+
+def _twice(node: Any) -> str | None:
+    """The first key of a YAML mapping that is there twice, of which YAML takes the last."""
+    seen: set[str] = set()
+    for key, _ in node.value if getattr(node, "id", "") == "mapping" else ():
+        name = str(key.value).replace("-", "_")
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

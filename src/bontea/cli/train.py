@@ -11,7 +11,7 @@ from typing import Any
 
 from bontea._errors import BonteaError, FailedError, what_gave_up
 from bontea._json import strict_loads
-from bontea.cli._flags import add_settings, given_settings, quiet_libraries
+from bontea.cli._flags import add_settings, given_settings, quiet_libraries, read_yaml
 from bontea.training.settings import Settings
 
 EXAMPLES = """examples:
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fresh(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
-    values = _read_yaml(args.config) if args.config else {}
+    values = read_yaml(args.config) if args.config else {}
     settings = Settings.from_dict({**values, **given}, args.config or "settings")
     if settings.output is None:
         settings.output = str(Path("runs") / time.strftime("%Y%m%d-%H%M%S"))
@@ -131,7 +131,7 @@ def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
         saved = strict_loads(path.read_text(encoding="utf-8"), path)["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise BonteaError(f"{path} cannot be read ({error}): start a new job") from None
-    asked = {**(_read_yaml(args.config) if args.config else {}), **given}
+    asked = {**(read_yaml(args.config) if args.config else {}), **given}
     other = {k: v for k, v in asked.items() if saved.get(k) != v and k != "output"}
     if other:
         name = next(iter(other))
@@ -140,36 +140,6 @@ def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Settings:
             f"{other[name]!r}: resume it without that setting, or start a new one"
         )
     return Settings.from_dict({**saved, "output": output}, str(path))
-
-
-def _read_yaml(path: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise FileNotFoundError(f"config {path} cannot be read: {error.strerror}") from None
-    try:
-        values = yaml.safe_load(text)
-        twice = _twice(yaml.compose(text, Loader=yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise BonteaError(f"config {path} is not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise BonteaError(f"config {path} must hold NAME: VALUE lines")
-    if twice is not None:
-        raise BonteaError(f"config {path}: the key {twice!r} is there twice: remove one")
-    return {str(name).replace("-", "_"): value for name, value in values.items()}
-
-
-def _twice(node: Any) -> str | None:
-    """The first key of a YAML mapping that is there twice, of which YAML takes the last."""
-    seen: set[str] = set()
-    for key, _ in node.value if getattr(node, "id", "") == "mapping" else ():
-        name = str(key.value).replace("-", "_")
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
 
 
 def _pairs(texts: list[str]) -> dict[str, Any]:

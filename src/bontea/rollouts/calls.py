@@ -26,6 +26,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from bontea._errors import BonteaError, FailedError
+from bontea._numbers import number
 from bontea.rollouts.judge import (
     Failure,
     Outcome,
@@ -69,6 +70,11 @@ class Inbox:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing comes any more."""
+        return self._closed
 
     def stop(self) -> None:
         """Give out nothing any more."""
@@ -213,12 +219,26 @@ class InWorkers(InThreads):
     """So many processes, each of which loads the reward and calls it in its main thread.
 
     A process that dies (a crash, too little memory, a call of `os._exit`) fails its call, and
-    another takes its place: so the completion that kills it is found as one that raises.
+    another takes its place: so the completion that kills it is found as one that raises. A call
+    that takes longer than `timeout` seconds is ended the same way.
     """
 
-    def __init__(self, name: str, spec: str, concurrency: int, options: dict[str, Any]):
-        self.workers = [_Worker(name, (spec, options)) for _ in range(concurrency)]
+    def __init__(
+        self,
+        name: str,
+        spec: str,
+        concurrency: int,
+        options: dict[str, Any],
+        *,
+        timeout: float | None = None,
+    ):
+        self.workers = [_Worker(name, (spec, options), timeout) for _ in range(concurrency)]
         super().__init__(name, [worker.call for worker in self.workers])
+
+    def begin(self) -> None:
+        """Start the processes now, so that the first call does not wait for them."""
+        for worker in self.workers:
+            worker.begin()
 
     def close(self) -> None:
         for worker in self.workers:
@@ -236,15 +256,29 @@ work()
 class _Worker:
     """A process that calls the reward; begun when it is first needed."""
 
-    def __init__(self, name: str, reward: tuple[str, dict[str, Any]]):
-        self.name, self.reward = name, reward
+    def __init__(self, name: str, reward: tuple[str, dict[str, Any]], timeout: float | None):
+        self.name, self.reward, self.timeout = name, reward, timeout
         self.process: subprocess.Popen[bytes] | None = None
 
+    def begin(self) -> subprocess.Popen[bytes]:
+        self.process = self.process or self._begin()
+        return self.process
+
     def call(self, tasks: Sequence[Task]) -> Outcome:
-        process = self.process = self.process or self._begin()
+        process = self.begin()
         assert process.stdin is not None
         assert process.stdout is not None
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        clock = threading.Timer(self.timeout, end) if self.timeout else None
         try:
+            if clock:
+                clock.daemon = True
+                clock.start()
             pickle.dump(arguments(tasks), process.stdin)
             process.stdin.flush()
             return pickle.load(process.stdout)
@@ -252,6 +286,12 @@ class _Worker:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(5)  # it is about to end, and its own exit code says more
             code = self.close()
+        finally:
+            if clock:
+                clock.cancel()
+        if self.timeout and late.is_set():
+            took = f"took longer than {number(self.timeout)} s"
+            return Failure(FailedError(f"reward {self.name!r} {took}"))
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return Failure(
             FailedError(f"reward {self.name!r} ended the process that it runs in ({how})")

@@ -62,7 +62,7 @@ def sample_rollouts(
                 with torch.random.fork_rng(devices=_cuda_devices(model)):
                     torch.manual_seed(seed_of(seed, prompt_id, wanted.start))
                     head = token_ids(tokenizer, row["prompt"], row.get("tools"))
-                    ends = _generate(
+                    ends = generate(
                         model, tokenizer, head, len(wanted), max_new_tokens, temperature
                     )
                 drawn = [Drawn(prompt_id, j, *end) for j, end in zip(wanted, ends, strict=True)]
@@ -83,7 +83,7 @@ def chunks(m: int, batch_size: int, earlier: Sequence[int] = ()) -> Iterator[ran
             start = end
 
 
-def _generate(
+def generate(
     model: Any,
     tokenizer: Any,
     head: list[int],

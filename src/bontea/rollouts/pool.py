@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from bontea.rollouts.service import (
     EndpointError,
     Service,
     retry_after,
+    status_of,
 )
 
 T = TypeVar("T")
@@ -74,15 +75,23 @@ class Server:
 
 
 class Pool:
-    """The servers of one run; an asynchronous context, in which their clients are open."""
+    """The servers of one run; an asynchronous context, in which their clients are open.
+
+    `client` makes what `send` finds in `Server.client`. `hopeless` are statuses that say that every
+    other request would be refused as well.
+    """
 
     def __init__(
         self,
         services: Sequence[Service],
         per_minute: float | None = None,
         on_trouble: Callable[[str], None] = lambda text: None,
+        *,
+        client: Callable[[Service], Any] = lambda service: service.client("AsyncOpenAI"),
+        hopeless: Collection[int] = frozenset(HOPELESS),
     ):
         self.servers = [Server(service) for service in services]
+        self.client, self.hopeless = client, hopeless
         self.pace = Pace(per_minute)
         self.on_trouble = on_trouble
         self.last_said = -float("inf")
@@ -91,7 +100,7 @@ class Pool:
     async def __aenter__(self) -> Pool:
         await self.open.__aenter__()
         for server in self.servers:
-            client = server.service.client("AsyncOpenAI")
+            client = self.client(server.service)
             server.client = await self.open.enter_async_context(client)
         return self
 
@@ -157,15 +166,15 @@ class Pool:
             found = service.wait(failure, tries)
         except EndpointError as error:
             found = error
-        if isinstance(found, float) and (after or (not alone and _status(failure) == 429)):
+        if isinstance(found, float) and (after or (not alone and status_of(failure) == 429)):
             server.held_until = max(server.held_until, time.monotonic() + found)
             if all(s.held_until > time.monotonic() for s in self.servers):
                 self.pace.hold(min(s.held_until for s in self.servers) - time.monotonic())
         if isinstance(found, EndpointError) and self._is_the_requests_own(found):
             server.succeeded()  # it lives, and refuses this one
             return found
-        server.hopeless = isinstance(found, EndpointError) and found.status in HOPELESS
-        if _status(failure) != 429 or (after or 0) > LONGEST_RETRY_AFTER:
+        server.hopeless = isinstance(found, EndpointError) and found.status in self.hopeless
+        if status_of(failure) != 429 or (after or 0) > LONGEST_RETRY_AFTER:
             server.failed_in_row += 1
         left_out = None
         if not alone and (
@@ -183,18 +192,20 @@ class Pool:
             self.on_trouble(f"{where}{reason}; {again}")
         return found
 
-    @staticmethod
-    def _is_the_requests_own(error: EndpointError) -> bool:
+    def _is_the_requests_own(self, error: EndpointError) -> bool:
         """A refusal of this request, which another server would refuse as well."""
         status = error.status
-        return status is not None and 400 <= status < 500 and status not in HOPELESS | AGAIN
+        if status is None or not 400 <= status < 500:
+            return False
+        return status not in self.hopeless and status not in AGAIN
 
     def _last(self, spent: dict[Server, EndpointError]) -> EndpointError:
         """The error to show: not the refusal of one server for the failure of another."""
-        errors = sorted(spent.values(), key=lambda error: error.status in HOPELESS)
+        errors = sorted(spent.values(), key=lambda error: error.status in self.hopeless)
         if len(spent) == 1:
             return errors[0]
-        return EndpointError(f"{len(spent)} endpoints failed: {errors[0]}", errors[0].status)
+        first = errors[0]
+        return EndpointError(f"{len(spent)} endpoints failed: {first}", first.status, first.said)
 
 
 async def _attempt(send: Callable[[Server], Awaitable[T]], server: Server) -> Any:
@@ -206,10 +217,6 @@ async def _attempt(send: Callable[[Server], Awaitable[T]], server: Server) -> An
         return await asyncio.wait_for(send(server), server.service.timeout), None
     except Exception as error:
         return None, error
-
-
-def _status(failure: Exception) -> int | None:
-    return getattr(failure, "status_code", None)
 
 
 class Pace:

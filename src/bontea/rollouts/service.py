@@ -18,8 +18,10 @@ import json
 import os
 import random
 import re
+import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,15 +38,43 @@ HOPELESS = {401, 402, 403, 404, 405}
 
 
 class EndpointError(OSError):
-    """A request that failed for good, with the status of the last answer, if there was one."""
+    """A request that failed for good, with the status of the last answer, if there was one.
 
-    def __init__(self, message: str, status: int | None = None):
+    `said` is what went wrong in the server's own words, without its address or key.
+    """
+
+    def __init__(self, message: str, status: int | None = None, said: str = ""):
         super().__init__(message)
-        self.status = status
+        self.status, self.said = status, said
 
 
 class BadAnswer(Exception):
     """The server answered with something else than what it was asked for."""
+
+
+class StatusError(Exception):
+    """An answer with a status that is no success, from a client that is not the openai package's.
+
+    It has the attributes of that package's `APIStatusError` that are read here.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str], text: str, phrase: str = ""):
+        super().__init__(f"status {status}")
+        self.status_code, self.headers, self.text, self.reason_phrase = (
+            status,
+            headers,
+            text,
+            phrase,
+        )
+        self.response = self
+        try:
+            self.body = json.loads(text)
+        except (ValueError, RecursionError):
+            self.body = text
+
+
+class NoConnection(Exception):
+    """No connection, or one that broke; raised from what says why."""
 
 
 @dataclass(frozen=True)
@@ -106,23 +136,24 @@ class Service:
 
         Raises EndpointError, in words of ours only, when there is no point or no retry left.
         """
-        import openai
-
         after = retry_after(error)
-        status = error.status_code if isinstance(error, openai.APIStatusError) else None
+        status = status_of(error)
         reason = self.reason(error)
+        said = reason if status is None else self._clean(_detail(error))
         if status is not None and not (status in AGAIN or status >= 500):
-            raise EndpointError(self._refusal(status, reason), status)
+            raise EndpointError(self._refusal(status, reason), status, said)
         if after is not None and after > LONGEST_RETRY_AFTER:
             raise EndpointError(
                 f"{self.flag} {self.url}: {reason}, and to come back in {after:.0f} s",
                 status,
+                said,
             )
         if attempt >= self.retries:
             raise EndpointError(
                 f"{self.flag} {self.url} failed {attempt + 1} times, the last time with {reason}"
                 + self._advice(error),
                 status,
+                said,
             )
         if after:
             return after
@@ -131,24 +162,20 @@ class Service:
 
     def reason(self, error: Exception) -> str:
         """What went wrong with one attempt, without the key."""
-        import openai
-
-        if isinstance(error, openai.APIStatusError):
-            return f"status {error.status_code} ({self._clean(_detail(error))})"
-        if isinstance(error, (openai.APITimeoutError, asyncio.TimeoutError, TimeoutError)):
+        if (status := status_of(error)) is not None:
+            return f"status {status} ({self._clean(_detail(error))})"
+        if isinstance(error, (_class("APITimeoutError"), asyncio.TimeoutError, TimeoutError)):
             return f"no answer within {number(self.timeout)} s (--timeout)"
-        if isinstance(error, openai.APIConnectionError):
+        if _is_no_connection(error):
             return f"no connection ({self._clean(str(error.__cause__ or error))})"
-        if isinstance(error, (BadAnswer, openai.APIResponseValidationError)):
+        if isinstance(error, (BadAnswer, _class("APIResponseValidationError"))):
             return f"an unexpected answer ({self._clean(str(error))})"
         if isinstance(error, json.JSONDecodeError):
             return f"an answer that is no JSON, or cut off ({error})"
         raise error
 
     def _advice(self, error: Exception) -> str:
-        import openai
-
-        if isinstance(error, openai.APIConnectionError):
+        if _is_no_connection(error):
             cause = str(error.__cause__)
             if "CERTIFICATE_VERIFY_FAILED" in cause:
                 return ": name the file with the certificate of its authority in SSL_CERT_FILE"
@@ -279,6 +306,22 @@ def _no_client(who: str, error: Exception) -> Exception:
             f"({type(error).__name__}): write http://HOST:PORT, or unset the variable"
         )
     return EndpointError(f"{who}: no client can be made ({type(error).__name__}: {error})")
+
+
+def _class(name: str) -> Any:
+    """Errors of the openai package, for `isinstance`, without loading it: that takes a second."""
+    package = sys.modules.get("openai")
+    return () if package is None else getattr(package, name)
+
+
+def _is_no_connection(error: Exception) -> bool:
+    return isinstance(error, (NoConnection, _class("APIConnectionError")))
+
+
+def status_of(error: Exception) -> int | None:
+    """The status of an answer that was no success; None where none came."""
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 def retry_after(error: Exception) -> float | None:

@@ -1,0 +1,21 @@
+"""Best-of-N in front of any OpenAI-compatible server, as one itself: `bontea serve`.
+
+A client changes its base URL, and every answer is the best of N, with N chosen response by
+response. One file for each step of a request:
+
+    app        the routes                        gate      keys, limits, the queue
+    completions  bodies, streams, disconnects    gateway   what a running server holds
+    options    what the request asks for         search    draw, score, decide, until it stops
+    number     how many responses to draw        upstream  one response from the servers behind
+    scores     rewards, many requests in a batch reply     the answer in OpenAI's form
+    log        every response, to a file         metrics   what Prometheus reads
+    embedded   the toy policy in place of a server
+    run        the process: sockets, signals, the end
+"""
+
+from bontea.serve.app import make_app
+from bontea.serve.gateway import Gateway
+from bontea.serve.run import serve
+from bontea.serve.settings import ServeSettings
+
+__all__ = ["Gateway", "ServeSettings", "make_app", "serve"]

@@ -1,0 +1,175 @@
+"""The log of responses: a rollout file that `curve`, `diagnose`, `plan` and `train` read.
+
+Rows are written by a thread, whatever waits in one piece, and an answer is sent after its rows are
+with the operating system: a process that is killed has lost nothing that it answered with. Once a
+second they are seen onto the disk. When the file has its size it is renamed, LOG.0001.jsonl and so
+on, and a new one is begun; a rename keeps every row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import re
+import threading
+import time
+from contextlib import ExitStack, suppress
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from bontea._errors import BonteaError
+from bontea.rollouts.table import locked
+
+SYNC = 1.0
+"""Seconds between two syncs to the disk."""
+MOST_WAITING = 64 * 2**20
+"""Bytes that are kept while the disk takes none."""
+_END = (b"", -1, None)
+FIRST = b'{"prompt_id": '
+"""How every row begins."""
+
+
+class Log:
+    """An open log; a context that holds the file, for this process alone."""
+
+    def __init__(self, path: Path, largest: float):
+        """`largest`: bytes after which a new file is begun."""
+        self.path, self.largest = path, largest
+        self.rows = 0
+        self.lost = 0
+        """Rows that could not be written, and were given up."""
+        self.error: str | None = None
+        """Why rows could not be written the last time, such as a full disk."""
+        self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._stack = ExitStack()
+        self._file: FileIO
+        self._synced = time.monotonic()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> Log:
+        if self.path.is_dir():
+            raise IsADirectoryError(f"--log {self.path} is a folder: name a file in it")
+        self._stack.enter_context(locked(self.path))
+        _drop_cut_off_line(self.path)
+        self._file = self._open()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._waiting.put(_END)
+        self._thread.join()
+        with suppress(OSError):
+            self._file.close()
+        self._stack.close()
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        """Write rows, soon."""
+        data = b"".join(
+            json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for row in rows
+        )
+        self._waiting.put((data, len(rows), None))
+
+    async def written(self) -> None:
+        """Wait until what was added so far is with the operating system."""
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        self._waiting.put((b"", 0, (loop, done)))
+        await done
+
+    def _work(self) -> None:
+        left, ended = b"", False
+        while not (ended and (not left or self.error)):
+            batch = self._take()
+            left += b"".join(one[0] for one in batch)
+            ended = ended or any(one == _END for one in batch)
+            try:
+                left = self._put(left)
+                self._sync(now=ended)
+                self.error = None
+            except OSError as error:  # what could not be written is tried again
+                self.error = f"the log {self.path} cannot be written: {error.strerror or error}"
+                if len(left) > MOST_WAITING:
+                    self.lost += left.count(b"\n")
+                    left = b""
+            for _, _, waiter in batch:
+                if waiter is not None:
+                    loop, done = waiter
+                    with suppress(RuntimeError):
+                        loop.call_soon_threadsafe(_settle, done)
+        self.lost += left.count(b"\n")
+
+    def _take(self) -> list[Any]:
+        try:
+            batch = [self._waiting.get(timeout=SYNC)]
+        except queue.Empty:
+            return []
+        while not self._waiting.empty():
+            batch.append(self._waiting.get())
+        return batch
+
+    def _put(self, data: bytes) -> bytes:
+        """Write whole; what could not be written is taken back, so that no line is cut."""
+        good = self._file.tell()
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError:
+            self._file.truncate(good)
+            self._file.seek(good)
+            raise
+        self.rows += data.count(b"\n")
+        return b""
+
+    def _sync(self, *, now: bool) -> None:
+        if now or time.monotonic() - self._synced > SYNC:
+            os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
+            if self._file.tell() >= self.largest:
+                self._file.close()
+                os.replace(self.path, next_name(self.path))
+                self._file = self._open()
+
+    def _open(self) -> FileIO:
+        return FileIO(self.path, "a")
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def next_name(path: Path) -> Path:
+    """The next free name for a full file: LOG.0001.jsonl, LOG.0002.jsonl, ..."""
+    pattern = re.compile(re.escape(path.stem) + r"\.(\d+)" + re.escape(path.suffix))
+    found = [pattern.fullmatch(other.name) for other in path.parent.iterdir()]
+    last = max((int(match[1]) for match in found if match), default=0)
+    return path.with_name(f"{path.stem}.{last + 1:04d}{path.suffix}")
+
+
+def _drop_cut_off_line(path: Path) -> None:
+    """A process that was killed may have left half a line at the end.
+
+    Raises BonteaError for a file that is no rollout file, which is not to be touched.
+    """
+    path.touch()
+    with path.open("rb+") as file:
+        end = size = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(end - 2**16, 0)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                end = start + found + 1
+                break
+            end = start
+        file.seek(0)
+        if size and not file.read(2**16).startswith(FIRST):
+            raise BonteaError(
+                f"--log {path} holds something else than a log of this server, which would be "
+                "added to it: choose another name"
+            )
+        file.truncate(end)

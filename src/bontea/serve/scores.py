@@ -1,0 +1,141 @@
+"""Rewards for many requests at once: what waits is scored in batches, in a thread of its own.
+
+A function runs in a process of its own, in its main thread: it may use signals, take all of a core,
+hang or crash without holding up the server, and is ended after its time. A model in this process
+gets whatever waits in one batch; a server gets several requests at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from bontea._numbers import number
+from bontea.rollouts.calls import Awaited, Calls, Inbox, InWorkers, calls_of
+from bontea.rollouts.judge import Failure, Scored, Task, Verdicts
+from bontea.rollouts.rewards import ClassifierReward, Reward, is_async, load_reward, name_of
+from bontea.serve.settings import ServeSettings
+
+FOR_SERVERS = 8
+"""Calls at once of a reward that waits rather than computes."""
+
+
+class Scores:
+    """The reward of a server; `begin` before the first `score`, `close` at the end."""
+
+    def __init__(self, calls: Calls, *, batch_size: int, timeout: float):
+        self.calls, self.timeout = calls, timeout
+        self.inbox = Inbox(batch_size)
+        self.waiting = 0
+        """Responses that are being scored or wait for it."""
+        self.works = True
+        """Whether the last call of the reward gave values."""
+        self.error: str | None = None
+        """What ended the thread, which is a bug or a reward that returns no numbers."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def begin(self) -> None:
+        """Start scoring; in the event loop that will ask."""
+        self._loop = asyncio.get_running_loop()
+        if isinstance(self.calls, InWorkers):
+            self.calls.begin()
+        self._thread.start()
+
+    def close(self) -> None:
+        """End at once."""
+        self.inbox.stop()
+        self.calls.close()
+
+    async def score(self, prompt: Any, completion: Any, columns: dict[str, Any]) -> Scored:
+        """The reward of one response; with `error` where the reward failed."""
+        assert self._loop is not None
+        future: asyncio.Future[Scored] = self._loop.create_future()
+        self.waiting += 1
+        try:
+            self.inbox.put([Task(future, "", prompt, completion, columns)])
+            # A call may wait behind another one, which takes as long at most.
+            return await asyncio.wait_for(future, 2 * self.timeout + 5)
+        except (asyncio.TimeoutError, TimeoutError):
+            self.works = False
+            took = f"took longer than {number(self.timeout)} s (--reward-timeout)"
+            return Scored(None, None, f"reward {self.calls.name!r} {took}")
+        finally:
+            self.waiting -= 1
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.calls.run(self.inbox, self._verdicts, self._done)
+                return
+            except Exception as error:  # never without an answer for those who wait
+                self.error = f"{type(error).__name__}: {error}"
+                if self.inbox.closed:
+                    return
+
+    def _verdicts(self, tasks: Sequence[Task]) -> Verdicts:
+        """A batch that fails is tried by halves, until those that fail alone are found."""
+        todo = [[task for task in tasks if not task.key.done()]]
+        out: list[Scored] = []
+        while todo:
+            part = todo.pop()
+            if not part:
+                continue
+            result = yield part
+            self.works = not isinstance(result, Failure)
+            if isinstance(result, Failure):
+                half = len(part) // 2
+                if half and not result.is_of_the_reward:
+                    todo += [part[half:], part[:half]]
+                else:
+                    out += (Scored(task.key, None, str(result)) for task in part)
+                continue
+            for task, value in zip(part, result.tolist(), strict=True):
+                if np.isinf(value):
+                    error = f"reward {self.calls.name!r} returned {value}"
+                    out.append(Scored(task.key, None, error))
+                else:
+                    out.append(Scored(task.key, None if np.isnan(value) else value))
+        return out
+
+    def _done(self, scored: list[Scored]) -> None:
+        assert self._loop is not None
+
+        def settle() -> None:
+            for one in scored:
+                if not one.key.done():
+                    one.key.set_result(one)
+
+        with suppress(RuntimeError):  # the server has ended
+            self._loop.call_soon_threadsafe(settle)
+
+
+def load_scores(settings: ServeSettings) -> Scores:
+    """The reward of the settings, loaded. Raises what loading it raises."""
+    spec = str(settings.reward)
+    options = {"trust_remote_code": settings.trust_remote_code}
+    reward = load_reward(
+        spec,
+        **options,
+        key_name=settings.reward_key_env,
+        timeout=settings.reward_timeout,
+        retries=settings.retries,
+    )
+    calls = _calls(reward, spec, options, settings)
+    return Scores(calls, batch_size=settings.batch_size, timeout=settings.reward_timeout)
+
+
+def _calls(reward: Reward, spec: str, options: dict[str, Any], settings: ServeSettings) -> Calls:
+    count = settings.reward_concurrency
+    if isinstance(reward, ClassifierReward):
+        return calls_of(reward, count or 1)
+    if is_async(reward):
+        return Awaited(reward, count or FOR_SERVERS)
+    if spec.startswith(("http://", "https://")):
+        return calls_of(reward, count or FOR_SERVERS)
+    return InWorkers(name_of(reward), spec, count or 1, options, timeout=settings.reward_timeout)
