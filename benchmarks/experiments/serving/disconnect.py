@@ -15,6 +15,8 @@ Two things say whether the server still works for nobody:
 - probe: how long one short request takes then. It works with every server, if the long requests
   fill it (`--requests` at least the number that it serves at once), so that the short one waits.
 
+For a gateway, `--behind` names the server behind it: how many requests run is then read there.
+
 A control, in which nobody goes away, shows what both are while the long requests run. Needs httpx.
 Ends with status 1 if the server goes on in any case, and 2 if this could not be told.
 """
@@ -86,7 +88,7 @@ class Server:
 
     async def running(self) -> int | None:
         """How many requests run, by what the server says; None if it does not say."""
-        root = self.url.removesuffix("/v1")
+        root = (self.args.behind or self.url).rstrip("/").removesuffix("/v1")
         with suppress(httpx.HTTPError, ValueError, TypeError, KeyError):
             answer = await self.client.get(f"{root}/slots", timeout=10)
             if answer.status_code == 200:
@@ -148,10 +150,13 @@ async def idle(server: Server) -> None:
     raise SystemExit("the server is still busy after ten minutes")
 
 
-def verdict(seen: Seen, control: Seen, free: Seen, beside: bool) -> bool | None:
-    """True if it stopped, False if it goes on, None if that cannot be told."""
+def verdict(seen: Seen, control: Seen, free: Seen, stays: int) -> bool | None:
+    """True if it stopped, False if it goes on, None if that cannot be told.
+
+    `stays` is how many requests the client that stays keeps running: more than one at a gateway.
+    """
     if seen.running is not None:
-        return seen.running <= int(beside)
+        return seen.running <= stays
     if control.probe < 4 * free.probe:
         return None
     return seen.probe < free.probe + (control.probe - free.probe) / 4
@@ -166,9 +171,10 @@ async def run(args: argparse.Namespace) -> int:
         print(f"idle: {free}")
         control = await look(server, stream=True, beside=False, leave=False)
         print(f"control, nobody leaves: {control}")
+        alone = (control.running or 0) // args.requests
         for name, (stream, beside) in CASES.items():
             seen = await look(server, stream, beside, leave=True)
-            stopped = verdict(seen, control, free, beside)
+            stopped = verdict(seen, control, free, alone * beside)
             said = {True: "stops", False: "GOES ON", None: "cannot tell: more --requests"}[stopped]
             print(f"{name}: {said} ({seen}, {args.settle} s after the clients left)", flush=True)
             results.append(stopped)
@@ -178,6 +184,7 @@ async def run(args: argparse.Namespace) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url", help="base URL, such as http://127.0.0.1:8081/v1")
+    parser.add_argument("--behind", help="base URL of the server behind a gateway")
     parser.add_argument("--model", help="by default the first that /models names")
     parser.add_argument("--key", help="API key, if the server wants one")
     parser.add_argument("--requests", type=int, default=8, help="long requests at once (8)")
