@@ -105,7 +105,10 @@ def rollout_batches(path: Path, orders: int) -> Iterator[Batch]:
     curve = np.stack([np.asarray(best_of_k(row, GRID[m >= GRID].tolist())) for row in table])
     for _ in range(orders):
         split = rng.permutation(p)
-        for owner, others in ((split[: p // 2], split[p // 2 :]), (split[p // 2 :], split[: p // 2])):
+        for owner, others in (
+            (split[: p // 2], split[p // 2 :]),
+            (split[p // 2 :], split[: p // 2]),
+        ):
             rewards = np.stack([rng.permutation(row) for row in table[owner]])
             own = table[owner]
 
@@ -198,9 +201,7 @@ def measure(batches: list[Batch], share: int, name: str) -> list[dict[str, Any]]
             | {"reward": float(reward.mean()), "rise": float((reward - exact).mean())}
             | dict(zip(("rise_low", "rise_high"), np.quantile(rises, ends), strict=True))
             | {"saving": fewer(np.arange(p))}
-            | dict(
-                zip(("low", "high"), np.quantile([fewer(s) for s in boot], ends), strict=True)
-            )
+            | dict(zip(("low", "high"), np.quantile([fewer(s) for s in boot], ends), strict=True))
             | {"trust": float(np.median([b.prior.trust for b in batches]))}
             | {"most": int(np.concatenate(shares).max())}
         )
@@ -210,7 +211,9 @@ def measure(batches: list[Batch], share: int, name: str) -> list[dict[str, Any]]
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Markdown: mean rewards, and fewer responses in %."""
-    print("| rewards | T/P | equal shares | `allocate` | fewer: `allocate` | " + " | ".join(WAYS[2:]))
+    print(
+        "| rewards | T/P | equal shares | `allocate` | fewer: `allocate` | " + " | ".join(WAYS[2:])
+    )
     print("|---|---|---|---|---|---|---|")
     for name in dict.fromkeys(r["data"] for r in rows):
         for share in SHARES:

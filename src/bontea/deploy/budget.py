@@ -177,8 +177,9 @@ def allocate(
 
     which falls with j, so that taking the largest first is the best allocation of what is known
     now. Where the prior is trusted in part only, that is mixed with what a prompt with so many
-    responses gains on average, as a rule does; without any trust all prompts get equal shares. Give a part of the budget at a time, and call it again with what came out: prompts whose
-    first responses spread widely then get more. Prompts without a reward come first.
+    responses gains on average, as in a rule; without any trust all prompts get the same. Give a
+    part of the budget at a time, and call it again with what came out: prompts whose first
+    responses spread widely then get more. Prompts without a reward come first.
 
     Raises BonteaError for a number of responses that is not a whole number of at least 0.
 
