@@ -128,6 +128,8 @@ def test_rewards_of_which_one_response_is_enough():
     text = plain(section(found, solved=True)[0])
     assert "fixed N = 16, which N = 1 has too, the rule draws 1 response per prompt" in text
     assert "on average: it saves nothing." in text
+    assert "16 as N = 1 1.00 1 0.0 % [0.0, 0.0] any" in text
+    assert "nan" not in text
 
 
 def test_too_little_data_is_one_sentence_and_no_chart():
@@ -138,16 +140,19 @@ def test_too_little_data_is_one_sentence_and_no_chart():
     assert savings_section({}, 16, {}, charts) == ""
 
 
-@pytest.mark.parametrize(
-    ("m", "said"), [(32, "<h3><bdi>rollouts</bdi></h3>"), (8, "Not known: there are 8")]
-)
-def test_the_page_of_the_command_has_the_section(tmp_path, capsys, m, said):
-    file = tmp_path / "rollouts.csv"
-    rows = [f"p{p},{r}" for p, group in enumerate(draw(12, m)) for r in group]
-    file.write_text("\n".join(["prompt_id,reward", *rows]), encoding="utf-8")
+def test_the_page_of_the_command_has_the_section(tmp_path):
+    files = []
+    for m in (16, 8):
+        files.append(tmp_path / f"of{m}.csv")
+        rows = [f"p{p},{r}" for p, group in enumerate(draw(8, m)) for r in group]
+        files[-1].write_text("\n".join(["prompt_id,reward", *rows]), encoding="utf-8")
     page = tmp_path / "report.html"
-    assert main(["curve", str(file), "--html", str(page)]) == 0
+    assert main(["curve", *map(str, files), "--html", str(page)]) == 0
     html = page.read_text(encoding="utf-8")
     section = html[html.index('<section id="savings"') : html.index('<section id="completions"')]
-    assert said in section
-    assert ('class="chart"' in section) == (m == 32)
+    _, enough, few = section.split("<h3>")
+    assert "of16" in enough
+    assert enough.count('class="chart"') == enough.count("<table") == 1
+    assert "of8" in few
+    assert "Not known: there are 8 rollouts of a prompt" in few
+    assert "<table" not in few

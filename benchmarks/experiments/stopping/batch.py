@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from bontea.tails import expected_max
 SHARES = (8, 16, 64)
 FIRST, WAVES, LONGEST = 4, 8, 8
 GRID = np.unique(np.geomspace(1, 640, 80).astype(int))
+FOLLOWED = "uniform, the model followed"
+"""Although the prior fails its trial."""
 WAYS = ("equal shares", "allocate", "law known, shares", "law known, one by one")
 
 
@@ -89,9 +92,13 @@ def zero_one(seed: int, prompts: int, m: int) -> dict[str, Any]:
     }
 
 
-def law_batches(make: Callable[..., dict[str, Any]], count: int, prompts: int) -> Iterator[Batch]:
+def law_batches(
+    make: Callable[..., dict[str, Any]], count: int, prompts: int, trust: float | None
+) -> Iterator[Batch]:
     """`count` batches that share a prior, learnt from 100 other prompts with 64 rewards each."""
     prior = learn_prior(make(SEEDS["pilot"], *PILOT)["rewards"], rng=0)
+    if trust is not None:
+        prior = replace(prior, trust=trust)
     for i in range(count):
         owner = np.arange(i * prompts, (i + 1) * prompts)
         yield Batch(prior, **make(SEEDS["test"] + 1 + i, prompts, 640), owner=owner)
@@ -222,6 +229,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             rise = f"{ours['rise']:+.3f} [{ours['rise_low']:+.3f}, {ours['rise_high']:+.3f}]"
             cells = [name, str(share), f"{equal['reward']:.3f}", rise]
             cells += [_cell(found[way]) for way in WAYS[1:]]
+            cells = [re.sub(r"[-+](0\.0+)(?!\d)", r"\1", cell) for cell in cells]  # no sign for 0
             print("| " + " | ".join(cells) + " |")
 
 
@@ -232,6 +240,7 @@ def main() -> None:
     parser.add_argument("file", nargs="?", type=Path, help="rollouts")
     parser.add_argument("--batches", type=int, default=4, help="of each law")
     parser.add_argument("--prompts", type=int, default=100, help="of a batch")
+    parser.add_argument("--names", nargs="+", help="laws to run; default: all")
     parser.add_argument("--orders", type=int, default=10)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", type=Path, help="print the table of results that are there")
@@ -244,9 +253,14 @@ def main() -> None:
         "normal, scales a factor of 2": lambda *a: location_scale("normal", np.log(2), *a),
         "0/1": zero_one,
         "uniform, scales 25 %": lambda *a: location_scale("uniform", SPREAD, *a),
+        FOLLOWED: lambda *a: location_scale("uniform", SPREAD, *a),
     }
     rows: list[dict[str, Any]] = []
-    groups = {name: list(law_batches(m, args.batches, args.prompts)) for name, m in laws.items()}
+    groups = {
+        name: list(law_batches(make, args.batches, args.prompts, 1.0 if name == FOLLOWED else None))
+        for name, make in laws.items()
+        if args.names is None or name in args.names
+    }
     if args.file:
         groups[args.file.stem] = list(rollout_batches(args.file, args.orders))
     for name, batches in groups.items():

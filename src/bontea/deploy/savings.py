@@ -2,11 +2,10 @@
 
 `simulate` takes longer, the more rollouts there are. Here a part of them is used, drawn with a
 fixed seed, so that all models together take about 5 seconds: at most `MOST_REWARDS` rewards, shared
-out evenly over the models that are simulated, in `LEAST_ORDERS` orders each, or more where there
-are fewer rewards. That is at most
-`MOST_PROMPTS` prompts, because intervals come from the spread over prompts, with `ROLLOUTS`
-rollouts each, or more where there are few prompts, because N is compared up to a quarter of the
-rollouts.
+out evenly over the models that are simulated, in `LEAST_ORDERS` orders each, or in more where there
+are fewer rewards. Prompts are `MOST_PROMPTS` at most, because intervals come from the spread over
+prompts; a prompt has `ROLLOUTS` rollouts, or more where there are few prompts, because N is
+compared up to a quarter of them.
 """
 
 from __future__ import annotations

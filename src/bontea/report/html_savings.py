@@ -31,6 +31,8 @@ WORDS = {
     "nothing": "it saves nothing",
     "costs": "it needs more responses",
 }
+LEAST_PRICE = 1e-200
+"""Below it the rule stops at every price: no response can add anything."""
 NOTHING = 0.005
 """A saving below this share, with its whole interval, is none."""
 
@@ -135,14 +137,16 @@ def _table(s: Simulation, numbers: parts.Numbers, solved: bool) -> str:
         f = of.get(o.asked_n or 0)
         limits = numbers.interval(f.reward_low, f.reward_high) if f else ""
         same = f" <small>as N = {number(o.fixed_n, 3)}</small>" if _smaller(o) else ""
-        drawn = f"[{number(o.responses_low, 3)}, {number(o.responses_high, 3)}]"
+        known = math.isfinite(o.responses_low) and math.isfinite(o.responses_high)
+        drawn = f"[{number(o.responses_low, 3)}, {number(o.responses_high, 3)}]" if known else ""
+        price = typed(float(f"{o.price:.3g}")) if o.price > LEAST_PRICE else "any"
         rows.append(
             [
                 number(o.asked_n or o.fixed_n) + same,
                 f"{numbers(f.reward if f else o.reward)} <small>{limits}</small>",
                 f"{number(o.responses, 3)} <small>{drawn}</small>",
                 _share(o, small=True),
-                f"<code>{typed(float(f'{o.price:.3g}'))}</code>",
+                f"<code>{price}</code>",
             ]
         )
     header = [
