@@ -106,7 +106,7 @@ def test_every_kind_of_saving_in_words(found, saving, kind, said):
     [
         ("holds", "holds"),
         ("doubtful", "expect less on other prompts"),
-        ("fails", "Adaptive N saves nothing on these rewards"),
+        ("fails", "This rule saves nothing on these rewards"),
         ("unknown", "take the numbers as a guess"),
     ],
 )
@@ -120,7 +120,7 @@ def test_every_verdict_in_words(found, verdict, said):
 def test_rewards_whose_model_fails():
     found = quick_savings({"tea": as_rollouts(ceilings())})["tea"]
     assert found.simulation.verdict == "fails"
-    assert "Adaptive N saves nothing on these rewards" in section(found)[0]
+    assert "This rule saves nothing on these rewards" in section(found)[0]
 
 
 def test_rewards_of_which_one_response_is_enough():

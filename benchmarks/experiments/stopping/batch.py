@@ -218,9 +218,8 @@ def measure(batches: list[Batch], share: int, name: str) -> list[dict[str, Any]]
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Markdown: mean rewards, and fewer responses in %."""
-    print(
-        "| rewards | T/P | equal shares | `allocate` | fewer: `allocate` | " + " | ".join(WAYS[2:])
-    )
+    header = ["rewards", "T/P", "equal shares", "`allocate` adds", "`allocate`, fewer", *WAYS[2:]]
+    print(f"| {' | '.join(header)} |")
     print("|---|---|---|---|---|---|---|")
     for name in dict.fromkeys(r["data"] for r in rows):
         for share in SHARES:

@@ -21,10 +21,9 @@ it does worse, is on the page <code>docs/deploy.md</code> of the documentation.<
 """
 TRIALS = {
     "doubtful": "So expect less on other prompts than the table says",
-    "fails": "So there is nothing to gain from an adaptive N with these rewards",
     "unknown": "So take the numbers as a guess",
 }
-"""What a verdict that is not `holds` means for the reader."""
+"""What a verdict means for the reader, where the first sentence does not say it."""
 WORDS = {
     "saves": "it saves responses",
     "uncertain": "the interval includes zero",
@@ -86,8 +85,8 @@ def lead(s: Simulation) -> str:
     """The answer in a sentence or two: for the largest N, then for the others in few words."""
     if s.verdict == "fails":
         return (
-            "Adaptive N saves nothing on these rewards: the rule gives every prompt the same "
-            "number of responses, as a fixed N does."
+            "This rule saves nothing on these rewards: it gives every prompt the same number of "
+            "responses, as a fixed N does."
         )
     rows = [o for o in s.outcomes if math.isfinite(o.saving)]
     if not rows:
