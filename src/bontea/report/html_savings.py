@@ -50,15 +50,12 @@ def savings_section(
                 f"<p>{parts.status('not measured')} Not known: {parts.sentence(found.missing)}.</p>"
             )
         else:
-            blocks.append(
-                _one(model, found, found.simulation, n, pass_at_k.get(model, False), charts)
-            )
+            solved = pass_at_k.get(model, False)
+            blocks.append(_one(found, found.simulation, n, solved, charts))
     return "".join(blocks)
 
 
-def _one(
-    model: str, found: Savings, s: Simulation, n: float, solved: bool, charts: list[Chart]
-) -> str:
+def _one(found: Savings, s: Simulation, n: float, solved: bool, charts: list[Chart]) -> str:
     numbers = parts.Numbers([f.reward for f in s.fixed])
     chart = savings_chart(f"savings{len(charts)}", s, numbers, solved)
     charts.append(chart)
