@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bontea._errors import BonteaError
-from bontea.deploy.gain import expected_gain
+from bontea.deploy.gain import expected_gain, fixed_index, mix
 from bontea.deploy.learn import learn_prior
 from bontea.deploy.prior import Prior, Seen, seen
 from bontea.deploy.rule import MAX_N, MOST, Decision, Rule, check_sizes
@@ -178,8 +178,10 @@ def allocate(
         E[max of j w more] - E[max of (j - 1) w more],   j = 1, 2, ...
 
     which falls with j, so that taking the largest first is the best allocation of what is known
-    now. Give a part of the budget at a time, and call it again with what came out: prompts whose
-    first responses spread widely then get more. Prompts without a reward come first.
+    now. Where the prior is trusted in part only, that is mixed with what a prompt with so many
+    responses gains on average, as in a rule; without any trust all prompts get the same. Give a
+    part of the budget at a time, and call it again with what came out: prompts whose first
+    responses spread widely then get more. Prompts without a reward come first.
 
     Raises BonteaError for a number of responses that is not a whole number of at least 0.
 
@@ -217,10 +219,17 @@ def allocate(
 
 
 def _marginal(prior: Prior, state: Seen, more: int, step: int) -> float:
-    """Expected rise by `step` responses after `more` that are given but not seen, a response."""
+    """Expected rise by `step` responses after `more` that are given but not seen, a response.
+
+    `rise^t fixed^(1-t)` with t the trust of the prior, as in `rule_index`.
+    """
     one = Seen(*(np.asarray(a, dtype=float)[None] for a in state))
     if not np.isfinite(state.best):  # before anything is known: first those with the fewest
         return 1e300 / (1 + float(state.drawn) + more)
     after = float(expected_gain(prior, one, more + step)[0])
     before = float(expected_gain(prior, one, more)[0]) if more else 0.0
-    return (after - before) / step
+    rise = (after - before) / step
+    if prior.success is not None or prior.trust == 1 or state.best >= prior.ceiling:
+        return rise
+    fixed = fixed_index(prior, one.drawn + more, step)
+    return float(mix(np.array([rise]), fixed, prior.trust)[0])
