@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from tests.serve.running import Known
 
 from bontea.deploy import Rule, learn_prior
 from bontea.deploy.walk import walk
@@ -15,7 +16,6 @@ from bontea.serve.options import read_options
 from bontea.serve.reply import details, pick
 from bontea.serve.search import Search
 from bontea.serve.settings import ServeSettings
-from tests.serve.running import Known
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -135,7 +135,7 @@ def test_an_audited_request_knows_both(prior):
     found, _, rows, _ = search(rewards, settings, prior=prior, audit=True)
     assert found.rule_n == 4
     assert len(found.drawn) == 12
-    assert [i for i, row in enumerate(rows) if "stopped" in row][0] == 3
+    assert next(i for i, row in enumerate(rows) if "stopped" in row) == 3
     assert all(row["audit"] == 12 for row in rows)
     assert not any("by_rule" in row for row in rows)  # they are drawn whatever the rewards are
 

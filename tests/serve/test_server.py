@@ -8,12 +8,12 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from tests.rollouts.openai_server import MODEL, OpenAIServer, Sent, choice
+from tests.serve.running import running
 
 from bontea._errors import BonteaError
 from bontea.rollouts import read_rollouts
 from bontea.serve import ServeSettings, audit, serve
-from tests.rollouts.openai_server import MODEL, OpenAIServer, Sent, choice
-from tests.serve.running import running
 
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "say a number"}]}
 
@@ -185,7 +185,7 @@ class TestBadInput:
     )
     def test_rewards(self, behind, name, status, words):
         given = settings(behind, fixed_n=4, reward=f"tests.serve.rewards:{name}")
-        with running(given) as (url, it):
+        with running(given) as (url, _):
             check_error(post(url, CHAT), status, words)
             assert get(url, "/healthz")[0] == (200 if name == "infinite" else 503)
         with running({**given, "reward_failure": "first"}) as (url, _):
