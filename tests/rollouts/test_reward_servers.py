@@ -244,11 +244,11 @@ def test_settings_that_do_not_fit(tokenizer, tmp_path):
 
 def test_more_than_one_number():
     for kind in ("vllm", "sglang"):
-        with RewardServer(kind, "0.33.0", labels=5) as server:
-            with pytest.raises(
-                RewardServerError, match=r"5 numbers for one completion \(.*one label"
-            ):
-                rewards_of(server, "/classify")
+        with (
+            RewardServer(kind, "0.33.0", labels=5) as server,
+            pytest.raises(RewardServerError, match=r"5 numbers for one completion \(.*one label"),
+        ):
+            rewards_of(server, "/classify")
     with RewardServer("vllm", "0.33.0", token_wise=True) as server:
         with pytest.raises(EndpointError, match="Unsupported task"):
             rewards_of(server, "/pooling")
