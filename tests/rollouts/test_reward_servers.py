@@ -88,9 +88,9 @@ def test_a_vllm_that_cannot_give_the_logit(path):
 def test_sglang(version):
     with RewardServer("sglang", version) as server:
         assert rewards_of(server, "/classify") == LOGITS
-        assert server.bodies("/classify") == [{"model": MODEL, "text": TEXTS}]
+        assert server.bodies("/classify")[-1] == {"model": MODEL, "text": TEXTS}
         assert rewards_of(server, "/v1/score") == LOGITS  # query and item, joined
-        sent = sorted(server.bodies("/v1/score"), key=lambda body: body["query"])
+        sent = sorted(server.bodies("/v1/score")[-2:], key=lambda body: body["query"])
         assert sent == [
             {"model": MODEL, "query": "What?", "items": [" That.", " This one."]},
             {"model": MODEL, "query": "Why?", "items": [" Because."]},
@@ -212,7 +212,7 @@ def test_chats_through_the_tokenizer(tokenizer):
     ids = [3, 8, 4, 6, 9, 5, 7]
     with RewardServer("sglang", "0.5.23") as server:
         got = rewards_of(server, "/classify", [[USER]], [ANSWER], tokenizer=tokenizer)
-        assert server.bodies("/classify") == [{"model": MODEL, "input_ids": [ids]}]
+        assert server.bodies("/classify")[-1] == {"model": MODEL, "input_ids": [ids]}
         assert got == [sum(ids)]
     for version in ("0.10.2", "0.33.0"):
         with RewardServer("vllm", version) as server:
@@ -240,6 +240,19 @@ def test_settings_that_do_not_fit(tokenizer, tmp_path):
     word_tokenizer(["<pad>", "<eos>", "<unk>", "a"]).save_pretrained(tmp_path / "plain")
     with pytest.raises(ValueError, match="has no chat template"):
         load_reward("http://127.0.0.1:9/classify", tokenizer=str(tmp_path / "plain"))
+
+
+def test_what_cannot_work_is_said_before_anything_is_drawn():
+    for kind, path, options, words in (
+        ("vllm", "/v1/classify", {}, r"status 404.*; vLLM has http\S*\d/classify$"),
+        ("sglang", "/pooling", {}, "status 404"),
+        ("vllm", "/pooling", {"labels": 2}, "2 numbers"),
+        ("sglang", "/classify", {"labels": 2}, "2 numbers"),
+    ):
+        with RewardServer(kind, "0.33.0", **options) as server:
+            reward = load_reward(server.url + path, retries=0)
+            with pytest.raises(EndpointError, match=words):
+                check_rows(reward, [{"prompt": "a"}])
 
 
 def test_more_than_one_number():
@@ -302,7 +315,7 @@ def test_keys_retries_and_refusals(monkeypatch):
         assert rewards_of(server, "/classify", key_name="MY_KEY") == LOGITS
     with RewardServer("sglang", fails=2) as server:
         assert rewards_of(server, "/classify", retries=2) == LOGITS
-        assert len(server.requests) == 3
+        assert len(server.requests) == 4
     with (
         RewardServer("vllm", "0.33.0") as server,
         pytest.raises(EndpointError, match=r"status 404.*; vLLM has http\S*\d/classify$"),

@@ -34,6 +34,7 @@ from bontea.rollouts.reward_forms import (
     VLLM,
     Form,
     OwnForm,
+    Request,
     RewardServerError,
     ServedModel,
     check_json,
@@ -96,7 +97,7 @@ class HttpReward:
         if form is None and not self._looked:
             self._looked = True
             try:
-                form = self._found(self.impatient)
+                form = self._found(patient=False)
             except EndpointError as error:
                 gone = error.status is None or error.status >= 500
                 if isinstance(error, RewardServerError) or not gone:
@@ -114,28 +115,38 @@ class HttpReward:
     def __call__(
         self, prompts: list[Any], completions: list[Any], **columns: Any
     ) -> list[float | None]:
-        form = self._found(self.service)
+        form = self._found()
         requests = form.requests(prompts, completions, columns)
 
-        def ask(number: int) -> list[Any]:
-            rows, body = requests[number]
+        def ask(request: Request) -> list[Any]:
             service = self.impatient if self.failed_last else self.service
             try:
-                rewards = self._ask(service, body, lambda data: _read(form, data, len(rows)))
-            except EndpointError as error:
-                self.failed_last = not isinstance(error, RewardServerError)
-                raise self._explained(error, form, body) from None
+                rewards = self._rewards(service, form, request)
+            except EndpointError:
+                self.failed_last = True
+                raise
             self.failed_last = False
             return rewards
 
         if len(requests) == 1:
-            return ask(0)
+            return ask(requests[0])
         out: list[Any] = [None] * len(prompts)
         with ThreadPoolExecutor(min(len(requests), AT_ONCE)) as pool:
-            for request, rewards in zip(requests, pool.map(ask, range(len(requests))), strict=True):
+            for request, rewards in zip(requests, pool.map(ask, requests), strict=True):
                 for row, reward in zip(request.rows, rewards, strict=True):
                     out[row] = reward
         return out
+
+    def _rewards(self, service: Service, form: Form, request: Request) -> list[Any]:
+        """What one request is answered with, and in an error what may help."""
+
+        def read(data: bytes) -> list[Any]:
+            return form.read(read_json(data), len(request.rows))
+
+        try:
+            return self._ask(service, request.body, read)
+        except EndpointError as error:
+            raise self._explained(error, form, request.body) from None
 
     def _ask(
         self,
@@ -183,11 +194,16 @@ class HttpReward:
             advice = f"; {form.kind} has {self.root}/{self.path}"
         return type(error)(f"{error}{advice}", error.status) if advice else error
 
-    def _found(self, service: Service) -> Form:
-        """The form of the server, looked for once."""
+    def _found(self, *, patient: bool = True) -> Form:
+        """The form of the server, looked for until it is found once."""
         with self._looking:
             if self._form is None:
-                self._form = self._look(service)
+                patient = patient and not self.failed_last
+                try:
+                    self._form = self._look(self.service if patient else self.impatient)
+                except EndpointError:
+                    self.failed_last |= patient  # the other threads that wait here try once
+                    raise
             return self._form
 
     def _look(self, service: Service) -> Form:
@@ -211,8 +227,11 @@ class HttpReward:
                 f"{self.where} has no model {model!r} (--reward-model): it serves {_some(names)}"
             )
         if (kind or self._kind(service, model)) == SGLANG:
-            return self._sglang(model)
-        return self._vllm(service, model)
+            form = self._sglang(model)
+        else:
+            form = self._vllm(service, model)
+        self._probe(service, form)  # what it cannot do is said before anything is drawn
+        return form
 
     def _get(self, service: Service, path: str, read: Callable[[bytes], Any]) -> Any:
         """What stands at another path of the same server; None where there is nothing."""
@@ -238,7 +257,7 @@ class HttpReward:
 
         return self._ask(service, {"model": model, **fields}, read)
 
-    def _sglang(self, model: str) -> Form:
+    def _sglang(self, model: str) -> ServedModel:
         if self.path == "classify" and self.is_v1:
             raise RewardServerError(
                 f"{self.where}: SGLang gives probabilities there, which for a reward model are all "
@@ -247,7 +266,7 @@ class HttpReward:
         form = ServedModel(self.where, SGLANG, self.path, model, tokenizer=self.tokenizer)
         return replace(form, no_chats="SGLang takes no chats here, only text")
 
-    def _vllm(self, service: Service, model: str) -> Form:
+    def _vllm(self, service: Service, model: str) -> ServedModel:
         said = self._get(service, "/version", _version)
         version = tuple(map(int, said.split(".")[:3])) if said else ()
         form = ServedModel(self.where, VLLM, self.path, model, tokenizer=self.tokenizer)
@@ -265,7 +284,7 @@ class HttpReward:
             return form
         return self._with_effect(service, form, said)
 
-    def _with_effect(self, service: Service, form: ServedModel, version: str | None) -> Form:
+    def _with_effect(self, service: Service, form: ServedModel, version: str | None) -> ServedModel:
         """The form with the parameter that has an effect on the answer."""
         tried = [{"activation": False}] if self.path != "pooling" else []
         whole = {name: form.more[name] for name in ("task",) if name in form.more}
@@ -294,16 +313,12 @@ class HttpReward:
 
     def _probe(self, service: Service, form: ServedModel) -> list[Any]:
         question, answers = PROBES
-        requests = form.requests([question] * len(answers), answers, {})
-        return self._ask(service, requests[0].body, lambda d: _read(form, d, len(answers)))
+        request, *_ = form.requests([question] * len(answers), answers, {})
+        return self._rewards(service, form, request)
 
 
 _NOTHING = {*range(400, 500), 500, 501} - {401, 402, 403} - AGAIN
 """Statuses that say there is nothing at a path; Python's own servers say 501 to any GET."""
-
-
-def _read(form: Form, data: bytes, count: int) -> list[Any]:
-    return form.read(read_json(data), count)
 
 
 def _cards(data: bytes) -> list[dict[str, Any]] | None:
