@@ -99,10 +99,11 @@ def test_sglang(version):
             rewards_of(server, "/v1/classify")
 
 
-def test_one_text():
+def test_one_text_and_none():
     for kind, version in (("vllm", "0.33.0"), ("sglang", "0.5.5")):
         with RewardServer(kind, version) as server:
             assert rewards_of(server, "/classify", ["a"], ["b"]) == [logit("ab")]
+            assert rewards_of(server, "/classify", [], []) == []
 
 
 def test_which_model():

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from bontea._errors import BonteaError
 from bontea.rollouts.answer import read_json
@@ -74,8 +75,10 @@ class HttpReward:
         self.client = service.client()
         self.__name__ = service.url
         self.where = f"{service.flag} {service.url}"
-        before, _, last = service.url.rstrip("/").rpartition("/")
+        url = service.url.rstrip("/")
+        last = urlsplit(url).path.rpartition("/")[2]
         self.path = last if last in PATHS else ""
+        before = url.removesuffix(f"/{last}")
         self.is_v1 = before.endswith("/v1")
         self.root = before.removesuffix("/v1")
         self._form: Form | None = None if self.path else OwnForm()
@@ -116,7 +119,7 @@ class HttpReward:
         self, prompts: list[Any], completions: list[Any], **columns: Any
     ) -> list[float | None]:
         form = self._found()
-        requests = form.requests(prompts, completions, columns)
+        requests = form.requests(prompts, completions, columns) if prompts else []
 
         def ask(request: Request) -> list[Any]:
             service = self.impatient if self.failed_last else self.service
@@ -131,7 +134,7 @@ class HttpReward:
         if len(requests) == 1:
             return ask(requests[0])
         out: list[Any] = [None] * len(prompts)
-        with ThreadPoolExecutor(min(len(requests), AT_ONCE)) as pool:
+        with ThreadPoolExecutor(max(1, min(len(requests), AT_ONCE))) as pool:
             for request, rewards in zip(requests, pool.map(ask, requests), strict=True):
                 for row, reward in zip(request.rows, rewards, strict=True):
                     out[row] = reward
