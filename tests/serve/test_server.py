@@ -444,6 +444,13 @@ class TestOperators:
         total = float(lines['bontea_audit_responses_total{by="rule"}'])
         assert found.rule_responses * found.audited == pytest.approx(total)
 
+    def test_alive_whatever_fails_behind(self, behind):
+        given = settings(behind, fixed_n=2, reward="tests.serve.rewards:broken")
+        with running(given) as (url, _):
+            assert post(url, CHAT)[0] == 502
+            assert get(url, "/healthz")[0] == 503
+            assert get(url, "/livez") == (200, '{"status":"ok"}')
+
     def test_said_at_the_start(self, behind):
         said = []
         with running(settings(behind, verbose=True, fixed_n=2), said) as (url, _):
