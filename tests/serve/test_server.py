@@ -188,6 +188,7 @@ class TestBadInput:
         with running(given) as (url, _):
             check_error(post(url, CHAT), status, words)
             assert get(url, "/healthz")[0] == (200 if name == "infinite" else 503)
+            assert "bontea_failed_rewards_total 4.0" in get(url, "/metrics")[1]
         with running({**given, "reward_failure": "first"}) as (url, _):
             status, body, _ = post(url, CHAT)
         assert status == 200
@@ -260,6 +261,23 @@ class TestUpstream:
             if status == 503:
                 assert int(answer[2]["retry-after"]) >= 1
 
+    def test_failures_are_counted_where_nothing_is_drawn(self):
+        with (
+            OpenAIServer(faults=lambda number: "500") as behind,
+            running(settings(behind, fixed_n=2)) as (url, _),
+        ):
+            check_error(post(url, CHAT), 502, "the server behind failed")
+            page = get(url, "/metrics")[1]
+        assert "bontea_failed_responses_total 2.0" in page
+        assert 'bontea_stops_total{why="endpoint"} 1.0' in page
+
+    def test_a_request_that_is_wrong_is_no_failure_of_the_server(self, behind):
+        with running(settings(behind, fixed_n=1)) as (url, _):
+            check_error(post(url, {**CHAT, "model": "absent"}), 404, "does not exist")
+            page = get(url, "/metrics")[1]
+        assert "bontea_failed_responses_total 0.0" in page
+        assert 'bontea_stops_total{why="refused"} 1.0' in page
+
     def test_several_answers_where_one_was_asked_for(self):
         two = choice("1")
         two["choices"] *= 2
@@ -307,6 +325,8 @@ class TestUpstream:
             assert all(server.busy == 0 for server in it.upstream.pool.servers)
             page = get(url, "/metrics")[1]
             assert 'bontea_requests_total{path="/v1/chat/completions",status="499"} 1.0' in page
+            assert "bontea_cancelled_responses_total 4.0" in page
+            assert 'bontea_stops_total{why="client gone"} 1.0' in page
 
     def test_a_stream_is_kept_alive(self, monkeypatch):
         monkeypatch.setattr("bontea.serve.completions.KEEP_ALIVE", 0.1)
@@ -426,9 +446,11 @@ class TestOperators:
             for seed in range(30):
                 assert post(url, {**CHAT, "seed": seed * 3})[0] == 200
             deadline = time.monotonic() + 10
-            while it.background and time.monotonic() < deadline:
-                time.sleep(0.05)
-            page = get(url, "/metrics")[1]
+            ended = 'bontea_requests_total{path="/v1/chat/completions",status="200"} 30.0'
+            page = ""
+            while (it.background or ended not in page) and time.monotonic() < deadline:
+                time.sleep(0.05)  # a request is counted when its client has the answer
+                page = get(url, "/metrics")[1]
             lines = dict(line.rsplit(" ", 1) for line in page.splitlines() if line[0] != "#")
         rows = [json.loads(line) for line in log.read_text().splitlines()]
         assert float(lines["bontea_responses_total"]) == len(rows)
@@ -441,6 +463,14 @@ class TestOperators:
         assert found.audited == float(lines["bontea_audits_total"])
         assert found.audited >= 10
         assert found.fixed_reward >= found.rule_reward
+        squares = 0.0
+        for name in {row["prompt_id"] for row in rows if row.get("audit")}:
+            own = [row for row in rows if row["prompt_id"] == name]
+            stop = next(i for i, row in enumerate(own, 1) if "stopped" in row)
+            by_rule, fixed = (max(r["reward"] for r in own[:n]) for n in (stop, 4))
+            squares += (by_rule - fixed) ** 2
+        assert float(lines["bontea_audit_difference_squares"]) == pytest.approx(squares)
+        assert squares > 0
         total = float(lines['bontea_audit_responses_total{by="rule"}'])
         assert found.rule_responses * found.audited == pytest.approx(total)
 

@@ -103,8 +103,11 @@ class Gateway:
             text_reward=settings.text_reward,
             write=self._write,
         )
-        found = await search.run()
-        self.metrics.note(found, self.numbers, rule and options.price is None)
+        try:
+            found = await search.run()
+        finally:  # what was drawn for nothing counts as well
+            self.metrics.count(search.found)
+        self.metrics.compare(found, self.numbers, rule and options.price is None)
         self._learn(found, options)
         if self.log is not None:
             await self.log.written()
