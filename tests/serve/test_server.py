@@ -195,6 +195,28 @@ class TestBadInput:
         assert body["bontea"]["reward"] is None
         assert "no response has a reward" in body["bontea"]["message"]
 
+    def test_a_failing_reward_is_said_without_texts(self, behind):
+        given = settings(behind, fixed_n=4, reward="tests.serve.rewards:broken")
+        said = []
+        with running(given, said) as (url, _):
+            post(url, CHAT)
+            post(url, CHAT)
+        lines = [line for line in said if "reward" in line]
+        assert len(lines) == 1  # not for every request
+        assert "failed for 4 of 4 responses" in lines[0]
+        assert "the judge is broken" not in lines[0]
+
+    def test_addresses_are_not_for_clients(self, behind):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        dead = settings(behind, fixed_n=2, reward=f"http://{address}/classify")
+        for given in (dead, settings(behind, fixed_n=2, endpoint=f"http://{address}/v1")):
+            with running(given) as (url, _):
+                answer = post(url, CHAT)
+            check_error(answer, 502, "no connection")
+            assert address.split(":")[1] not in str(answer[1])
+
     def test_a_reward_that_hangs(self, behind):
         given = settings(behind, reward="tests.serve.rewards:hang", reward_timeout=0.5)
         with running({**given, "fixed_n": 2}) as (url, _):

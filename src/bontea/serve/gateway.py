@@ -44,7 +44,7 @@ class Gateway:
         """What kept it from starting."""
         self.background: set[asyncio.Task[None]] = set()
         self._stack = contextlib.AsyncExitStack()
-        self._said = -float("inf")
+        self._said: dict[str, float] = {}
         self._gauges()
 
     async def __aenter__(self) -> Gateway:
@@ -112,7 +112,14 @@ class Gateway:
         if self.log is not None:
             await self.log.written()
             if self.log.error:
-                self._trouble(self.log.error)
+                self._trouble("log", self.log.error)
+        broken = sum(one.error is not None for one in found.drawn)
+        if broken:  # why may quote the texts of the request
+            self._trouble(
+                "reward",
+                f"the reward failed for {broken} of {len(found.drawn)} responses of the request "
+                f"{request_id}; the rows of --log say why",
+            )
         chosen = pick(found, options, failure=settings.reward_failure)
         return reply(found, chosen, options, self.numbers, request_id)
 
@@ -138,10 +145,11 @@ class Gateway:
         self.background.add(task)
         task.add_done_callback(self.background.discard)
 
-    def _trouble(self, text: str) -> None:
-        """Say what is wrong, once in a while."""
-        if time.monotonic() - self._said > 10:
-            self._said = time.monotonic()
+    def _trouble(self, part: str, text: str) -> None:
+        """Say what is wrong with a part, once in a while."""
+        now = time.monotonic()
+        if now - self._said.get(part, -float("inf")) > 10:
+            self._said[part] = now
             self.say(text)
 
     def health(self) -> dict[str, Any]:
