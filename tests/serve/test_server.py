@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 import time
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -253,9 +254,13 @@ class TestBadInput:
             with pytest.raises(OSError, match=f"--port {port} cannot be listened on"):
                 serve(settings(behind, port=port))
 
+    def test_an_address_of_another_machine(self, behind):
+        with pytest.raises(OSError, match="choose an address of this machine"):
+            serve(settings(behind, host="192.0.2.1"))
+
     def test_two_on_one_log(self, behind, tmp_path):
         given = settings(behind, log=str(tmp_path / "log.jsonl"))
-        with running(given), pytest.raises(OSError, match="another process"):
+        with running(given), pytest.raises(OSError, match=r"another process.*another --log"):
             serve(given)
 
 
@@ -349,6 +354,40 @@ class TestUpstream:
             assert 'bontea_requests_total{path="/v1/chat/completions",status="499"} 1.0' in page
             assert "bontea_cancelled_responses_total 4.0" in page
             assert 'bontea_stops_total{why="client gone"} 1.0' in page
+
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_the_end_comes_first(self, stream, monkeypatch):
+        """SIGTERM, and the request takes longer than --drain: an error in OpenAI's form."""
+        monkeypatch.setattr("bontea.serve.completions.KEEP_ALIVE", 0.1)
+        found = {}
+
+        def ask(url):
+            body = json.dumps({**CHAT, "stream": stream}).encode()
+            try:
+                with urlopen(Request(url + "/chat/completions", body), timeout=30) as answer:
+                    found["status"], found["text"] = answer.status, answer.read().decode()
+            except HTTPError as error:
+                found["status"], found["text"] = error.code, error.read().decode()
+                found["after"] = error.headers["retry-after"]
+
+        with (
+            OpenAIServer(complete=by_seed, faults=lambda n: "slow", slow=5.0) as behind,
+            running(settings(behind, fixed_n=1, drain=1.0)) as (url, _),
+        ):
+            asking = threading.Thread(target=ask, args=[url])
+            asking.start()
+            deadline = time.monotonic() + 10
+            while not behind.requests and time.monotonic() < deadline:
+                time.sleep(0.02)
+        asking.join(20)
+        if stream:
+            *_, error, done = [line for line in found["text"].splitlines() if "data:" in line]
+            assert done == "data: [DONE]"
+            assert "send it again" in json.loads(error.removeprefix("data: "))["error"]["message"]
+        else:
+            assert found["status"] == 503
+            assert "send it again" in json.loads(found["text"])["error"]["message"]
+            assert found["after"] == "5"
 
     def test_a_stream_is_kept_alive(self, monkeypatch):
         monkeypatch.setattr("bontea.serve.completions.KEEP_ALIVE", 0.1)

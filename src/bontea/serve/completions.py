@@ -44,14 +44,20 @@ class Completions:
         status, note = 500, ""
         try:
             status, note = await self._answer(scope, receive, reached, request_id, started)
+        except asyncio.CancelledError:  # only when the server ends, and the time to end is over
+            ending = ApiError(
+                503, "this server ends before the request does: send it again", after=5.0
+            )
+            status = ending.status
+            await reached.error(ending)
         except ApiError as error:
             status, note = error.status, str(error)
-            await reached.json(error.status, error.body, error.headers)
+            await reached.error(error)
         except Exception as error:  # a bug: the client gets an answer, the operator the place
             note = type(error).__name__
             self.gateway.say(f"request {request_id} failed: {_traceback(error)}")
             inner = ApiError(500, f"this server failed on the request {request_id}")
-            await reached.json(500, inner.body, {})
+            await reached.error(inner)
         finally:
             self.gateway.metrics.requests.labels(self.path, str(status)).inc()
             took = time.monotonic() - started
@@ -118,7 +124,7 @@ class Completions:
         try:
             answer = answering.result()
         except ApiError as error:
-            await send.events([error_event(error), b"data: [DONE]\n\n"])
+            await send.error(error)
             return error.status, str(error)
         await send.events(chunks(answer, options))
         return 200, _summary(answer)
@@ -131,9 +137,14 @@ class Sent:
         self._send = send
         self.started = False
 
-    async def json(self, status: int, value: Any, headers: dict[str, str]) -> None:
+    async def error(self, error: ApiError) -> None:
+        """An error; where a stream has begun, as an event that ends it."""
         if self.started:
-            return
+            await self.events([error_event(error), b"data: [DONE]\n\n"])
+        else:
+            await self.json(error.status, error.body, error.headers)
+
+    async def json(self, status: int, value: Any, headers: dict[str, str]) -> None:
         data = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
         await self.start(status, "application/json", {**headers, "content-length": str(len(data))})
         await self._body(data, more=False)
