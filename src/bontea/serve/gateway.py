@@ -118,7 +118,7 @@ class Gateway:
             self._trouble(
                 "reward",
                 f"the reward failed for {broken} of {len(found.drawn)} responses of the request "
-                f"{request_id}; the rows of --log say why",
+                f"{request_id}; why is in the rows that --log writes",
             )
         chosen = pick(found, options, failure=settings.reward_failure)
         return reply(found, chosen, options, self.numbers, request_id)
