@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,8 @@ class Ends:
 
     answers: list[Any] = field(default_factory=list)
     """Of those with status 200."""
+    streams: list[str] = field(default_factory=list)
+    """The texts of those that were streamed."""
     errors: list[tuple[int, Any]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     """Requests that got no answer at all."""
@@ -37,7 +40,8 @@ class Ends:
     def check(self, count: int) -> None:
         """Every request ended with an answer or an error in OpenAI's form."""
         assert not self.lost
-        assert len(self.answers) + len(self.errors) == count
+        assert len(self.answers) + len(self.streams) + len(self.errors) == count
+        assert all(self.streams)
         for answer in self.answers:
             assert answer["choices"][0]["message"]["content"]
             assert answer["bontea"]["drawn"] >= 1
@@ -91,7 +95,7 @@ class Crowd:
         try:
             async with self.session.post(self.url + PATH, json=body) as answer:
                 if answer.content_type == "text/event-stream":
-                    await answer.read()
+                    self._note_stream(await answer.text())
                     return
                 found = await answer.json()
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -101,6 +105,15 @@ class Crowd:
             self.ends.answers.append(found)
         else:
             self.ends.errors.append((answer.status, found))
+
+    def _note_stream(self, text: str) -> None:
+        events = [line.removeprefix("data: ") for line in text.split("\n\n") if line[:1] == "d"]
+        assert events[-1] == "[DONE]"
+        found = [json.loads(event) for event in events[:-1]]
+        if "error" in found[-1]:
+            self.ends.errors.append((500, found[-1]))
+        else:
+            self.ends.streams.append("".join(c["choices"][0]["delta"].get("content", "") for c in found))
 
 
 async def until(what, seconds: float = 10.0) -> None:
