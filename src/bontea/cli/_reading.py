@@ -82,7 +82,16 @@ def said(rollouts: Rollouts) -> str | None:
 
 
 def say_readings(found: Iterable[Rollouts]) -> None:
-    """The same of several files, on stderr."""
+    """The same of several files, and what was left out of them, on stderr."""
+    found = list(found)
+    for rollouts in found:
+        if rollouts.by_rule:
+            rows = f"{rollouts.by_rule:,} row{'s' * (rollouts.by_rule > 1)}"
+            print(
+                f"{rollouts.source}: {rows} left out, which a stopping rule asked for because of "
+                "the rewards before them (by_rule): what is left is a fair sample",
+                file=sys.stderr,
+            )
     for line in dict.fromkeys(map(said, found)):
         if line is not None:
             print(line, file=sys.stderr)

@@ -16,6 +16,7 @@ from typing import Any
 
 from bontea._errors import BonteaError
 from bontea._numbers import percent
+from bontea.cli._reading import say_readings
 
 EXAMPLES = """examples:
   bontea simulate rollouts.jsonl
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise BonteaError(f"--seed {args.seed} must be 0 or more")
     (rollouts,) = read_sources([args.file], None if args.model is None else [args.model]).values()
+    say_readings([rollouts])
     found = simulate(
         rollouts,
         price=args.price,

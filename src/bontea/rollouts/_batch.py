@@ -21,6 +21,7 @@ FIELDS = (
     "stratum",
     "model",
     "finish_reason",
+    "by_rule",
 )
 
 

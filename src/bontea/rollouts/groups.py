@@ -60,6 +60,9 @@ class Rollouts:
     """By name, (R,) float64: what a tool's file has beside the reward, NaN where there is none."""
     reading: Reading | None = None
     """How the file was read, where it is not one of our own."""
+    by_rule: int = 0
+    """Rows of the file that are left out, because they are no fair sample: a stopping rule asked
+    for them because of the rewards before them (the field `by_rule`; `bontea serve` writes it)."""
 
     def __len__(self) -> int:
         return len(self.prompts)

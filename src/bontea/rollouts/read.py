@@ -47,7 +47,7 @@ def read_rollouts(
     path
         JSONL or Parquet. A row has `reward` (a number, true or false; null or NaN: unscorable) and
         `prompt_id` (a number or text) or `prompt` (text or a chat), and may have `completion`,
-        `rollout`, `stratum`, `model` and `finish_reason`; other fields are ignored.
+        `rollout`, `stratum`, `model`, `finish_reason` and `by_rule`; other fields are ignored.
         docs/rollout-files.md has the whole format. Or a file or folder that a tool for evaluation
         or training wrote (docs/other-files.md), or a table with other names, which the next
         arguments give.
@@ -138,6 +138,7 @@ class _Known:
         self.texts: dict[int, tuple[str, int]] = {}
         """By number: the text of the prompt, and the first row that has it."""
         self.strata: dict[int, tuple[str, int]] = {}
+        self.by_rule = 0
         self.finish_reasons = False
         """Whether any row has one."""
         self.seen: dict[tuple[str | None, ...], int] = {}
@@ -159,6 +160,11 @@ class _Known:
                 f"{self.path} holds rollouts of {self._models()}: read one of them with model=, "
                 "on the command line with --model"
             )
+        # Drawn because the rewards before them were poor: with them a prompt's best would look
+        # better, and its mean worse, than it is.
+        fair = pl.col("by_rule").fill_null("").str.to_lowercase() != "true"
+        every, frame = len(frame), frame.filter(fair)
+        self.by_rule += every - len(frame)
         prompts = (
             frame.with_row_index("at")
             .group_by("prompt_id", "prompt", "stratum", maintain_order=True)
@@ -221,6 +227,11 @@ class _Known:
                 raise BonteaError(
                     f"{self.path} holds no rollouts of model {model!r}, but of {self._models()}"
                 )
+            if self.by_rule:
+                raise BonteaError(
+                    f"{self.path} holds only rollouts that a stopping rule asked for (by_rule), "
+                    "which are no fair sample: the first ones of each request are missing"
+                )
             raise BonteaError(f"{self.path} holds no rollouts")
         columns = {name: np.concatenate(self.columns.pop(name)) for name in [*self.columns]}
         prompt, rollout = columns.pop("prompt"), columns.pop("rollout")
@@ -252,6 +263,7 @@ class _Known:
             cut_off=columns["cut_off"] if self.finish_reasons else None,
             model=found or None,
             source=str(self.path),
+            by_rule=self.by_rule,
         )
 
     def _of_prompts(self, known: dict[int, tuple[str, int]]) -> np.ndarray | None:

@@ -32,6 +32,8 @@ class Row:
     stratum: str | None = None
     model: str | None = None
     finish_reason: str | None = None
+    by_rule: Any = None
+    """True where a stopping rule asked for it, which makes it no fair sample."""
     step: int | None = None
     """The training step, where a file may hold several: each is another policy."""
     index: int | None = None

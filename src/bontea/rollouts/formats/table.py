@@ -112,6 +112,7 @@ class Table:
             stratum=_there(record.get("stratum")),
             model=_there(record.get("model")),
             finish_reason=_there(record.get("finish_reason")),
+            by_rule=record.get("by_rule"),
             columns=record,
         )
 
