@@ -113,7 +113,9 @@ class Crowd:
         if "error" in found[-1]:
             self.ends.errors.append((500, found[-1]))
         else:
-            self.ends.streams.append("".join(c["choices"][0]["delta"].get("content", "") for c in found))
+            self.ends.streams.append(
+                "".join(c["choices"][0]["delta"].get("content", "") for c in found)
+            )
 
 
 async def until(what, seconds: float = 10.0) -> None:

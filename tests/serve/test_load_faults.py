@@ -1,4 +1,4 @@
-"""`bontea serve` under load while something fails: nothing is lost, nothing hangs, nothing leaks."""
+"""`bontea serve` under load while something fails: nothing lost, nothing hangs, nothing leaks."""
 
 from __future__ import annotations
 

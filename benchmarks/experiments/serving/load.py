@@ -1,7 +1,7 @@
-"""What `bontea serve` adds to the server behind: latency, throughput, memory, and its client's cost.
+"""What `bontea serve` costs: latency, throughput, memory, and what its client takes.
 
-    python benchmarks/experiments/serving/load.py             # about six minutes; writes results.json
-    python benchmarks/experiments/serving/load.py --table     # the tables of results.json
+    python benchmarks/experiments/serving/load.py          # about six minutes; writes results.json
+    python benchmarks/experiments/serving/load.py --table  # the tables of results.json
 
 Stub, gateway and client run on this machine (`stub.py`, `processes.py`). The client sends the same
 number of requests to the stub itself as the gateway sends to it, N = 16 at once for each of its own
