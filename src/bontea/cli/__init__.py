@@ -14,7 +14,19 @@ import sys
 
 import bontea
 from bontea._errors import BonteaError
-from bontea.cli import bench, check, curve, diagnose, ls, plan, sample, serve, simulate, train
+from bontea.cli import (
+    audit,
+    bench,
+    check,
+    curve,
+    diagnose,
+    ls,
+    plan,
+    sample,
+    serve,
+    simulate,
+    train,
+)
 
 COMMANDS = {
     "train": train,
@@ -24,6 +36,7 @@ COMMANDS = {
     "plan": plan,
     "simulate": simulate,
     "serve": serve,
+    "audit": audit,
     "bench": bench,
     "check": check,
     "ls": ls,

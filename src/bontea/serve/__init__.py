@@ -11,11 +11,14 @@ response. One file for each step of a request:
     log        every response, to a file         metrics   what Prometheus reads
     embedded   the toy policy in place of a server
     run        the process: sockets, signals, the end
+
+`audited` says from the log what the rule saved and whether quality fell.
 """
 
 from bontea.serve.app import make_app
+from bontea.serve.audited import Audit, audit
 from bontea.serve.gateway import Gateway
 from bontea.serve.run import serve
 from bontea.serve.settings import ServeSettings
 
-__all__ = ["Gateway", "ServeSettings", "make_app", "serve"]
+__all__ = ["Audit", "Gateway", "ServeSettings", "audit", "make_app", "serve"]

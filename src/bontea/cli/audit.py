@@ -1,0 +1,54 @@
+"""`bontea audit`: what the stopping rule of `bontea serve` saved, and whether quality fell.
+
+From the log of a server (`bontea serve --log FILE.jsonl`). A share of requests (`--audit` there) is
+drawn on to a fixed N after the rule has stopped; on these both are known, the best answer of the
+rule and that of the fixed N.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from bontea._errors import BonteaError
+
+EXAMPLES = """examples:
+  bontea audit served.jsonl
+      rule against fixed N on the audited requests, with intervals
+  bontea audit served.0001.jsonl served.0002.jsonl served.jsonl --json
+      all pieces of a log, every number for a machine
+"""
+
+
+def add_parser(subparsers: Any, name: str) -> None:
+    parser = subparsers.add_parser(
+        name,
+        help="what the rule of bontea serve saved, and whether quality fell",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("logs", nargs="+", type=Path, metavar="LOG", help="logs of bontea serve")
+    add("--confidence-level", type=float, default=0.95, metavar="P", help="default: 0.95")
+    add("--seed", type=int, default=0, help="seed of the resamples")
+    add("--json", action="store_true", help="every number as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from bontea.serve.audited import audit
+
+    if args.seed < 0:
+        raise BonteaError(f"--seed {args.seed} must be 0 or more")
+    found = audit(args.logs, confidence_level=args.confidence_level, rng=args.seed)
+    if args.json:
+        import bontea
+
+        made = {"version": bontea.__version__, "command": list(sys.argv), "seed": args.seed}
+        print(json.dumps(made | found.to_dict(), allow_nan=False))
+    else:
+        print(found)
+    return 0
