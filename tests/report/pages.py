@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from bontea.curves import compare, curve, extrapolate
+from bontea.deploy import quick_savings
 from bontea.planning import diagnose
 from bontea.report.html import write_report
 from bontea.rollouts.read import read_rollouts
@@ -86,6 +87,7 @@ def results(folder, names, *, hostile=False, diagnosed=True, **shape):
             for name in others
         },
         "diagnoses": {first: diagnose(sources[first], groups=1000)} if diagnosed else {},
+        "savings": quick_savings(sources),
         "settings": {"command": "bontea curve a.jsonl b.jsonl", "seed": 0, "date": "2026-01-01"},
     }
 

@@ -131,7 +131,7 @@ def test_no_event_handlers_and_no_inline_styles(page, hostile):
 
 def test_every_chart_has_its_table(page, given):
     charts = json.loads(page.id("charts")["text"])
-    assert [c["id"] for c in charts] == ["curves", "comparisons", "qq2"]
+    assert [c["id"] for c in charts] == ["curves", "comparisons", "qq2", "savings3", "savings4"]
     order = [
         e["attrs"]["id"] if "chart" in e["attrs"].get("class", "").split() else "table"
         for e in page.elements
@@ -263,7 +263,8 @@ def test_hostile_names_in_charts(hostile):
             for line in trace.get("text", []):
                 tags = set(re.findall(r"<[^>]*>", line))
                 assert tags <= {"<b>", "</b>", "<br>"}
-                assert "&lt;script&gt;" in line or "plain" in line
+                if not chart["id"].startswith("savings"):  # of one model, which it does not name
+                    assert "&lt;script&gt;" in line or "plain" in line
 
 
 @examples_of(st.text())

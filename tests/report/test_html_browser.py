@@ -345,6 +345,25 @@ def test_charts_follow_the_window(opened):
     assert opened.run(entries) == 3
 
 
+def test_savings_are_drawn_on_a_phone(opened):
+    opened.resize(375)
+    chart = "document.getElementById('chart-savings3')"
+    opened.wait(f"{chart}.layout && {chart}.layout.width <= 375")
+    bars, markers, legend = (
+        opened.run(f"return {chart}.querySelectorAll('{what}').length")
+        for what in ("path.xerror", ".points path", ".legendtoggle")
+    )
+    points = opened.run(f"return {chart}.data.at(-1).x.length")
+    assert bars == points >= 1
+    assert markers > points
+    assert legend == 2
+    right = opened.run(
+        f"return Math.max(...[...{chart}.querySelectorAll('path.xerror, .points path')]"
+        ".map(e => e.getBoundingClientRect().right))"
+    )
+    assert right <= 375
+
+
 def colours(browser):
     return browser.run(
         "const s = getComputedStyle(document.body);"

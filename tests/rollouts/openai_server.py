@@ -209,10 +209,6 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/score":
             texts = [c if isinstance(c, str) else c[-1]["content"] for c in body["completions"]]
             return {"rewards": [float(len(text)) if text else None for text in texts]}
-        if self.path == "/classify":  # as vLLM answers
-            assert body["use_activation"] is False
-            data = [{"index": i, "probs": [len(t)]} for i, t in enumerate(body["input"])]
-            return {"object": "list", "model": body["model"], "data": data}
         if self.path not in ("/v1/chat/completions", "/v1/completions"):
             self.fail(404, "Not Found")
             return None

@@ -4,6 +4,7 @@ The server is real, over loopback (`openai_server`), and makes its texts up from
 prompt; `tests/cli/test_sample.py` has one that serves the embedded policy.
 """
 
+import collections
 import datetime
 import email.utils
 import functools
@@ -21,7 +22,7 @@ import openai
 
 from bontea import demo
 from bontea.rollouts.drawn import drawn_path
-from bontea.rollouts.endpoint import Sampling, sample_endpoint
+from bontea.rollouts.endpoint import ENOUGH_FAILURES, Sampling, sample_endpoint
 from bontea.rollouts.pool import Pace
 from bontea.rollouts.prompts import load_prompts
 from bontea.rollouts.rewards import HttpReward, load_reward, score
@@ -219,7 +220,39 @@ def test_a_refused_prompt_costs_its_own_rollouts_only(tmp_path):
     assert "too long" in str(error.value)
     assert "(prompt 3)" in str(error.value)
     assert len(rows_of(tmp_path / "r.jsonl")) == 4 * ROLLOUTS
-    assert len(server.requests) == 5 * ROLLOUTS  # a refusal is not asked for again
+    # A refused prompt is not asked for again; the concurrency may have it in flight.
+    assert 4 * ROLLOUTS < len(server.requests) <= 5 * ROLLOUTS
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 16])
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_prompt_refused_at_once_costs_only_itself(tmp_path, place, concurrency):
+    """Also before anything is answered, and with more rollouts than a dead server gets requests."""
+    rows, m = prompts(3), ENOUGH_FAILURES + 2
+    rows[place] = {"prompt": "forbidden"}
+
+    def slowly(*asked):
+        time.sleep(0.02)
+        return plain(*asked)
+
+    with OpenAIServer(complete=slowly) as server, pytest.raises(EndpointError) as error:
+        draw(server.url, tmp_path / "r.jsonl", rows, m=m, concurrency=concurrency)
+    assert f"{m} requests were given up, while others were answered" in str(error.value)
+    assert f"(prompt {place})" in str(error.value)
+    counts = collections.Counter(row["prompt_id"] for row in rows_of(tmp_path / "r.jsonl"))
+    assert counts == {i: m for i in rows if i != place}
+    refused = len(server.requests) - 2 * m
+    assert 1 <= refused <= min(concurrency, m)
+
+
+@pytest.mark.parametrize("count", [2, ENOUGH_FAILURES + 20])
+def test_a_server_that_refuses_every_prompt(tmp_path, count):
+    rows = {i: {"prompt": "forbidden"} for i in range(count)}
+    with OpenAIServer() as server, pytest.raises(EndpointError) as error:
+        draw(server.url, tmp_path / "r.jsonl", rows, m=20, concurrency=1)
+    assert "too long" in str(error.value)
+    assert "(prompt 0)" in str(error.value)
+    assert len(server.requests) == min(count, ENOUGH_FAILURES)
 
 
 def failed(server):

@@ -140,6 +140,7 @@ def _write(found: Evaluation, up_to: int | None, args: argparse.Namespace) -> li
         fig.savefig(args.png, dpi=150, bbox_inches="tight")
         written.append(args.png)
     if args.html is not None:
+        from bontea.deploy import quick_savings
         from bontea.planning import diagnose
         from bontea.report.html import write_report
 
@@ -155,6 +156,7 @@ def _write(found: Evaluation, up_to: int | None, args: argparse.Namespace) -> li
                 name: diagnose(rollouts, n=n, rng=args.seed)
                 for name, rollouts in found.rollouts.items()
             },
+            savings=quick_savings(found.rollouts, seed=args.seed),
             settings={"command": " ".join(sys.argv), "seed": args.seed}
             | {name: line for name, r in found.rollouts.items() if (line := said(r)) is not None},
         )

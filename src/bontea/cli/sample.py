@@ -26,6 +26,9 @@ EXAMPLES = """examples:
   bontea sample --endpoint http://localhost:8000/v1 --model Qwen/Qwen3-8B \\
       --reward mymodule:reward --prompts prompts.jsonl --output qwen.parquet
       a model behind a server; its key comes from the environment (--api-key-env)
+  bontea sample --endpoint http://localhost:8000/v1 --model Qwen/Qwen3-8B \\
+      --reward http://localhost:8001/classify --prompts prompts.jsonl --output qwen.parquet
+      a reward model behind vLLM or SGLang as well
   bontea sample --resume --output qwen.parquet --rollouts 256
       go on with a file, or add to it
   bontea sample --rescore --output qwen.parquet --reward mymodule:judge
@@ -91,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
 OF_RESCORING = (
     "output",
     "reward",
+    "reward_model",
+    "reward_tokenizer",
     "prompts",
     "prompt_column",
     "prompts_split",

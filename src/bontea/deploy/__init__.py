@@ -6,7 +6,8 @@
 - `Stream`, `allocate`: a number of responses in place of a price, for prompts that come one by one
   and for a batch.
 - `expected_gain`, `draw_index`: what the next responses are expected to add.
-- `simulate`: what a rule would have cost and gained on rollouts that are drawn already.
+- `simulate`: what a rule would have cost and gained on rollouts that are drawn already;
+  `quick_savings`: the same on a part of them, in seconds, for a report.
 
 Pure functions on arrays: no server, no clock, no files.
 """
@@ -14,16 +15,20 @@ Pure functions on arrays: no server, no clock, no files.
 from bontea.deploy.budget import Stream, allocate, first_price
 from bontea.deploy.gain import draw_index, expected_gain, rule_index
 from bontea.deploy.learn import learn_prior
+from bontea.deploy.outcome import FixedN, Outcome, Simulation
 from bontea.deploy.prior import Prior, Seen, fit_prior, seen
 from bontea.deploy.rule import MAX_N, Decision, Rule
-from bontea.deploy.simulation import Outcome, Simulation, simulate
+from bontea.deploy.savings import Savings, quick_savings
+from bontea.deploy.simulation import simulate
 
 __all__ = [
     "MAX_N",
     "Decision",
+    "FixedN",
     "Outcome",
     "Prior",
     "Rule",
+    "Savings",
     "Seen",
     "Simulation",
     "Stream",
@@ -33,6 +38,7 @@ __all__ = [
     "first_price",
     "fit_prior",
     "learn_prior",
+    "quick_savings",
     "rule_index",
     "seen",
     "simulate",

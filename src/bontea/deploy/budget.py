@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bontea._errors import BonteaError
-from bontea.deploy.gain import expected_gain
+from bontea.deploy.gain import expected_gain, fixed_index, mix
 from bontea.deploy.learn import learn_prior
 from bontea.deploy.prior import Prior, Seen, seen
 from bontea.deploy.rule import MAX_N, MOST, Decision, Rule, check_sizes
@@ -96,6 +96,8 @@ class Stream:
     min_n: int = 4
     max_n: int | None = None
     wave: int = 1
+    ceiling: float | None = None
+    """As for `fit_prior`, where the prior is learnt."""
     price: float = 0.0
     prompts: int = 0
     drawn: int = 0
@@ -152,7 +154,7 @@ class Stream:
         rows = [row for row in self._rows if np.isfinite(row).any()]
         if not any(np.isfinite(row).sum() > 1 for row in rows):
             return
-        found = learn_prior(rows, rng=self.prompts)
+        found = learn_prior(rows, ceiling=self.ceiling, rng=self.prompts)
         if not first and self.prior is not None:  # the form of the law needs whole prompts
             found = replace(found, law=self.prior.law, trust=self.prior.trust)
         self.prior = found
@@ -176,8 +178,10 @@ def allocate(
         E[max of j w more] - E[max of (j - 1) w more],   j = 1, 2, ...
 
     which falls with j, so that taking the largest first is the best allocation of what is known
-    now. Give a part of the budget at a time, and call it again with what came out: prompts whose
-    first responses spread widely then get more. Prompts without a reward come first.
+    now. Where the prior is trusted in part only, that is mixed with what a prompt with so many
+    responses gains on average, as in a rule; without any trust all prompts get the same. Give a
+    part of the budget at a time, and call it again with what came out: prompts whose first
+    responses spread widely then get more. Prompts without a reward come first.
 
     Raises BonteaError for a number of responses that is not a whole number of at least 0.
 
@@ -215,10 +219,17 @@ def allocate(
 
 
 def _marginal(prior: Prior, state: Seen, more: int, step: int) -> float:
-    """Expected rise by `step` responses after `more` that are given but not seen, a response."""
+    """Expected rise by `step` responses after `more` that are given but not seen, a response.
+
+    `rise^t fixed^(1-t)` with t the trust of the prior, as in `rule_index`.
+    """
     one = Seen(*(np.asarray(a, dtype=float)[None] for a in state))
     if not np.isfinite(state.best):  # before anything is known: first those with the fewest
         return 1e300 / (1 + float(state.drawn) + more)
     after = float(expected_gain(prior, one, more + step)[0])
     before = float(expected_gain(prior, one, more)[0]) if more else 0.0
-    return (after - before) / step
+    rise = (after - before) / step
+    if prior.success is not None or prior.trust == 1 or state.best >= prior.ceiling:
+        return rise
+    fixed = fixed_index(prior, one.drawn + more, step)
+    return float(mix(np.array([rise]), fixed, prior.trust)[0])

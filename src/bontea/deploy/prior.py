@@ -83,6 +83,8 @@ class Prior(Result):
     @property
     def message(self) -> str:
         """What the verdict means for the rule."""
+        if self.verdict == "unknown" and self.variance == 0:
+            return "every prompt repeats one reward, so there is nothing to try the rule on"
         return {
             "holds": "on the prompts it was learnt from, the rule saves responses",
             "doubtful": "the rule follows a prompt's own rewards in part only: following them "

@@ -12,23 +12,21 @@ share of prompts that ran into it is reported (`ran_out`), and the rule's reward
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bontea._errors import BonteaError
-from bontea._json import Result
 from bontea._numbers import number, percent
 from bontea.curves.intervals import mean_interval
 from bontea.curves.unbiased import best_of_k
 from bontea.deploy.budget import Stream
 from bontea.deploy.learn import learn_prior
+from bontea.deploy.outcome import FixedN, Outcome, Simulation
 from bontea.deploy.prior import Prior
 from bontea.deploy.rule import MAX_N, check_price, check_sizes
 from bontea.deploy.walk import Walk, walk
 from bontea.rollouts.groups import Rollouts, as_rollouts
-from bontea.tails.fit import TailVerdict
 
 if TYPE_CHECKING:
     from bontea._types import ArrayLike, Float
@@ -38,62 +36,11 @@ REWARDS = 400_000
 """Rewards walked through in all: fewer orders where there are many prompts."""
 MOST_ORDERS = 40
 RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Outcome(Result):
-    """One rule on the rollouts: means over prompts and orders, intervals over prompts."""
-
-    rule: str
-    price: float
-    """NaN for a fixed N, and for a budget, whose price moves."""
-    reward: float
-    reward_low: float
-    reward_high: float
-    responses: float
-    responses_low: float
-    responses_high: float
-    early: float
-    """Share of prompts stopped before the most responses there could be."""
-    ran_out: float
-    """Share of prompts that wanted more responses than there are rollouts."""
-    fixed_n: float
-    """The fixed N with the same mean reward, for whole and broken N; NaN where none has it."""
-    saving: float
-    """Responses saved against that fixed N, as a share of it."""
-    saving_low: float
-    saving_high: float
-
-
-@dataclass(frozen=True)
-class Simulation(Result):
-    """What rules would have cost and gained. `str()` is a table."""
-
-    outcomes: list[Outcome]
-    prompts: int
-    orders: int
-    verdict: TailVerdict
-    """Of the priors, which share one trust: the median of those that the parts support."""
-    message: str
-    min_n: int
-    max_n: int
-    wave: int
-    confidence_level: float
-    warnings: list[str]
-
-    def __str__(self) -> str:
-        lines = [
-            f"{o.rule}: reward {_with(o.reward, o.reward_low, o.reward_high)}, "
-            f"responses {_with(o.responses, o.responses_low, o.responses_high)}"
-            + (
-                f", {percent(o.saving)} [{percent(o.saving_low)}, {percent(o.saving_high)}] "
-                f"fewer than fixed N = {number(o.fixed_n, 4)}"
-                if math.isfinite(o.saving)
-                else ""
-            )
-            for o in self.outcomes
-        ]
-        return "\n".join([*lines, f"{self.verdict}: {self.message}", *self.warnings])
+EQUAL = 1e-9
+"""Mean rewards that differ by less than this share of the largest count as equal."""
+COARSE = 1.1
+"""Where no price gives the reward of the N asked for, and the next one gives that of an N so many
+times larger, the rule is compared with the N asked for: it saves that much, for more reward."""
 
 
 def simulate(
@@ -148,7 +95,7 @@ def simulate(
         check_price(price)
     if not 0 < confidence_level < 1:
         raise BonteaError(f"confidence_level={confidence_level!r} must be between 0 and 1")
-    data, warnings = _usable(as_rollouts(rollouts))
+    data, warnings = usable(as_rollouts(rollouts))
     generator = np.random.default_rng(rng)
     most = min(int(data.counts.min()), max_n)
     if budget is not None:
@@ -196,10 +143,11 @@ def simulate(
         wave,
         confidence_level,
         warnings,
+        bench.fixed_ns(),
     )
 
 
-def _usable(data: Rollouts) -> tuple[Rollouts, list[str]]:
+def usable(data: Rollouts) -> tuple[Rollouts, list[str]]:
     """Prompts of nearly one size, with something scored."""
     there = data.scored_counts > 0
     enough = data.counts * 2 >= data.counts.max()
@@ -261,6 +209,7 @@ class _Bench:
             for j in range(orders):
                 self.tables[i * orders + j] = rng.permutation(group)[:most]
             self.fixed[i] = _fixed(group, scored[i], self.ns)
+        self.slack = EQUAL * float(np.abs(self.fixed).max())
         self.short = False
         self.priors: list[Prior] = []
         self.common: Prior
@@ -301,19 +250,21 @@ class _Bench:
 
     def at_reward_of(self, n: int) -> Outcome:
         """The rule at the price where it has the mean reward of fixed N."""
-        target = float(self.fixed_at(n).mean())
+        target = float(self.fixed_at(n).mean()) - self.slack
         top = max(float(w.index[np.isfinite(w.index)].max(initial=0.0)) for _, w in self.walks)
-        high = math.log(max(top, 1e-300))
+        high = math.log(max(top, 1e-300)) + 1e-9  # where every prompt stops at once
         low = high - 35
+        if self.means(self.outcome(math.exp(high))[1]).mean() >= target:
+            low = high
         for _ in range(40):
             middle = (low + high) / 2
-            above = self.means(self.outcome(math.exp(middle))[1]).mean() > target
+            above = self.means(self.outcome(math.exp(middle))[1]).mean() >= target
             low, high = (middle, high) if above else (low, middle)
-        return self.at_price(math.exp(low), f"the reward of fixed N = {n}")
+        return self.at_price(math.exp(low), f"the reward of fixed N = {n}", n)
 
-    def at_price(self, price: float, name: str) -> Outcome:
+    def at_price(self, price: float, name: str, asked: int | None = None) -> Outcome:
         drawn, best = self.outcome(price)
-        return self.report(name, price, drawn, best, price)
+        return self.report(name, price, drawn, best, asked)
 
     def stream(self, budget: float, min_n: int, wave: int) -> Outcome:
         """All prompts one after the other, in an order of their own for each order of rollouts."""
@@ -329,27 +280,47 @@ class _Bench:
                 (n,), (top,) = one.outcome(stream.price)
                 drawn[row], best[row] = n, top
                 stream.finish(np.zeros(int(n)))
-        price = stream.price
-        return self.report(f"budget of {number(budget)} a prompt", math.nan, drawn, best, price)
+        return self.report(f"budget of {number(budget)} a prompt", math.nan, drawn, best)
 
     def fixed_at(self, n: float) -> np.ndarray:
         """(P,) reward of a fixed N, by interpolation in log N."""
         at = np.log(self.ns)
         return np.array([np.interp(math.log(n), at, row) for row in self.fixed])
 
+    def fixed_like(self, reward: float, curve: np.ndarray) -> float:
+        """The smallest N that has this mean reward on a curve that never falls."""
+        rises = np.append(True, np.diff(curve) > self.slack)
+        return math.exp(float(np.interp(reward, curve[rises], np.log(self.ns)[rises])))
+
+    def fixed_ns(self) -> list[FixedN]:
+        """The curve of fixed N at the powers of 2."""
+        ns = [2**i for i in range(31) if 2**i <= self.most]
+        table = np.stack([self.fixed_at(n) for n in ns], axis=1)
+        band = mean_interval(table, confidence_level=self.level, rng=self.rng)
+        ends = zip(ns, table.mean(0), band.low, band.high, strict=True)
+        return [FixedN(n, *map(float, values)) for n, *values in ends]
+
     def report(
-        self, name: str, price: float, drawn: np.ndarray, best: np.ndarray, slope: float
+        self,
+        name: str,
+        price: float,
+        drawn: np.ndarray,
+        best: np.ndarray,
+        asked: int | None = None,
     ) -> Outcome:
         """Means with intervals, and the fixed N of the same mean reward."""
         responses, reward = self.means(drawn), self.means(best)
         curve = np.maximum.accumulate(self.fixed.mean(0))
         equal = math.nan
-        if self.fixed.mean(0)[0] <= reward.mean() <= curve[-1]:
-            equal = float(np.exp(np.interp(reward.mean(), curve, np.log(self.ns))))
+        if curve[0] - self.slack <= reward.mean() <= curve[-1] + self.slack:
+            equal = self.fixed_like(float(reward.mean()), curve)
+        cap = math.inf
+        if asked is not None and equal > COARSE * asked:  # more reward than was asked for
+            cap = equal = float(asked)
         saving = low = high = math.nan
         if math.isfinite(equal):
             saving = 1 - float(responses.mean()) / equal
-            low, high = self.interval_of_saving(responses, reward)
+            low, high = self.interval_of_saving(responses, reward, cap)
         each = [
             mean_interval(x[:, None], confidence_level=self.level, rng=self.rng)
             for x in (reward, responses)
@@ -370,17 +341,19 @@ class _Bench:
             saving,
             low,
             high,
+            asked,
         )
 
-    def interval_of_saving(self, responses: np.ndarray, reward: np.ndarray) -> tuple[float, float]:
+    def interval_of_saving(
+        self, responses: np.ndarray, reward: np.ndarray, cap: float
+    ) -> tuple[float, float]:
         """By resampling prompts: each resample has a fixed-N curve of its own."""
         p = len(reward)
         out = np.empty(RESAMPLES)
-        at = np.log(self.ns)
         for b in range(RESAMPLES):
             some = self.rng.integers(p, size=p)
             curve = np.maximum.accumulate(self.fixed[some].mean(0))
-            equal = math.exp(float(np.interp(reward[some].mean(), curve, at)))
+            equal = min(self.fixed_like(float(reward[some].mean()), curve), cap)
             out[b] = 1 - responses[some].mean() / equal
         tail = (1 - self.level) / 2
         low, high = np.quantile(out, [tail, 1 - tail])
@@ -411,7 +384,3 @@ def _fixed(group: np.ndarray, scored: np.ndarray, ns: np.ndarray) -> np.ndarray:
         weight = np.exp(log_ways - log_choose(total, n))
         out[i] = weight @ ordered / weight.sum()
     return out
-
-
-def _with(value: float, low: float, high: float) -> str:
-    return f"{number(value, 4)} [{number(low, 4)}, {number(high, 4)}]"

@@ -20,12 +20,14 @@ from typing import Any
 import bontea
 from bontea._errors import BonteaError
 from bontea.curves import Comparison, Curve
+from bontea.deploy import Savings
 from bontea.planning import Diagnosis
 from bontea.report import html_parts as parts
 from bontea.report import html_sections as sections
 from bontea.report.html_charts import Chart, Extrapolations, comparison_chart, curve_chart, styles
 from bontea.report.html_diagnosis import diagnosis_section
 from bontea.report.html_examples import examples_section
+from bontea.report.html_savings import savings_section
 from bontea.rollouts.groups import Rollouts
 
 READING = """<ul>
@@ -55,6 +57,7 @@ def write_report(
     extrapolations: Extrapolations | None = None,
     comparisons: Mapping[str, Comparison] | None = None,
     diagnoses: Mapping[str, Diagnosis] | None = None,
+    savings: Mapping[str, Savings] | None = None,
     settings: Mapping[str, Any],
 ) -> Path:
     """Write the page, under another name first: a reader never sees half of it.
@@ -65,8 +68,8 @@ def write_report(
         Model name -> its rollouts; completions are read from the files they came from.
     n
         N, the number of responses drawn in deployment: marked in the chart, told in the title.
-    curves, extrapolations, diagnoses
-        By the model names of `sources`; the last two may lack some.
+    curves, extrapolations, diagnoses, savings
+        By the model names of `sources`; all but the first may lack some.
     comparisons
         By a name such as `"tea - start"`.
     settings
@@ -91,6 +94,7 @@ def write_report(
         extrapolations or {},
         comparisons or {},
         diagnoses or {},
+        savings or {},
         settings,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +114,7 @@ def render(
     extrapolations: Extrapolations,
     comparisons: Mapping[str, Comparison],
     diagnoses: Mapping[str, Diagnosis],
+    savings: Mapping[str, Savings],
     settings: Mapping[str, Any],
 ) -> str:
     """The page as text."""
@@ -125,6 +130,11 @@ def render(
         ("curves", "Best of k", _curves(curves, extrapolations, n, numbers, charts)),
         ("comparisons", "Comparisons", _comparisons(comparisons, n, charts)),
         ("diagnostics", "Diagnostics", diagnosis_section(diagnoses, styles(list(curves)), charts)),
+        (
+            "savings",
+            "What adaptive N would save",
+            savings_section(savings, n, {m: c.pass_at_k for m, c in curves.items()}, charts),
+        ),
         ("completions", "What a user sees", examples_section(sources, numbers)),
         ("reading", "How to read this page", READING),
         (

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from bontea._numbers import number, percent
+from bontea._numbers import fixed, number, percent
 from bontea.curves import Comparison, Curve, Extrapolation
 from bontea.curves.mean_curve import is_landmark
+from bontea.deploy import Simulation
 from bontea.diagnosis.qq import QQFinding
 from bontea.report.html_parts import Numbers, label
 
@@ -153,6 +154,51 @@ def qq_chart(chart_id: str, name: str, style: Style, qq: QQFinding) -> Chart:
         "traces": [band, diagonal, points],
         "layout": _layout("expected of normal rewards (tail units)", "seen (tail units)"),
     }
+
+
+def savings_chart(chart_id: str, s: Simulation, numbers: Numbers, solved: bool) -> Chart:
+    """Mean reward against responses drawn: fixed N with its band, and a rule at several prices."""
+    level = percent(s.confidence_level)
+    most = max((o.fixed_n for o in s.outcomes if np.isfinite(o.fixed_n)), default=1.0)
+    last = max([2 * (o.asked_n or 1) for o in s.outcomes] + [most])
+    names = styles(["fixed N", "stopping rule"])
+    line = [(float(f.n), f.reward, f.reward_low, f.reward_high) for f in s.fixed if f.n <= last]
+    hover = [
+        f"<b>fixed N = {number(n)}</b><br>mean reward <b>{numbers(value)}</b><br>"
+        + (
+            f"{level} interval {limits}"
+            if (limits := numbers.interval(low, high))
+            else "no interval"
+        )
+        for n, value, low, high in line
+    ]
+    style = names["fixed N"]
+    traces = [_band(line, "fixed N", style, "band"), _line(line, "fixed N", style, hover)]
+    shown = [o for o in s.outcomes if np.isfinite(o.saving)]
+    points = [(o.responses, o.reward, o.reward_low, o.reward_high) for o in shown]
+    words = [
+        f"<b>stopping rule</b>, price {number(o.price, 3)}<br>"
+        f"mean reward <b>{numbers(o.reward)}</b><br><b>{number(o.responses, 3)}</b> responses<br>"
+        f"fewer than fixed N: {fixed(100 * o.saving, 1)} %<br>{level} interval "
+        f"[{fixed(100 * o.saving_low, 1)}, {fixed(100 * o.saving_high, 1)}]"
+        for o in shown
+    ]
+    rule = _line(points, "stopping rule", names["stopping rule"], words)
+    rule["marker"]["size"] = 9
+    rule["error_x"] = {
+        "type": "data",
+        "symmetric": False,
+        "array": [o.fixed_n * (1 - o.saving_low) - o.responses for o in shown],
+        "arrayminus": [o.responses - o.fixed_n * (1 - o.saving_high) for o in shown],
+        "thickness": 1.5,
+        "width": 4,
+    }
+    traces.append(rule)
+    layout = _layout(
+        "responses drawn per prompt, mean", "share solved" if solved else "mean reward of the best"
+    )
+    layout["xaxis"] |= _log_axis(sorted(x for trace in traces for x in trace["x"]))
+    return {"id": chart_id, "traces": _bands_first(traces), "layout": layout}
 
 
 def _bands_first(traces: list[dict[str, Any]]) -> list[dict[str, Any]]:

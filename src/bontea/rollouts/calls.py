@@ -39,9 +39,9 @@ from bontea.rollouts.judge import (
     outcome,
     outcome_async,
 )
+from bontea.rollouts.reward_servers import HttpReward
 from bontea.rollouts.rewards import (
     ClassifierReward,
-    HttpReward,
     Reward,
     is_async,
     name_of,

@@ -36,7 +36,7 @@ from bontea.rollouts.pool import Pool, Server
 from bontea.rollouts.prompts import Row
 from bontea.rollouts.rewards import Reward
 from bontea.rollouts.scoring import Scorer
-from bontea.rollouts.service import HOPELESS, EndpointError, Service
+from bontea.rollouts.service import AGAIN, HOPELESS, EndpointError, Service
 from bontea.rollouts.table import RolloutFile
 
 ENOUGH_FAILURES = 10
@@ -149,6 +149,8 @@ class _Run:
         self.pool = Pool(services, sampling.requests_per_minute, on_trouble)
         self.succeeded = self.failed = self.failed_in_row = 0
         self.last_error: EndpointError | None = None
+        self.refused: dict[int, EndpointError] = {}
+        """What was said of prompts that the server does not take, such as one that is too long."""
         self.said_empty = False
 
     def missing(self, m: int) -> Iterator[tuple[int, int]]:
@@ -178,6 +180,8 @@ class _Run:
         if error:
             raise error
         if self.last_error and not self.stopping.is_set():
+            if not self.succeeded:
+                raise next(iter(self.refused.values()))
             raise EndpointError(
                 f"{self.failed:,} requests were given up, while others were answered; the last "
                 f"one: {self.last_error}"
@@ -207,6 +211,9 @@ class _Run:
 
     async def _work(self, missing: Iterator[tuple[int, int]]) -> None:
         for i, j in missing:
+            if i in self.refused:  # another rollout of the prompt is the same but for its seed
+                self.failed += 1
+                continue
             failure = None
             # Before the request: what has been drawn never waits where a stop would lose it.
             await self.room.acquire()
@@ -232,10 +239,19 @@ class _Run:
             raise error
         if error.status is not None:
             error = EndpointError(f"{error} (prompt {prompt})", error.status)
-        if not self.succeeded:
+        status = error.status or 0
+        refused = 400 <= status < 500 and status not in AGAIN
+        if not (self.succeeded or refused):
             raise error
-        self.failed, self.failed_in_row = self.failed + 1, self.failed_in_row + 1
-        self.last_error = error
+        self.failed, self.last_error = self.failed + 1, error
+        if refused:
+            # A refusal comes at once, and before the first answer: it says nothing of the server,
+            # unless there are too many to be about prompts.
+            self.refused.setdefault(prompt, error)
+            if not self.succeeded and len(self.refused) >= ENOUGH_FAILURES:
+                raise next(iter(self.refused.values()))
+            return
+        self.failed_in_row += 1
         if self.failed_in_row >= ENOUGH_FAILURES:
             raise EndpointError(
                 f"{ENOUGH_FAILURES} requests, one after the other, were given up: {error}"

@@ -14,6 +14,7 @@ from typing import Any
 from bontea._errors import BonteaError
 from bontea._ids import id_text
 from bontea._progress import JobProgress
+from bontea._settings import flag
 from bontea.rollouts._ends import end_named
 from bontea.rollouts._rows import Line, append_lines, read_lines, read_rows, write_rows
 from bontea.rollouts.answer import is_answer
@@ -71,17 +72,21 @@ class RescoreJob:
                 f"{path} does not say which reward it was scored with ({beside} is not there): "
                 "name one with --reward"
             )
-        self.own, self.reward = own, reward
+        if own is not None and reward == own.reward and settings.reward_model is None:
+            tokenizer = settings.reward_tokenizer or own.reward_tokenizer
+            settings = replace(settings, reward_model=own.reward_model, reward_tokenizer=tokenizer)
         self.settings = replace(settings, reward=reward)
+        self.own = _named(own) if own else None
+        self.reward = str(_named(self.settings))
         self.scores = _Scores(path)
         self.column = column or self._column()
         _check_name(self.column)
         self.error_field = "error" if self.column == "reward" else f"{self.column}_error"
-        self.scores.check(self.column, reward, own.reward if own else None)
+        self.scores.check(self.column, self.reward, self.own)
 
     def _column(self) -> str:
         """The column of a reward that was given none."""
-        if self.own is not None and self.own.reward == self.reward:
+        if self.own == self.reward:
             return "reward"
         known = [name for name, spec in self.scores.columns.items() if spec == self.reward]
         if known:
@@ -90,7 +95,8 @@ class RescoreJob:
         if "reward" not in names:
             return "reward"
         function = re.fullmatch(r"[\w.]+:([\w.]+)", self.reward)
-        last = function.group(1) if function else self.reward.rstrip("/").rpartition("/")[2]
+        name = self.settings.reward_model or self.reward
+        last = function.group(1) if function else name.rstrip("/").rpartition("/")[2]
         column = re.sub(r"\W+", "_", last).strip("_")
         if column in names:
             raise BonteaError(
@@ -226,7 +232,10 @@ class RescoreJob:
             work.unlink(missing_ok=True)
             return f"nothing was scored yet; {self.path} is as it was: give the command again"
         again = ["bontea", "sample", "--rescore", "--output", str(self.path)]
-        again += ["--reward", self.reward, "--reward-name", self.column]
+        again += ["--reward", str(self.settings.reward), "--reward-name", self.column]
+        for name in ("reward_model", "reward_tokenizer"):
+            value = getattr(self.settings, name)
+            again += [flag(name), value] if value else []
         return f"{kept:,} scores are safe in {work}; go on with:\n  {shlex.join(again)}"
 
 
@@ -334,6 +343,12 @@ class _Scores:
         if self.columns.get(column) != reward:
             self.columns[column] = reward
             write_text(self.path, json.dumps(self.columns, indent=2) + "\n")
+
+
+def _named(settings: SampleSettings) -> str | None:
+    """What tells one reward from another: at a URL it may be one of several models."""
+    model = settings.reward_model
+    return f"{settings.reward} (model {model})" if model else settings.reward
 
 
 def _check_name(column: str) -> None:

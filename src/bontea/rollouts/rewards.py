@@ -8,13 +8,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import itertools
-import json
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,9 +18,10 @@ import numpy as np
 
 from bontea._errors import BonteaError, FailedError, MissingPackageError, what_gave_up
 from bontea._load import load_function
-from bontea.rollouts.answer import check_error, read_json
 from bontea.rollouts.chats import joined, template_text
-from bontea.rollouts.service import BadAnswer, EndpointError, Service
+from bontea.rollouts.model import unloadable
+from bontea.rollouts.reward_servers import HttpReward
+from bontea.rollouts.service import Service
 
 Reward: TypeAlias = Callable[..., Sequence[float | None] | Awaitable[Sequence[float | None]]]
 
@@ -40,13 +37,24 @@ class InfiniteReward(BonteaError):
         return str(self.args[0])
 
 
-def load_reward(spec: str, *, trust_remote_code: bool = False, **service: Any) -> Reward:
+def load_reward(
+    spec: str,
+    *,
+    trust_remote_code: bool = False,
+    model: str | None = None,
+    tokenizer: str | None = None,
+    **service: Any,
+) -> Reward:
     """A reward function from `"module:function"`, a URL, or a sequence-classification model.
 
     A model is a local folder or hub name whose first logit is the reward. Modules are looked up on
-    the Python path and in the working folder. `service` is for URLs: `key_name`, the environment
-    variable with the key, `timeout` and `retries`. Raises BonteaError saying what could not be
-    loaded; that the embedded reward has no weights is said here, not when it is first called.
+    the Python path and in the working folder. A URL is asked in bontea's own form, or as vLLM or
+    SGLang (`HttpReward`): `model` is the one of several that are served, `tokenizer` the hub name
+    or folder whose chat template makes text of chats that the server does not take. `service` is
+    for URLs too: `key_name`, the environment variable with the key, `timeout` and `retries`.
+
+    Raises BonteaError saying what could not be loaded; that the embedded reward has no weights is
+    said here, not when it is first called.
     """
     if spec.startswith("bontea.demo.reward:"):
         from bontea.demo.reward import encoder_folder
@@ -54,10 +62,37 @@ def load_reward(spec: str, *, trust_remote_code: bool = False, **service: Any) -
         encoder_folder()
     if spec.startswith(("http://", "https://")):
         options: dict[str, Any] = {"key_name": None, **service}
-        return HttpReward(Service("--reward", spec, "--reward-key-env", **options))
+        reward = HttpReward(
+            Service("--reward", spec, "--reward-key-env", **options),
+            model=model,
+            tokenizer=tokenizer and _chat_tokenizer(tokenizer, trust_remote_code),
+        )
+        return reward
+    for flag, value in (("--reward-model", model), ("--reward-tokenizer", tokenizer)):
+        if value is not None:
+            raise BonteaError(
+                f"{flag} {value} is for a reward that is a URL, and --reward {spec} is none: leave "
+                "it out"
+            )
     if ":" in spec and not Path(spec).exists():
         return load_function(spec, "reward")
     return ClassifierReward(spec, trust_remote_code=trust_remote_code)
+
+
+def _chat_tokenizer(name: str, trust_remote_code: bool) -> Any:
+    """The tokenizer of a reward model that a server has, for its chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except Exception as error:  # the library raises many unrelated types
+        raise unloadable(error, f"--reward-tokenizer {name} cannot be loaded") from error
+    if tokenizer.chat_template is None:
+        raise BonteaError(
+            f"--reward-tokenizer {name} has no chat template: name the tokenizer of the reward "
+            "model that the server has"
+        )
+    return tokenizer
 
 
 class ClassifierReward:
@@ -132,64 +167,6 @@ class ClassifierReward:
         if isinstance(prompt, str):
             return prompt + completion
         return template_text(self.tokenizer, joined(prompt, completion), tools, answer=False)
-
-
-class HttpReward:
-    """A reward that a server computes.
-
-    POST `{"prompts": [...], "completions": [...], "COLUMN": [...]}`, as the arguments of a reward
-    function, is answered with `{"rewards": [number or null, ...]}`, one for each completion.
-
-    After a request that used up all its retries the next ones are made once, until one succeeds:
-    the completion that the server cannot score is then found without waiting for each half.
-    """
-
-    def __init__(self, service: Service):
-        self.service = service
-        self.impatient = replace(service, retries=0)
-        self.failed_last = False
-        self.client = service.client()
-        self.__name__ = service.url
-
-    def check(self, row: dict[str, Any]) -> None:
-        """Raise BonteaError for a value that JSON cannot carry."""
-        for name, value in row.items():
-            try:
-                json.dumps(value, allow_nan=False)
-            except (TypeError, ValueError) as error:
-                raise BonteaError(
-                    f"the column {name!r} has a value that cannot be sent as JSON ({error}): write "
-                    "it as text, or null"
-                ) from None
-
-    def __call__(
-        self, prompts: list[Any], completions: list[Any], **columns: Any
-    ) -> list[float | None]:
-        body = {"prompts": prompts, "completions": completions, **columns}
-        service = self.impatient if self.failed_last else self.service
-        for attempt in itertools.count():
-            try:
-                data = self.client.post(
-                    self.service.url,
-                    body=body,
-                    options=self.service.request_options(),
-                    cast_to=bytes,
-                )
-                answer = read_json(data)
-                check_error(answer)
-                if not isinstance(answer, dict) or not isinstance(answer.get("rewards"), list):
-                    raise BadAnswer('not {"rewards": [...]}')
-                self.failed_last = False
-                return answer["rewards"]
-            except Exception as error:
-                failure = error
-            # Out here, so that what the server said is in no traceback of what is raised.
-            try:
-                time.sleep(service.wait(failure, attempt))
-            except EndpointError:
-                self.failed_last = True
-                raise
-        raise AssertionError("unreachable")
 
 
 def check_rows(reward: Reward, rows: Iterable[dict[str, Any]]) -> None:

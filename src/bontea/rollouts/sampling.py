@@ -340,16 +340,18 @@ def load_calls(settings: SampleSettings, prompts: Iterable[Row] = ()) -> Calls:
     from bontea.rollouts.calls import calls_of
     from bontea.rollouts.rewards import check_rows, load_reward
 
-    spec, options = str(settings.reward), {"trust_remote_code": settings.trust_remote_code}
+    spec, trust = str(settings.reward), settings.trust_remote_code
     reward = load_reward(
         spec,
-        **options,
+        trust_remote_code=trust,
+        model=settings.reward_model,
+        tokenizer=settings.reward_tokenizer,
         key_name=settings.reward_key_env,
         timeout=settings.timeout,
         retries=settings.retries,
     )
     check_rows(reward, prompts)
-    return calls_of(reward, settings.reward_concurrency, spec, **options)
+    return calls_of(reward, settings.reward_concurrency, spec, trust_remote_code=trust)
 
 
 def _from_endpoint(

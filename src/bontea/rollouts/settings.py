@@ -44,7 +44,15 @@ class SampleSettings:
     reward: str | None = _fixed(
         None,
         "module:function, a sequence-classification model (hub name, folder), or the URL of a "
-        "server that computes rewards",
+        "server that computes rewards, such as http://localhost:8001/classify of vLLM or SGLang",
+    )
+    reward_model: str | None = _fixed(
+        None, "with a reward URL: which model, where vLLM or SGLang serves several"
+    )
+    reward_tokenizer: str | None = _fixed(
+        None,
+        "with a reward URL: the reward model's tokenizer (hub name, folder), whose chat template "
+        "makes text of chats, for servers that take only text",
     )
     rollouts: int = _free(64, "rollouts per prompt; may grow when a file is resumed")
     output: str = _free("rollouts.jsonl", "file to write, .jsonl or .parquet")

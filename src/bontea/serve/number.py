@@ -62,6 +62,7 @@ class Numbers:
         self.stream = Stream(
             n=settings.budget or float(max(self.reference_n, self.min_n)),
             prior=prior if prior is None else _capped(prior, settings.ceiling),
+            ceiling=_ceiling(settings),
             min_n=self.min_n,
             max_n=max(self.max_n, self.reference_n),
             wave=settings.wave,
@@ -155,10 +156,19 @@ def load_prior(settings: ServeSettings) -> Prior | None:
         return None
     from bontea.rollouts import read_rollouts
 
-    return learn_prior(read_rollouts(settings.prior), ceiling=settings.ceiling, rng=0)
+    rollouts = read_rollouts(settings.prior)
+    return learn_prior(rollouts, ceiling=_ceiling(settings), rng=0)
+
+
+def _ceiling(settings: ServeSettings) -> float:
+    """Infinite where the settings have none: the largest reward of some requests is no ceiling."""
+    return math.inf if settings.ceiling is None else settings.ceiling
 
 
 def _capped(prior: Prior, ceiling: float | None) -> Prior:
+    """A reward that is 0 or 1 has a ceiling of 1."""
+    if ceiling is None and prior.success is not None:
+        ceiling = 1.0
     return prior if ceiling is None else replace(prior, ceiling=ceiling)
 
 

@@ -82,8 +82,6 @@ def read_options(
                 code="model_not_found",
             )
         model = settings.model
-    if not model:
-        raise ApiError(400, "model is missing: name a model of /v1/models", param="model")
     stream = _flag(body, "stream")
     seed = _whole(body, "seed", None, -(2**63), 2**63 - 1)
     choices = _whole(body, "n", 1, 1, settings.largest_n) or 1
@@ -104,11 +102,12 @@ def read_options(
     if min_n is not None and n is not None and min_n > n:
         raise ApiError(400, f"{FIELD}.min_n {min_n} exceeds {FIELD}.n {n}", param=f"{FIELD}.min_n")
     rest = {name: value for name, value in body.items() if name not in OURS}
-    rest["model"] = model
+    if model:  # without one, the server behind has a default, or says that it wants one
+        rest["model"] = model
     _limit_tokens(rest, settings)
     return Options(
         chat=chat,
-        model=model,
+        model=model or "",
         prompt=prompt,
         upstream=only_for_prefills(shaped(rest, settings.extra_body)),
         seed=seed,

@@ -82,7 +82,8 @@ def _run(gateway: Gateway, listener: socket.socket, ready: Callable[[], None]) -
         backlog=4096,
     )
     server = Server(config)
-    server.run(sockets=[listener])
+    with contextlib.suppress(SystemExit):  # its way to say that it could not start
+        server.run(sockets=[listener])
     if gateway.failure is not None:
         raise gateway.failure
 

@@ -165,6 +165,7 @@ class Search:
                     self.found.first = min(self.found.first, least)
         finally:
             await self._cancel(pending)
+            await asyncio.gather(*tasks, return_exceptions=True)  # no error is left unlooked at
             self._sort()
         if cut:
             return cut
@@ -261,7 +262,7 @@ class Search:
             "tool_calls": message.get("tool_calls") or None,
             "tools": options.upstream.get("tools"),
             "error": one.error,
-            "model": options.model,
+            "model": options.model or None,
             "by_rule": True if one.number >= kept else None,
             "audit": self.numbers.reference_n if self.found.audit else None,
             "price": self.found.price,
