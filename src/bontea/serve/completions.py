@@ -46,12 +46,17 @@ class Completions:
             status, note = await self._answer(scope, receive, reached, request_id, started)
         except ApiError as error:
             status, note = error.status, str(error)
-            await reached.json(error.status, error.body, error.headers)
+            await reached.error(error)
+        except asyncio.CancelledError:  # the time to drain is over
+            status, note = 503, "the server stops"
+            await reached.error(
+                ApiError(503, "this server is stopping: try again", code="stopping", after=5.0)
+            )
+            raise
         except Exception as error:  # a bug: the client gets an answer, the operator the place
             note = type(error).__name__
             self.gateway.say(f"request {request_id} failed: {_traceback(error)}")
-            inner = ApiError(500, f"this server failed on the request {request_id}")
-            await reached.json(500, inner.body, {})
+            await reached.error(ApiError(500, f"this server failed on the request {request_id}"))
         finally:
             self.gateway.metrics.requests.labels(self.path, str(status)).inc()
             took = time.monotonic() - started
@@ -115,11 +120,7 @@ class Completions:
             )
             if leaving.done() and not answering.done():
                 return 499, "the client went away"
-        try:
-            answer = answering.result()
-        except ApiError as error:
-            await send.events([error_event(error), b"data: [DONE]\n\n"])
-            return error.status, str(error)
+        answer = answering.result()
         await send.events(chunks(answer, options))
         return 200, _summary(answer)
 
@@ -129,11 +130,16 @@ class Sent:
 
     def __init__(self, send: Send):
         self._send = send
-        self.started = False
+        self.started = self.ended = False
+
+    async def error(self, error: ApiError) -> None:
+        """An error, in a stream that has begun as its end; nothing after a whole answer."""
+        if not self.started:
+            await self.json(error.status, error.body, error.headers)
+        elif not self.ended:
+            await self.events([error_event(error), b"data: [DONE]\n\n"])
 
     async def json(self, status: int, value: Any, headers: dict[str, str]) -> None:
-        if self.started:
-            return
         data = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
         await self.start(status, "application/json", {**headers, "content-length": str(len(data))})
         await self._body(data, more=False)
@@ -155,6 +161,7 @@ class Sent:
         await self._body(b"", more=False)
 
     async def _body(self, data: bytes, *, more: bool) -> None:
+        self.ended = self.ended or not more
         await self._put({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _put(self, message: Message) -> None:

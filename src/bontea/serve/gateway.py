@@ -63,6 +63,9 @@ class Gateway:
         return self
 
     async def __aexit__(self, *error: Any) -> None:
+        end = time.monotonic() + 5
+        while self.gate.active and time.monotonic() < end:  # cancelled, and not yet in the log
+            await asyncio.sleep(0.01)
         if self.background:
             await asyncio.wait(self.background, timeout=5)
         await self._stack.aclose()
