@@ -425,9 +425,9 @@ class TestOperators:
         with running(given) as (url, it):
             for seed in range(30):
                 assert post(url, {**CHAT, "seed": seed * 3})[0] == 200
-            deadline = time.monotonic() + 10
-            while it.background and time.monotonic() < deadline:
-                time.sleep(0.05)
+                deadline = time.monotonic() + 30
+                while it.background and time.monotonic() < deadline:
+                    time.sleep(0.01)  # until it has learnt from the request
             page = get(url, "/metrics")[1]
             lines = dict(line.rsplit(" ", 1) for line in page.splitlines() if line[0] != "#")
         rows = [json.loads(line) for line in log.read_text().splitlines()]

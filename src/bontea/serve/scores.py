@@ -134,6 +134,8 @@ def load_scores(settings: ServeSettings) -> Scores:
     reward = load_reward(
         spec,
         **options,
+        model=settings.reward_model,
+        tokenizer=settings.reward_tokenizer,
         key_name=settings.reward_key_env,
         timeout=settings.reward_timeout,
         retries=settings.retries,

@@ -30,6 +30,14 @@ class ServeSettings:
         "module:function, a sequence-classification model (hub name, folder), or the URL of a "
         "server that computes rewards",
     )
+    reward_model: str | None = setting(
+        None, "with a reward URL: which model, where vLLM or SGLang serves several"
+    )
+    reward_tokenizer: str | None = setting(
+        None,
+        "with a reward URL: the reward model's tokenizer (hub name, folder), whose chat template "
+        "makes text of chats, for servers that take only text",
+    )
     model: str | None = setting(
         None, "the only model that may be asked for (default: whatever the endpoints have)"
     )
