@@ -1,7 +1,7 @@
 """What `bontea serve` costs: latency, throughput, memory, and what its client takes.
 
-    python benchmarks/experiments/serving/load.py          # about six minutes; writes results.json
-    python benchmarks/experiments/serving/load.py --table  # the tables of results.json
+    python benchmarks/experiments/serving/load.py          # about six minutes; writes results_load.json
+    python benchmarks/experiments/serving/load.py --table  # the tables of results_load.json
 
 Stub, gateway and client run on this machine (`stub.py`, `processes.py`). The client sends the same
 number of requests to the stub itself as the gateway sends to it, N = 16 at once for each of its own
@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE)]
 
 from processes import Process, start_gateway, start_stub  # noqa: E402
 
-FILE = HERE / "results.json"
+FILE = HERE / "results_load.json"
 N = 16
 WAIT = 0.05
 BODY = {"model": "m", "messages": [{"role": "user", "content": "x" * 200 + " 0.5"}]}
@@ -191,7 +191,8 @@ def table(found: dict[str, Any]) -> str:
     for at_once, row in at["at_once"].items():
         ms = {name: f"{value * 1e3:,.0f}" for name, value in row.items() if name[-3:-2] == "p"}
         lines.append(
-            f"| {at_once} | {ms['p50']}, {ms['p99']} ms | {ms['direct_p50']}, {ms['direct_p99']} ms | "
+            f"| {at_once} | {ms['p50']}, {ms['p99']} ms | "
+            f"{ms['direct_p50']}, {ms['direct_p99']} ms | "
             f"{ms['added_p50']}, {ms['added_p99']} ms | {row['draws_per_second']:,.0f}, "
             f"{row['direct_draws_per_second']:,.0f} | {row['throughput']:.2f} | "
             f"{row['core_ms_per_draw']:.2f} ms |"
@@ -222,6 +223,8 @@ def main() -> None:
             for name, measure in parts.items():
                 if args.only in (None, name):
                     found[name] = measure(stub)
+                    # Others on the machine make everything slower; this says how busy it was.
+                    found.setdefault("load_average", {})[name] = round(os.getloadavg()[1], 1)
         found["machine"] = f"{os.cpu_count()} cores, {platform.machine()}"
         found["python"] = platform.python_version()
         FILE.write_text(json.dumps(found, indent=1) + "\n")
