@@ -191,8 +191,8 @@ def table(found: dict[str, Any]) -> str:
     for at_once, row in at["at_once"].items():
         ms = {name: f"{value * 1e3:,.0f}" for name, value in row.items() if name[-3:-2] == "p"}
         lines.append(
-            f"| {at_once} | {ms['p50']}, {ms['p99']} ms | {ms['direct_p50']}, {ms['direct_p99']} ms | "
-            f"{ms['added_p50']}, {ms['added_p99']} ms | {row['draws_per_second']:,.0f}, "
+            f"| {at_once} | {ms['p50']}, {ms['p99']} ms "
+            f"| {ms['direct_p50']}, {ms['direct_p99']} ms | {ms['added_p50']}, {ms['added_p99']} ms | {row['draws_per_second']:,.0f}, "
             f"{row['direct_draws_per_second']:,.0f} | {row['throughput']:.2f} | "
             f"{row['core_ms_per_draw']:.2f} ms |"
         )

@@ -52,32 +52,36 @@ class Client:
 
     async def post(self, path: str, body: bytes) -> bytes:
         """The body of the answer. Raises StatusError, NoConnection or TimeoutError."""
-        return await self._ask("POST", path, body)
+        return await self._ask("POST", self.service.url + path, body)
+
+    async def post_to_root(self, path: str, body: bytes) -> bytes:
+        """The same for a path of the server that does not begin with /v1."""
+        return await self._ask("POST", self.service.url.removesuffix("/v1") + path, body)
 
     async def get(self, path: str) -> bytes:
         """The same for what is asked without a body."""
-        return await self._ask("GET", path, None)
+        return await self._ask("GET", self.service.url + path, None)
 
-    async def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
+    async def _ask(self, method: str, url: str, body: bytes | None) -> bytes:
         import aiohttp
 
         for _ in range(IDLE_CLOSED):
             try:
-                return await self._ask_once(method, path, body)
+                return await self._ask_once(method, url, body)
             except NoConnection as error:
                 closed = error.__cause__
                 if not isinstance(closed, (aiohttp.ServerDisconnectedError, ConnectionResetError)):
                     raise
-        return await self._ask_once(method, path, body)
+        return await self._ask_once(method, url, body)
 
-    async def _ask_once(self, method: str, path: str, body: bytes | None) -> bytes:
+    async def _ask_once(self, method: str, url: str, body: bytes | None) -> bytes:
         import aiohttp
 
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             async with self.session.request(
                 method,
-                self.service.url + path,
+                url,
                 data=body,
                 headers=headers,
                 allow_redirects=False,
