@@ -73,6 +73,7 @@ def test_abort(owner):
                 await asyncio.sleep(0.01)
             first = list(slow.aborted)
             draws[1].cancel()
+            await asyncio.gather(*draws, return_exceptions=True)
         server.should_exit = server.force_exit = True
         await serving
         return slow, first
