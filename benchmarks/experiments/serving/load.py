@@ -1,6 +1,6 @@
 """What `bontea serve` costs: latency, throughput, memory, and what its client takes.
 
-    python benchmarks/experiments/serving/load.py          # about six minutes; writes results_load.json
+    python benchmarks/experiments/serving/load.py          # six minutes; writes results_load.json
     python benchmarks/experiments/serving/load.py --table  # the tables of results_load.json
 
 Stub, gateway and client run on this machine (`stub.py`, `processes.py`). The client sends the same
@@ -191,11 +191,11 @@ def table(found: dict[str, Any]) -> str:
     for at_once, row in at["at_once"].items():
         ms = {name: f"{value * 1e3:,.0f}" for name, value in row.items() if name[-3:-2] == "p"}
         lines.append(
-            f"| {at_once} | {ms['p50']}, {ms['p99']} ms | "
-            f"{ms['direct_p50']}, {ms['direct_p99']} ms | "
-            f"{ms['added_p50']}, {ms['added_p99']} ms | {row['draws_per_second']:,.0f}, "
-            f"{row['direct_draws_per_second']:,.0f} | {row['throughput']:.2f} | "
-            f"{row['core_ms_per_draw']:.2f} ms |"
+            f"| {at_once} | {ms['p50']}, {ms['p99']} ms "
+            f"| {ms['direct_p50']}, {ms['direct_p99']} ms "
+            f"| {ms['added_p50']}, {ms['added_p99']} ms "
+            f"| {row['draws_per_second']:,.0f}, {row['direct_draws_per_second']:,.0f} "
+            f"| {row['throughput']:.2f} | {row['core_ms_per_draw']:.2f} ms |"
         )
     lines += ["", "| requests | memory of the gateway |", "|---|---|"]
     lines += [f"| {int(n):,} | {mb:.0f} MB |" for n, mb in found["memory"].items()]
