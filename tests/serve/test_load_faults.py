@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
+from pathlib import Path
 
 from tests.serve.crowd import Crowd, check_quiet, metric, processes, start_gateway, until
 
@@ -29,6 +31,57 @@ def test_one_of_two_endpoints_is_killed():
 
             asyncio.run(run())
             check_quiet(gateway)
+
+
+def test_the_only_endpoint_is_killed():
+    with (
+        processes.start_stub() as stub,
+        start_gateway(
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N))
+        ) as gateway,
+    ):
+
+        async def run():
+            async with Crowd(gateway.url) as crowd:
+                crowd.ask(60)
+                await until(lambda: stub.get("/counts")["asked"] > 50)
+                stub.process.send_signal(signal.SIGKILL)
+                ends = await crowd.end(30)
+                ends.check(60)
+                assert len(ends.errors) > 30
+                for status, body in ends.errors:
+                    assert status == 502
+                    assert stub.url.rsplit(":", 1)[1] not in body["error"]["message"]
+
+        asyncio.run(run())
+        check_quiet(gateway)
+
+
+def test_a_process_of_the_reward_is_killed():
+    """Another takes its place, and no response goes without its reward."""
+    with (
+        processes.start_stub() as stub,
+        start_gateway(
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N))
+        ) as gateway,
+    ):
+        pid = gateway.process.pid
+
+        async def run():
+            async with Crowd(gateway.url) as crowd:
+                crowd.ask(60)
+                await until(lambda: len(crowd.ends.answers) > 5)
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                for child in children:
+                    os.kill(int(child), signal.SIGKILL)
+                ends = await crowd.end(30)
+                ends.check(60)
+                assert len(children) == 1
+                assert not ends.errors
+                assert all(answer["bontea"]["unscored"] == 0 for answer in ends.answers)
+
+        asyncio.run(run())
+        check_quiet(gateway)
 
 
 def test_a_third_of_the_upstreams_answers_are_500():

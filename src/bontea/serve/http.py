@@ -12,6 +12,8 @@ next request is sent. Nothing has failed then: the request is sent again at once
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 from types import TracebackType
 from typing import Any
 
@@ -70,8 +72,9 @@ class Client:
             try:
                 return await self._ask_once(method, url, body)
             except NoConnection as error:
-                closed = error.__cause__
-                if not isinstance(closed, (aiohttp.ServerDisconnectedError, ConnectionResetError)):
+                if not isinstance(
+                    error.__cause__, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+                ):
                     raise
         return await self._ask_once(method, url, body)
 
@@ -96,4 +99,14 @@ class Client:
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):  # aiohttp's are both
                 raise TimeoutError from None
-            raise NoConnection(str(error) or type(error).__name__) from error
+            raise NoConnection("no connection") from _without_address(error)
+
+
+def _without_address(error: Exception) -> Exception:
+    """Why there is no connection, fit for clients: aiohttp's words name the server behind."""
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
+    if inner is None:  # not of connecting: it broke later
+        return error
+    if isinstance(inner, (ssl.SSLError, socket.gaierror)):
+        return inner
+    return OSError(os.strerror(inner.errno) if inner.errno else "it cannot be reached")
