@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 import time
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -188,11 +189,34 @@ class TestBadInput:
         with running(given) as (url, _):
             check_error(post(url, CHAT), status, words)
             assert get(url, "/healthz")[0] == (200 if name == "infinite" else 503)
+            assert "bontea_failed_rewards_total 4.0" in get(url, "/metrics")[1]
         with running({**given, "reward_failure": "first"}) as (url, _):
             status, body, _ = post(url, CHAT)
         assert status == 200
         assert body["bontea"]["reward"] is None
         assert "no response has a reward" in body["bontea"]["message"]
+
+    def test_a_failing_reward_is_said_without_texts(self, behind):
+        given = settings(behind, fixed_n=4, reward="tests.serve.rewards:broken")
+        said = []
+        with running(given, said) as (url, _):
+            post(url, CHAT)
+            post(url, CHAT)
+        lines = [line for line in said if "reward" in line]
+        assert len(lines) == 1  # not for every request
+        assert "failed for 4 of 4 responses" in lines[0]
+        assert "the judge is broken" not in lines[0]
+
+    def test_addresses_are_not_for_clients(self, behind):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        dead = settings(behind, fixed_n=2, reward=f"http://{address}/classify")
+        for given in (dead, settings(behind, fixed_n=2, endpoint=f"http://{address}/v1")):
+            with running(given) as (url, _):
+                answer = post(url, CHAT)
+            check_error(answer, 502, "no connection")
+            assert address.split(":")[1] not in str(answer[1])
 
     def test_a_reward_that_hangs(self, behind):
         given = settings(behind, reward="tests.serve.rewards:hang", reward_timeout=0.5)
@@ -230,9 +254,13 @@ class TestBadInput:
             with pytest.raises(OSError, match=f"--port {port} cannot be listened on"):
                 serve(settings(behind, port=port))
 
+    def test_an_address_of_another_machine(self, behind):
+        with pytest.raises(OSError, match="choose an address of this machine"):
+            serve(settings(behind, host="192.0.2.1"))
+
     def test_two_on_one_log(self, behind, tmp_path):
         given = settings(behind, log=str(tmp_path / "log.jsonl"))
-        with running(given), pytest.raises(OSError, match="another process"):
+        with running(given), pytest.raises(OSError, match=r"another process.*another --log"):
             serve(given)
 
 
@@ -259,6 +287,23 @@ class TestUpstream:
             assert behind.url not in str(answer[1])
             if status == 503:
                 assert int(answer[2]["retry-after"]) >= 1
+
+    def test_failures_are_counted_where_nothing_is_drawn(self):
+        with (
+            OpenAIServer(faults=lambda number: "500") as behind,
+            running(settings(behind, fixed_n=2)) as (url, _),
+        ):
+            check_error(post(url, CHAT), 502, "the server behind failed")
+            page = get(url, "/metrics")[1]
+        assert "bontea_failed_responses_total 2.0" in page
+        assert 'bontea_stops_total{why="endpoint"} 1.0' in page
+
+    def test_a_request_that_is_wrong_is_no_failure_of_the_server(self, behind):
+        with running(settings(behind, fixed_n=1)) as (url, _):
+            check_error(post(url, {**CHAT, "model": "absent"}), 404, "does not exist")
+            page = get(url, "/metrics")[1]
+        assert "bontea_failed_responses_total 0.0" in page
+        assert 'bontea_stops_total{why="refused"} 1.0' in page
 
     def test_several_answers_where_one_was_asked_for(self):
         two = choice("1")
@@ -307,6 +352,42 @@ class TestUpstream:
             assert all(server.busy == 0 for server in it.upstream.pool.servers)
             page = get(url, "/metrics")[1]
             assert 'bontea_requests_total{path="/v1/chat/completions",status="499"} 1.0' in page
+            assert "bontea_cancelled_responses_total 4.0" in page
+            assert 'bontea_stops_total{why="client gone"} 1.0' in page
+
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_the_end_comes_first(self, stream, monkeypatch):
+        """SIGTERM, and the request takes longer than --drain: an error in OpenAI's form."""
+        monkeypatch.setattr("bontea.serve.completions.KEEP_ALIVE", 0.1)
+        found = {}
+
+        def ask(url):
+            body = json.dumps({**CHAT, "stream": stream}).encode()
+            try:
+                with urlopen(Request(url + "/chat/completions", body), timeout=30) as answer:
+                    found["status"], found["text"] = answer.status, answer.read().decode()
+            except HTTPError as error:
+                found["status"], found["text"] = error.code, error.read().decode()
+                found["after"] = error.headers["retry-after"]
+
+        with (
+            OpenAIServer(complete=by_seed, faults=lambda n: "slow", slow=5.0) as behind,
+            running(settings(behind, fixed_n=1, drain=1.0)) as (url, _),
+        ):
+            asking = threading.Thread(target=ask, args=[url])
+            asking.start()
+            deadline = time.monotonic() + 10
+            while not behind.requests and time.monotonic() < deadline:
+                time.sleep(0.02)
+        asking.join(20)
+        if stream:
+            *_, error, done = [line for line in found["text"].splitlines() if "data:" in line]
+            assert done == "data: [DONE]"
+            assert "send it again" in json.loads(error.removeprefix("data: "))["error"]["message"]
+        else:
+            assert found["status"] == 503
+            assert "send it again" in json.loads(found["text"])["error"]["message"]
+            assert found["after"] == "5"
 
     def test_a_stream_is_kept_alive(self, monkeypatch):
         monkeypatch.setattr("bontea.serve.completions.KEEP_ALIVE", 0.1)
@@ -428,7 +509,12 @@ class TestOperators:
                 deadline = time.monotonic() + 30
                 while it.background and time.monotonic() < deadline:
                     time.sleep(0.01)  # until it has learnt from the request
-            page = get(url, "/metrics")[1]
+            deadline = time.monotonic() + 10
+            ended = 'bontea_requests_total{path="/v1/chat/completions",status="200"} 30.0'
+            page = ""
+            while (it.background or ended not in page) and time.monotonic() < deadline:
+                time.sleep(0.05)  # a request is counted when its client has the answer
+                page = get(url, "/metrics")[1]
             lines = dict(line.rsplit(" ", 1) for line in page.splitlines() if line[0] != "#")
         rows = [json.loads(line) for line in log.read_text().splitlines()]
         assert float(lines["bontea_responses_total"]) == len(rows)
@@ -441,8 +527,23 @@ class TestOperators:
         assert found.audited == float(lines["bontea_audits_total"])
         assert found.audited >= 10
         assert found.fixed_reward >= found.rule_reward
+        squares = 0.0
+        for name in {row["prompt_id"] for row in rows if row.get("audit")}:
+            own = [row for row in rows if row["prompt_id"] == name]
+            stop = next(i for i, row in enumerate(own, 1) if "stopped" in row)
+            by_rule, fixed = (max(r["reward"] for r in own[:n]) for n in (stop, 4))
+            squares += (by_rule - fixed) ** 2
+        assert float(lines["bontea_audit_difference_squares"]) == pytest.approx(squares)
+        assert squares > 0
         total = float(lines['bontea_audit_responses_total{by="rule"}'])
         assert found.rule_responses * found.audited == pytest.approx(total)
+
+    def test_alive_whatever_fails_behind(self, behind):
+        given = settings(behind, fixed_n=2, reward="tests.serve.rewards:broken")
+        with running(given) as (url, _):
+            assert post(url, CHAT)[0] == 502
+            assert get(url, "/healthz")[0] == 503
+            assert get(url, "/livez") == (200, '{"status":"ok"}')
 
     def test_said_at_the_start(self, behind):
         said = []

@@ -45,7 +45,7 @@ class Gateway:
         self.done: list[tuple[list[float | None], Options]] = []
         """Requests that the rule has not learnt from yet, in order."""
         self._stack = contextlib.AsyncExitStack()
-        self._said = -float("inf")
+        self._said: dict[str, float] = {}
         self._gauges()
 
     async def __aenter__(self) -> Gateway:
@@ -106,13 +106,23 @@ class Gateway:
             text_reward=settings.text_reward,
             write=self._write,
         )
-        found = await search.run()
-        self.metrics.note(found, self.numbers, rule and options.price is None)
+        try:
+            found = await search.run()
+        finally:  # what was drawn for nothing counts as well
+            self.metrics.count(search.found)
+        self.metrics.compare(found, self.numbers, rule and options.price is None)
         self._learn(found, options)
         if self.log is not None:
             await self.log.written()
             if self.log.error:
-                self._trouble(self.log.error)
+                self._trouble("log", self.log.error)
+        broken = sum(one.error is not None for one in found.drawn)
+        if broken:  # why may quote the texts of the request
+            self._trouble(
+                "reward",
+                f"the reward failed for {broken} of {len(found.drawn)} responses of the request "
+                f"{request_id}; the rows of --log say why",
+            )
         chosen = pick(found, options, failure=settings.reward_failure)
         return reply(found, chosen, options, self.numbers, request_id)
 
@@ -144,10 +154,11 @@ class Gateway:
                 if said:
                     self.say(said)
 
-    def _trouble(self, text: str) -> None:
-        """Say what is wrong, once in a while."""
-        if time.monotonic() - self._said > 10:
-            self._said = time.monotonic()
+    def _trouble(self, part: str, text: str) -> None:
+        """Say what is wrong with a part, once in a while."""
+        now = time.monotonic()
+        if now - self._said.get(part, -float("inf")) > 10:
+            self._said[part] = now
             self.say(text)
 
     def health(self) -> dict[str, Any]:

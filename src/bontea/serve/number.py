@@ -35,6 +35,9 @@ STOPPED = {
     "deadline": "the deadline was reached",
     "endpoint": "the server behind failed",
     "reward": "the reward failed",
+    "refused": "the server behind refuses the request",
+    "client gone": "the client went away",
+    "failed": "this server failed on the request",
 }
 """Why no more was drawn, in words."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import socket
 import sys
@@ -112,9 +113,13 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         listener.close()
         why = getattr(error, "strerror", None) or error
+        remedy = "choose an address of this machine, or 0.0.0.0 for all of them"
+        if getattr(error, "errno", None) == errno.EACCES:
+            remedy = "ports below 1024 are for the administrator; choose another --port"
+        elif getattr(error, "errno", None) == errno.EADDRINUSE:
+            remedy = "another process has it; choose another --port, or 0 for a free one"
         raise OSError(
-            f"--host {host} --port {port} cannot be listened on ({why}): another process may have "
-            "it; choose another --port, or 0 for a free one"
+            f"--host {host} --port {port} cannot be listened on ({why}): {remedy}"
         ) from None
     return listener
 

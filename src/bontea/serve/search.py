@@ -122,9 +122,16 @@ class Search:
                 if cut:
                     found.why = cut
                     break
+        except asyncio.CancelledError:
+            found.why = "client gone"
+            raise
+        except ApiError:
+            found.why = "refused"
+            raise
         finally:
             self._sort()
-            self._write(stopped=found.why or "client gone")
+            found.why = found.why or "failed"
+            self._write(stopped=found.why)
         if not found.drawn:
             raise self.last_error or ApiError(504, "no response came before the deadline")
         return found
@@ -209,10 +216,10 @@ class Search:
                 continue
             if not isinstance(error, ApiError):
                 raise error
+            if error.status in THEIRS and not self.by_number:
+                raise error  # it would be refused again, and is no failure of the server behind
             self.found.failed += 1
             self.last_error = error
-            if error.status in THEIRS and not self.by_number:
-                raise error  # it would be refused again
 
     async def _cancel(self, tasks: set[asyncio.Task[None]]) -> None:
         for task in tasks:

@@ -157,6 +157,8 @@ def _for_client(error: EndpointError) -> ApiError:
             503, f"the server behind is too busy: {said}", code="upstream_busy", after=5.0
         )
     late = said.startswith("no answer within")
+    if said.startswith("no connection"):
+        said = "no connection"  # the reason holds the address, which is for the operator
     return ApiError(
         504 if late else 502,
         f"the server behind failed: {said or 'no connection'}",
