@@ -100,6 +100,7 @@ class Scores:
             self._ended = time.monotonic()
             self.works = not isinstance(result, Failure)
             if not isinstance(result, Failure):
+                self.error = None
                 self._done([self._scored(*one) for one in zip(part, result.tolist(), strict=True)])
             elif len(part) == 1 or result.is_of_the_reward:
                 self._done([Scored(task.key, None, str(result)) for task in part])
