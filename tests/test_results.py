@@ -72,6 +72,8 @@ def made():
         yield pilot_law(rewards, rng=0)
     yield deploy.simulate(REWARDS, price=0.1, orders=2, rng=0)
     yield deploy.simulate(BINARY, price=0.1, orders=2, rng=0)
+    few_rollouts = bontea.as_rollouts(REWARDS[:, :4])
+    yield from deploy.quick_savings({"a": bontea.as_rollouts(REWARDS), "b": few_rollouts}).values()
     rule = deploy.Rule(deploy.fit_prior(REWARDS), 0.1)
     yield from (rule, rule.prior, rule.decide([]), rule.decide([0.1, None]))
     yield curves.evaluate({"a": REWARDS, "b": REWARDS + 1}, up_to=128, rng=0)

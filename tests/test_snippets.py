@@ -27,6 +27,7 @@ NOT_RUN = {
     ("docs/integrations/tinker.md", ""): "Tinker trains on a service",
     ("docs/integrations/twinkle.md", ""): "Twinkle is not installed here",
     ("docs/integrations/trl.md", "AsyncGRPOTrainer"): "it generates with vLLM on a GPU",
+    ("docs/serve.md", "base_url"): "it asks a server that runs; tests/serve asks the same",
     ("docs/adding-an-adapter.md", '"acme"'): "the framework is made up",
 }
 """(page, a text in the snippet) -> why it cannot run where the tests run."""

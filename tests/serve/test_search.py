@@ -223,6 +223,12 @@ def test_a_reward_that_fails_on_everything_is_not_fed_any_more(prior):
     assert [one.number for one in chosen] == [0]
 
 
+def test_what_cannot_be_scored_is_not_drawn_for_ever(prior):
+    settings = {"price": 0.01, "max_n": 64, "wave": 4, "reference_n": 12}
+    found, upstream, *_ = search([None] * 64, settings, prior=prior)
+    assert (found.why, len(upstream.begun)) == ("unscored", 12)
+
+
 def test_some_rewards_that_fail(prior):
     found, _, rows, _ = search(["fail", 2, None, 1], {"fixed_n": 4})
     assert found.rewards == [None, 2, None, 1]

@@ -506,6 +506,9 @@ class TestOperators:
         with running(given) as (url, it):
             for seed in range(30):
                 assert post(url, {**CHAT, "seed": seed * 3})[0] == 200
+                deadline = time.monotonic() + 30
+                while it.background and time.monotonic() < deadline:
+                    time.sleep(0.01)  # until it has learnt from the request
             deadline = time.monotonic() + 10
             ended = 'bontea_requests_total{path="/v1/chat/completions",status="200"} 30.0'
             page = ""

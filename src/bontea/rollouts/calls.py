@@ -20,8 +20,8 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -118,6 +118,10 @@ class Calls(Protocol):
         """Give back what was held from one run to the next."""
 
 
+class EndedError(FailedError):
+    """A call that did not come back: its process died, or its time was over."""
+
+
 class InPlace:
     """One call at a time, in this thread."""
 
@@ -133,10 +137,14 @@ class InPlace:
 
 
 class Awaited:
-    """So many calls at a time of an `async` function, in the event loop of all rewards."""
+    """So many calls at a time of an `async` function, in the event loop of all rewards.
 
-    def __init__(self, reward: Reward, concurrency: int):
+    A call that takes longer than `timeout` seconds is cancelled, which fails it.
+    """
+
+    def __init__(self, reward: Reward, concurrency: int, *, timeout: float | None = None):
         self.reward, self.name, self.concurrency = reward, name_of(reward), concurrency
+        self.timeout = timeout
 
     def run(self, inbox: Inbox, verdicts: Any, done: Any) -> None:
         wait_for(self._all(inbox, verdicts, done))
@@ -153,7 +161,7 @@ class Awaited:
         async def one_after_the_other() -> None:
             try:
                 while batch := await take():
-                    done(await drive_async(verdicts(batch), partial(outcome_async, self.reward)))
+                    done(await drive_async(verdicts(batch), self._call))
             except Exception:
                 inbox.stop()
                 raise
@@ -167,6 +175,12 @@ class Awaited:
         for result in results:
             if result is not None:
                 raise result
+
+    async def _call(self, tasks: Sequence[Task]) -> Outcome:
+        try:
+            return await asyncio.wait_for(outcome_async(self.reward, tasks), self.timeout)
+        except (asyncio.TimeoutError, TimeoutError):
+            return Failure(_late(self.name, self.timeout))
 
     def close(self) -> None:
         pass
@@ -245,6 +259,12 @@ class InWorkers(InThreads):
             worker.close()
 
 
+def _late(name: str, timeout: float | None) -> EndedError:
+    return EndedError(f"reward {name!r} took longer than {number(timeout or 0.0)} s")
+
+
+LOADING = 600.0
+"""Seconds that a process may take to load the reward."""
 START = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -253,12 +273,28 @@ work()
 """
 
 
+@contextmanager
+def _ended_after(seconds: float | None, end: Callable[[], None]) -> Iterator[None]:
+    """Call `end` unless the block is left within so many seconds."""
+    if seconds is None:
+        yield
+        return
+    clock = threading.Timer(seconds, end)
+    clock.daemon = True
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.cancel()
+
+
 class _Worker:
     """A process that calls the reward; begun when it is first needed."""
 
     def __init__(self, name: str, reward: tuple[str, dict[str, Any]], timeout: float | None):
         self.name, self.reward, self.timeout = name, reward, timeout
         self.process: subprocess.Popen[bytes] | None = None
+        self.loaded = False
 
     def begin(self) -> subprocess.Popen[bytes]:
         self.process = self.process or self._begin()
@@ -274,27 +310,26 @@ class _Worker:
             late.set()
             process.kill()
 
-        clock = threading.Timer(self.timeout, end) if self.timeout else None
+        limit = None
         try:
-            if clock:
-                clock.daemon = True
-                clock.start()
-            pickle.dump(arguments(tasks), process.stdin)
-            process.stdin.flush()
-            return pickle.load(process.stdout)
+            if not self.loaded:  # which is no time of a call
+                limit = LOADING if self.timeout else None
+                with _ended_after(limit, end):
+                    self.loaded = pickle.load(process.stdout)
+            limit = self.timeout
+            with _ended_after(limit, end):
+                pickle.dump(arguments(tasks), process.stdin)
+                process.stdin.flush()
+                return pickle.load(process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):
             with suppress(subprocess.TimeoutExpired):
                 process.wait(5)  # it is about to end, and its own exit code says more
             code = self.close()
-        finally:
-            if clock:
-                clock.cancel()
-        if self.timeout and late.is_set():
-            took = f"took longer than {number(self.timeout)} s"
-            return Failure(FailedError(f"reward {self.name!r} {took}"))
+        if late.is_set():
+            return Failure(_late(self.name, limit))
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return Failure(
-            FailedError(f"reward {self.name!r} ended the process that it runs in ({how})")
+            EndedError(f"reward {self.name!r} ended the process that it runs in ({how})")
         )
 
     def _begin(self) -> subprocess.Popen[bytes]:
@@ -308,13 +343,14 @@ class _Worker:
         assert process.stdin is not None
         with suppress(OSError):  # it has died: the first call finds out
             pickle.dump(self.reward, process.stdin)
+            process.stdin.flush()
         return process
 
     def close(self) -> int:
         """End the process; its exit code."""
         if self.process is None:
             return 0
-        process, self.process = self.process, None
+        process, self.process, self.loaded = self.process, None, False
         with suppress(OSError), process:  # which closes the pipes, and waits
             process.kill()
         return process.wait()

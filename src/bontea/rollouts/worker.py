@@ -1,7 +1,8 @@
 """A process that calls a reward function in its main thread, for `bontea.rollouts.calls`.
 
 It reads from its standard input what to load, and then the arguments of one call after the other,
-and writes what comes of each to its standard output, all of them pickled. It ends when the process
+and writes to its standard output that it has loaded, and what comes of each call, all of them
+pickled. It ends when the process
 that began it does.
 """
 
@@ -42,6 +43,8 @@ def work() -> None:
         reward = load_reward(spec, **options)
     except Exception as error:
         failure = Failure(error)
+    pickle.dump(True, answers)  # so that loading is not taken for a call
+    answers.flush()
     while True:
         arguments = waiting.get()
         found = outcome_of(reward, *arguments) if reward else failure

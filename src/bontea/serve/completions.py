@@ -45,19 +45,16 @@ class Completions:
         try:
             status, note = await self._answer(scope, receive, reached, request_id, started)
         except asyncio.CancelledError:  # only when the server ends, and the time to end is over
-            ending = ApiError(
-                503, "this server ends before the request does: send it again", after=5.0
-            )
-            status = ending.status
-            await reached.error(ending)
+            said = "this server is stopping before the request is done: send it again"
+            status, note = 503, "the server stops"
+            await reached.error(ApiError(503, said, code="stopping", after=5.0))
         except ApiError as error:
             status, note = error.status, str(error)
             await reached.error(error)
         except Exception as error:  # a bug: the client gets an answer, the operator the place
             note = type(error).__name__
             self.gateway.say(f"request {request_id} failed: {_traceback(error)}")
-            inner = ApiError(500, f"this server failed on the request {request_id}")
-            await reached.error(inner)
+            await reached.error(ApiError(500, f"this server failed on the request {request_id}"))
         finally:
             self.gateway.metrics.requests.labels(self.path, str(status)).inc()
             took = time.monotonic() - started
@@ -121,11 +118,7 @@ class Completions:
             )
             if leaving.done() and not answering.done():
                 return 499, "the client went away"
-        try:
-            answer = answering.result()
-        except ApiError as error:
-            await send.error(error)
-            return error.status, str(error)
+        answer = answering.result()
         await send.events(chunks(answer, options))
         return 200, _summary(answer)
 
@@ -135,14 +128,14 @@ class Sent:
 
     def __init__(self, send: Send):
         self._send = send
-        self.started = False
+        self.started = self.ended = False
 
     async def error(self, error: ApiError) -> None:
-        """An error; where a stream has begun, as an event that ends it."""
-        if self.started:
-            await self.events([error_event(error), b"data: [DONE]\n\n"])
-        else:
+        """An error, in a stream that has begun as its end; nothing after a whole answer."""
+        if not self.started:
             await self.json(error.status, error.body, error.headers)
+        elif not self.ended:
+            await self.events([error_event(error), b"data: [DONE]\n\n"])
 
     async def json(self, status: int, value: Any, headers: dict[str, str]) -> None:
         data = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
@@ -166,6 +159,7 @@ class Sent:
         await self._body(b"", more=False)
 
     async def _body(self, data: bytes, *, more: bool) -> None:
+        self.ended = self.ended or not more
         await self._put({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _put(self, message: Message) -> None:

@@ -39,10 +39,11 @@ class Gateway:
         self.log: Log | None = None
         self.gate: Gate
         self.slots: asyncio.Semaphore
-        self.learning: asyncio.Lock
         self.failure: Exception | None = None
         """What kept it from starting."""
         self.background: set[asyncio.Task[None]] = set()
+        self.done: list[tuple[list[float | None], Options]] = []
+        """Requests that the rule has not learnt from yet, in order."""
         self._stack = contextlib.AsyncExitStack()
         self._said: dict[str, float] = {}
         self._gauges()
@@ -51,7 +52,6 @@ class Gateway:
         settings = self.settings
         self.gate = Gate(settings.requests, settings.queue)
         self.slots = asyncio.Semaphore(settings.concurrency)
-        self.learning = asyncio.Lock()
         if settings.log is not None:
             log = Log(Path(settings.log), settings.log_mb * 2**20)
             self.log = self._stack.enter_context(log)
@@ -63,6 +63,9 @@ class Gateway:
         return self
 
     async def __aexit__(self, *error: Any) -> None:
+        end = time.monotonic() + 5
+        while self.gate.active and time.monotonic() < end:  # cancelled, and not yet in the log
+            await asyncio.sleep(0.01)
         if self.background:
             await asyncio.wait(self.background, timeout=5)
         await self._stack.aclose()
@@ -135,15 +138,21 @@ class Gateway:
         if found.why in ("deadline", "endpoint", "reward"):
             return  # what is missing is not missing by chance
 
-        async def learn() -> None:
-            async with self.learning:
-                said = await asyncio.to_thread(self.numbers.finish, found.rewards, options)
-            if said:
-                self.say(said)
+        self.done.append((found.rewards, options))
+        if not self.background:
+            task = asyncio.create_task(self._learn_from_all())
+            self.background.add(task)
+            task.add_done_callback(self.background.discard)
 
-        task = asyncio.create_task(learn())
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
+    async def _learn_from_all(self) -> None:
+        """One task for all that wait: a task for each would keep its request while it waits."""
+        while self.done:
+            done, self.done = self.done, []
+            for said in await asyncio.to_thread(
+                lambda some: [self.numbers.finish(*one) for one in some], done
+            ):
+                if said:
+                    self.say(said)
 
     def _trouble(self, part: str, text: str) -> None:
         """Say what is wrong with a part, once in a while."""

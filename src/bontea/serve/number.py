@@ -30,6 +30,7 @@ STOPPED = {
     "max_n": "the largest number of responses was drawn",
     "fixed_n": "a fixed number of responses was drawn",
     "learning": "the rule is still learning from the first requests, which get a fixed number",
+    "unscored": "no response could be scored",
     "temperature": "at temperature 0 all responses are the same",
     "deadline": "the deadline was reached",
     "endpoint": "the server behind failed",
@@ -108,6 +109,8 @@ class Numbers:
         if fixed is not None:
             return self._fixed(rewards, fixed, options)
         assert self.prior is not None
+        if len(rewards) >= max(self.reference_n, self.least(options)) and not _any(rewards):
+            return Step(0, "unscored")  # the prompt is not one for this reward
         price = options.price if options.price is not None else self.price
         if price is None:  # a prior was learnt while this request, at a fixed N, was under way
             price = self.stream.price
@@ -131,7 +134,7 @@ class Numbers:
 
     def expected_best(self, rewards: Rewards, options: Options) -> float | None:
         """The best reward to be expected of the most responses there may be, given these."""
-        if self.prior is None or not any(r is not None for r in rewards):
+        if self.prior is None or not _any(rewards):
             return None
         state = seen(np.array(rewards, dtype=float), floor=self.prior.floor)
         more = self.most(options) - len(rewards)
@@ -151,6 +154,10 @@ class Numbers:
             return None
         self.stream.prior = _capped(self.prior, self.settings.ceiling)
         return f"learnt from {self.stream.prompts:,} requests: {self.prior}"
+
+
+def _any(rewards: Rewards) -> bool:
+    return any(reward is not None for reward in rewards)
 
 
 def load_prior(settings: ServeSettings) -> Prior | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bontea._numbers import number
-from bontea.rollouts.calls import Awaited, Calls, Inbox, InWorkers, calls_of
+from bontea.rollouts.calls import Awaited, Calls, EndedError, Inbox, InWorkers, calls_of
 from bontea.rollouts.judge import Failure, Scored, Task, Verdicts
 from bontea.rollouts.rewards import ClassifierReward, Reward, is_async, load_reward, name_of
 from bontea.serve.settings import ServeSettings
@@ -37,6 +38,8 @@ class Scores:
         """Whether the last call of the reward gave values."""
         self.error: str | None = None
         """What ended the thread, which is a bug or a reward that returns no numbers."""
+        self._ended = -float("inf")
+        """When a call of the reward ended last."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -59,13 +62,20 @@ class Scores:
         self.waiting += 1
         try:
             self.inbox.put([Task(future, "", prompt, completion, columns)])
-            # A call may wait behind another one, which takes as long at most.
-            return await asyncio.wait_for(future, 2 * self.timeout + 5)
-        except (asyncio.TimeoutError, TimeoutError):
+            begun = time.monotonic()
+            while True:
+                # Others are before it, and each of their calls ends in its time: it waits for as
+                # long as some call does end.
+                patience = 2 * self.timeout + 5 - (time.monotonic() - max(begun, self._ended))
+                if patience <= 0:
+                    break
+                if (await asyncio.wait({future}, timeout=patience))[0]:
+                    return future.result()
             self.works = False
             took = f"took longer than {number(self.timeout)} s (--reward-timeout)"
             return Scored(None, None, f"reward {self.calls.name!r} {took}")
         finally:
+            future.cancel()  # what nobody waits for is not scored
             self.waiting -= 1
 
     def _run(self) -> None:
@@ -77,31 +87,34 @@ class Scores:
                 self.error = f"{type(error).__name__}: {error}"
                 if self.inbox.closed:
                     return
+                time.sleep(0.1)  # an error that comes back at once must not take all of a core
 
     def _verdicts(self, tasks: Sequence[Task]) -> Verdicts:
-        """A batch that fails is tried by halves, until those that fail alone are found."""
-        todo = [[task for task in tasks if not task.key.done()]]
-        out: list[Scored] = []
+        """A batch that fails is tried by parts, until those that fail alone are found."""
+        todo = [list(tasks)]
         while todo:
-            part = todo.pop()
+            part = [task for task in todo.pop() if not task.key.done()]
             if not part:
                 continue
             result = yield part
+            self._ended = time.monotonic()
             self.works = not isinstance(result, Failure)
-            if isinstance(result, Failure):
+            if not isinstance(result, Failure):
+                self.error = None
+                self._done([self._scored(*one) for one in zip(part, result.tolist(), strict=True)])
+            elif len(part) == 1 or result.is_of_the_reward:
+                self._done([Scored(task.key, None, str(result)) for task in part])
+            elif isinstance(result.error, EndedError):  # halves would take their time once more
+                todo += [[task] for task in reversed(part)]
+            else:
                 half = len(part) // 2
-                if half and not result.is_of_the_reward:
-                    todo += [part[half:], part[:half]]
-                else:
-                    out += (Scored(task.key, None, str(result)) for task in part)
-                continue
-            for task, value in zip(part, result.tolist(), strict=True):
-                if np.isinf(value):
-                    error = f"reward {self.calls.name!r} returned {value}"
-                    out.append(Scored(task.key, None, error))
-                else:
-                    out.append(Scored(task.key, None if np.isnan(value) else value))
-        return out
+                todo += [part[half:], part[:half]]
+        return []
+
+    def _scored(self, task: Task, value: float) -> Scored:
+        if np.isinf(value):
+            return Scored(task.key, None, f"reward {self.calls.name!r} returned {value}")
+        return Scored(task.key, None if np.isnan(value) else value)
 
     def _done(self, scored: list[Scored]) -> None:
         assert self._loop is not None
@@ -137,7 +150,7 @@ def _calls(reward: Reward, spec: str, options: dict[str, Any], settings: ServeSe
     if isinstance(reward, ClassifierReward):
         return calls_of(reward, count or 1)
     if is_async(reward):
-        return Awaited(reward, count or FOR_SERVERS)
+        return Awaited(reward, count or FOR_SERVERS, timeout=settings.reward_timeout)
     if spec.startswith(("http://", "https://")):
         return calls_of(reward, count or FOR_SERVERS)
     return InWorkers(name_of(reward), spec, count or 1, options, timeout=settings.reward_timeout)

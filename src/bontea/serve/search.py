@@ -20,10 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bontea.rollouts.answer import is_answer
-from bontea.serve.embedded import last_text
 from bontea.serve.errors import ApiError
 from bontea.serve.number import Numbers
-from bontea.serve.options import Options
+from bontea.serve.options import Options, last_text
 from bontea.serve.scores import Scores
 from bontea.serve.upstream import THEIRS, Response, Upstream
 

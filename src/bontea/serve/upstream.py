@@ -17,6 +17,7 @@ from bontea._settings import DEMO
 from bontea.rollouts.answer import Completion, completion_of, read_json
 from bontea.rollouts.pool import Pool, Server
 from bontea.rollouts.service import BadAnswer, EndpointError, Service
+from bontea.serve.abort import Aborts
 from bontea.serve.errors import ApiError
 from bontea.serve.http import Client
 from bontea.serve.options import Options
@@ -81,12 +82,14 @@ class Endpoints:
         ]
         self.only_model = settings.model
         self.pool = Pool(self.services, on_trouble=on_trouble, client=Client, hopeless=OURS)
+        self.aborts = Aborts()
 
     async def __aenter__(self) -> Endpoints:
         await self.pool.__aenter__()
         return self
 
     async def __aexit__(self, *error: Any) -> None:
+        await self.aborts.close()
         await self.pool.__aexit__(*error)
 
     async def draw(self, options: Options, number: int) -> Response:
@@ -96,7 +99,15 @@ class Endpoints:
         data = json.dumps(body).encode()
 
         async def send(server: Server) -> Response:
-            answer = read_json(await server.client.post(options.path, data))
+            own, rid = data, self.aborts.request_id(server, body)
+            if rid is not None:
+                own = json.dumps({**body, "rid": rid}).encode()
+            try:
+                answer = read_json(await server.client.post(options.path, own))
+            except asyncio.CancelledError:
+                if rid is not None:
+                    self.aborts.abort(server, rid)
+                raise
             return Response(answer, completion_of(answer))
 
         try:
