@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import get_args
 
@@ -23,8 +25,8 @@ from bontea.tails.fit import TailVerdict
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "serve-operate.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "examples" / "serve"
-PREPARED = 5
-"""Seconds in which the gateway learns what it has not yet, after `drain`."""
+AFTER = 10
+"""Seconds after `drain` in which the gateway ends requests and learns from the last ones."""
 
 
 def table(*head):
@@ -155,6 +157,24 @@ class TestMetrics:
         names = [rule["alert"] for rule in rules if "alert" in rule]
         assert [row[0].strip("`") for row in table("alert", "what it says")] == names
 
+    @pytest.mark.skipif(
+        shutil.which("promtool") is None, reason="promtool, of Prometheus, is not here"
+    )
+    def test_alerts_fire(self):
+        done = subprocess.run(
+            ["promtool", "test", "rules", "alerts_test.yaml"],
+            cwd=EXAMPLES,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_every_alert_is_tried(self):
+        fired = set(
+            re.findall(r'alertname="(\w+)", \w+="\w+"}\', value: 1', example("alerts_test.yaml"))
+        )
+        assert fired == {row[0].strip("`") for row in table("alert", "what it says")}
+
     def test_the_job_is_the_one_that_the_alerts_ask_for(self):
         (config,) = documents("prometheus.yml")
         (job,) = config["scrape_configs"]
@@ -174,7 +194,7 @@ class TestContainers:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert container[probe]["httpGet"] == {"path": "/livez", "port": "http"}
         before = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])
-        assert pod["terminationGracePeriodSeconds"] > before + found.drain + PREPARED
+        assert pod["terminationGracePeriodSeconds"] > before + found.drain + AFTER
         secret = of_kind("Secret")
         named = {one["valueFrom"]["secretKeyRef"]["key"] for one in container["env"]}
         files = {
@@ -193,7 +213,7 @@ class TestContainers:
         found = settings_of(example("serve.yaml"), tmp_path)
         services = documents("compose.yaml")[0]["services"]
         own = services["bontea"]
-        assert float(own["stop_grace_period"].removesuffix("s")) > found.drain + PREPARED
+        assert float(own["stop_grace_period"].removesuffix("s")) > found.drain + AFTER
         assert own["ports"] == [f"127.0.0.1:{found.port}:{found.port}"]
         assert found.api_key_env in own["environment"]
         mounted = dict(volume.split(":")[:2] for volume in own["volumes"])
