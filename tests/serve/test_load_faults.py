@@ -16,7 +16,7 @@ N = 8
 def test_one_of_two_endpoints_is_killed():
     with processes.start_stub() as first, processes.start_stub() as second:
         flags = ("--endpoint", f"{first.url}/v1", "--endpoint", f"{second.url}/v1")
-        with start_gateway(*flags, "--reward", "reward:reward", "--fixed-n", str(N)) as gateway:
+        with start_gateway(*flags, "--reward", "reward:reward", "--n", str(N)) as gateway:
 
             async def run():
                 async with Crowd(gateway.url) as crowd:
@@ -37,7 +37,7 @@ def test_the_only_endpoint_is_killed():
     with (
         processes.start_stub() as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N))
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N))
         ) as gateway,
     ):
 
@@ -62,7 +62,7 @@ def test_a_process_of_the_reward_is_killed():
     with (
         processes.start_stub() as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N))
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N))
         ) as gateway,
     ):
         pid = gateway.process.pid
@@ -88,7 +88,7 @@ def test_a_third_of_the_upstreams_answers_are_500():
     with (
         processes.start_stub("--fail", "0.3", "--seed", "0") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N))
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N))
         ) as gateway,
     ):
 
@@ -116,7 +116,7 @@ def test_a_reward_that_does_not_come_back():
     with (
         processes.start_stub("--seed", "0") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:hanging", "--fixed-n", str(N)),
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:hanging", "--n", str(N)),
             *("--reward-timeout", "2"),
         ) as gateway,
     ):
@@ -143,7 +143,7 @@ def test_clients_that_go_away_leave_no_draw_running():
     with (
         processes.start_stub("--wait", "20") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N)),
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
             *("--requests", "30"),
         ) as gateway,
     ):
@@ -169,7 +169,7 @@ def test_sigterm_answers_what_is_open():
     with (
         processes.start_stub("--wait", "1") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N)),
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
             *("--requests", "20"),
         ) as gateway,
     ):
@@ -192,7 +192,7 @@ def test_sigterm_tells_those_who_would_wait_too_long():
     with (
         processes.start_stub("--wait", "60") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N)),
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
             *("--requests", "10", "--drain", "6"),
         ) as gateway,
     ):
@@ -220,7 +220,7 @@ def test_a_log_survives_sigkill(tmp_path):
     log = tmp_path / "log.jsonl"
     with processes.start_stub() as stub:
         flags = (
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N)),
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
             *("--log", str(log)),
         )
         with start_gateway(*flags) as gateway:

@@ -68,7 +68,7 @@ def families():
     """The metrics of a server that answered one request and refused another."""
     with OpenAIServer(complete=plain) as behind:
         given = {"endpoint": behind.url, "reward": "tests.serve.rewards:length", "port": 0}
-        with running({**given, "fixed_n": 2}) as (url, _):
+        with running({**given, "n": 2}) as (url, _):
             assert post(url, {"model": MODEL, "messages": [{"role": "user", "content": "a"}]})[0]
             assert post(url, {})[0] == 400
             page = get(url, "/metrics")[1]

@@ -70,7 +70,7 @@ def search(rewards, settings, *, prior=None, seconds=None, scores=None, audit=Fa
 
 
 def test_a_fixed_number():
-    found, upstream, rows, _ = search([1, 5, 3, 2], {"fixed_n": 4})
+    found, upstream, rows, _ = search([1, 5, 3, 2], {"n": 4})
     assert found.rewards == [1, 5, 3, 2]
     assert found.why == "fixed_n"
     assert found.ranked[0].number == 1
@@ -80,7 +80,7 @@ def test_a_fixed_number():
 
 
 def test_the_first_of_equal_ones_wins():
-    found, *_ = search([1, 2, 2, None], {"fixed_n": 4})
+    found, *_ = search([1, 2, 2, None], {"n": 4})
     assert [d.number for d in found.ranked] == [1, 2, 0, 3]
 
 
@@ -110,7 +110,7 @@ def test_a_request_may_change_the_numbers(prior):
     assert (len(cheap.drawn), cheap.why, cheap.price) == (30, "max_n", 0.0)
     assert len(search(rewards, base, prior=prior, best_of_n={"min_n": 20})[0].drawn) >= 20
     assert len(search(rewards, base, prior=prior, n=12)[0].drawn) >= 12
-    assert len(search(rewards, {"fixed_n": 4}, best_of_n={"n": 7})[0].drawn) == 7
+    assert len(search(rewards, {"n": 4}, best_of_n={"n": 7})[0].drawn) == 7
 
 
 def test_without_a_prior_the_first_requests_get_a_fixed_number():
@@ -161,9 +161,7 @@ def test_the_first_ones_are_waited_for_before_it_ends():
 
 def test_a_deadline_gives_the_best_so_far():
     late = dict.fromkeys((2, 3), 30.0)
-    found, upstream, *_ = search(
-        [1, 2, 3, 4], {"fixed_n": 4}, seconds=late, best_of_n={"deadline": 0.2}
-    )
+    found, upstream, *_ = search([1, 2, 3, 4], {"n": 4}, seconds=late, best_of_n={"deadline": 0.2})
     assert found.why == "deadline"
     assert found.rewards == [1, 2]
     assert sorted(upstream.cancelled) == [2, 3]
@@ -171,7 +169,7 @@ def test_a_deadline_gives_the_best_so_far():
 
 def test_a_deadline_before_any_response():
     error, upstream, *_ = search(
-        [1, 2], {"fixed_n": 2}, seconds={0: 30, 1: 30}, best_of_n={"deadline": 0.1}
+        [1, 2], {"n": 2}, seconds={0: 30, 1: 30}, best_of_n={"deadline": 0.1}
     )
     assert isinstance(error, ApiError)
     assert error.status == 504
@@ -179,16 +177,14 @@ def test_a_deadline_before_any_response():
 
 
 def test_a_deadline_before_any_reward():
-    found, *_ = search(
-        [1, 2], {"fixed_n": 2}, scores=Reads(seconds=30), best_of_n={"deadline": 0.2}
-    )
+    found, *_ = search([1, 2], {"n": 2}, scores=Reads(seconds=30), best_of_n={"deadline": 0.2})
     assert found.rewards == [None, None]
     with pytest.raises(ApiError, match="scored before the deadline"):
         pick(found, read_options(CHAT, {}, ServeSettings(), chat=True), failure="error")
 
 
 def test_a_request_that_is_refused_is_not_made_again():
-    error, upstream, *_ = search([ApiError(400, "too long")] * 9, {"fixed_n": 4})
+    error, upstream, *_ = search([ApiError(400, "too long")] * 9, {"n": 4})
     assert isinstance(error, ApiError)
     assert (error.status, str(error)) == (400, "too long")
     assert len(upstream.begun) == 4
@@ -196,13 +192,13 @@ def test_a_request_that_is_refused_is_not_made_again():
 
 def test_some_that_fail_are_not_missed():
     down = ApiError(502, "down")
-    found, *_ = search([1, down, 3, down, 5, down, 7], {"fixed_n": 4})
+    found, *_ = search([1, down, 3, down, 5, down, 7], {"n": 4})
     assert found.rewards == [1, 3, 5, 7]  # others are drawn in their place
     assert found.failed == 3
 
 
 def test_a_server_that_is_gone():
-    error, upstream, *_ = search([ApiError(502, "down")] * 40, {"fixed_n": 4})
+    error, upstream, *_ = search([ApiError(502, "down")] * 40, {"n": 4})
     assert isinstance(error, ApiError)
     assert error.status == 502
     assert len(upstream.begun) == 4
@@ -230,7 +226,7 @@ def test_what_cannot_be_scored_is_not_drawn_for_ever(prior):
 
 
 def test_some_rewards_that_fail(prior):
-    found, _, rows, _ = search(["fail", 2, None, 1], {"fixed_n": 4})
+    found, _, rows, _ = search(["fail", 2, None, 1], {"n": 4})
     assert found.rewards == [None, 2, None, 1]
     assert found.ranked[0].number == 1
     assert rows[0]["error"] == "the reward failed"

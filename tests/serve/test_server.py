@@ -32,7 +32,7 @@ def behind():
 
 @pytest.fixture(scope="module")
 def gateway(behind):
-    with running(settings(behind, fixed_n=8, min_n=2)) as (url, it):
+    with running(settings(behind, n=8, min_n=2)) as (url, it):
         yield url, it
 
 
@@ -131,7 +131,7 @@ class TestClients:
         sent = Sent({**choice("5"), "usage": usage, "model": "m", "id": "a"})
         with (
             OpenAIServer(faults=lambda number: sent) as behind,
-            running(settings(behind, fixed_n=4)) as (url, _),
+            running(settings(behind, n=4)) as (url, _),
         ):
             _, body, _ = post(url, CHAT)
         assert body["usage"] == {"prompt_tokens": 12, "completion_tokens": 8, "total_tokens": 20}
@@ -185,7 +185,7 @@ class TestBadInput:
         ],
     )
     def test_rewards(self, behind, name, status, words):
-        given = settings(behind, fixed_n=4, reward=f"tests.serve.rewards:{name}")
+        given = settings(behind, n=4, reward=f"tests.serve.rewards:{name}")
         with running(given) as (url, it):
             check_error(post(url, CHAT), status, words)
             assert get(url, "/healthz")[0] == (200 if name == "infinite" else 503)
@@ -200,7 +200,7 @@ class TestBadInput:
         assert "no response has a reward" in body["bontea"]["message"]
 
     def test_a_failing_reward_is_said_without_texts(self, behind):
-        given = settings(behind, fixed_n=4, reward="tests.serve.rewards:broken")
+        given = settings(behind, n=4, reward="tests.serve.rewards:broken")
         said = []
         with running(given, said) as (url, _):
             post(url, CHAT)
@@ -214,8 +214,8 @@ class TestBadInput:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
-        dead = settings(behind, fixed_n=2, reward=f"http://{address}/classify")
-        for given in (dead, settings(behind, fixed_n=2, endpoint=f"http://{address}/v1")):
+        dead = settings(behind, n=2, reward=f"http://{address}/classify")
+        for given in (dead, settings(behind, n=2, endpoint=f"http://{address}/v1")):
             with running(given) as (url, _):
                 answer = post(url, CHAT)
             check_error(answer, 502, "no connection")
@@ -223,7 +223,7 @@ class TestBadInput:
 
     def test_a_reward_that_hangs(self, behind):
         given = settings(behind, reward="tests.serve.rewards:hang", reward_timeout=0.5)
-        with running({**given, "fixed_n": 2}) as (url, _):
+        with running({**given, "n": 2}) as (url, _):
             started = time.monotonic()
             check_error(post(url, CHAT), 502, "took longer than 0.5 s")
             assert time.monotonic() - started < 15
@@ -232,7 +232,7 @@ class TestBadInput:
         for more, words in [
             ({"price": -1.0}, "--price -1"),
             ({"price": 0.1, "budget": 4.0}, "--price and --budget"),
-            ({"fixed_n": 0}, "--fixed-n 0"),
+            ({"n": 0}, "--n 0"),
             ({"min_n": 9, "max_n": 4}, "--min-n 9 exceeds"),
             ({"budget": 500.0, "max_n": 4}, "--budget 500 must lie between"),
             ({"max_n": 5000}, "--largest-n"),
@@ -283,7 +283,7 @@ class TestUpstream:
     def test_faults(self, fault, status, words):
         with (
             OpenAIServer(faults=lambda number: fault, complete=by_seed) as behind,
-            running(settings(behind, fixed_n=2)) as (url, _),
+            running(settings(behind, n=2)) as (url, _),
         ):
             answer = post(url, CHAT)
             check_error(answer, status, words)
@@ -294,7 +294,7 @@ class TestUpstream:
     def test_failures_are_counted_where_nothing_is_drawn(self):
         with (
             OpenAIServer(faults=lambda number: "500") as behind,
-            running(settings(behind, fixed_n=2)) as (url, _),
+            running(settings(behind, n=2)) as (url, _),
         ):
             check_error(post(url, CHAT), 502, "the server behind failed")
             page = get(url, "/metrics")[1]
@@ -302,7 +302,7 @@ class TestUpstream:
         assert 'bontea_stops_total{why="endpoint"} 1.0' in page
 
     def test_a_request_that_is_wrong_is_no_failure_of_the_server(self, behind):
-        with running(settings(behind, fixed_n=1)) as (url, _):
+        with running(settings(behind, n=1)) as (url, _):
             check_error(post(url, {**CHAT, "model": "absent"}), 404, "does not exist")
             page = get(url, "/metrics")[1]
         assert "bontea_failed_responses_total 0.0" in page
@@ -313,7 +313,7 @@ class TestUpstream:
         two["choices"] *= 2
         with (
             OpenAIServer(faults=lambda number: Sent(two)) as behind,
-            running(settings(behind, fixed_n=2)) as (url, _),
+            running(settings(behind, n=2)) as (url, _),
         ):
             check_error(post(url, CHAT), 502, "2 choices where one was asked for")
 
@@ -321,7 +321,7 @@ class TestUpstream:
         with (
             OpenAIServer(complete=by_seed) as one,
             OpenAIServer(complete=by_seed) as two,
-            running(settings(one, endpoint=[one.url, two.url], fixed_n=2)) as (url, _),
+            running(settings(one, endpoint=[one.url, two.url], n=2)) as (url, _),
         ):
             for _ in range(3):
                 check_error(post(url, {**CHAT, "model": "absent"}), 404, "does not exist")
@@ -330,7 +330,7 @@ class TestUpstream:
 
     def test_one_of_two_is_gone(self):
         with OpenAIServer(complete=by_seed) as one, OpenAIServer(complete=by_seed) as two:
-            both = settings(one, endpoint=[one.url, two.url], fixed_n=4, retries=1)
+            both = settings(one, endpoint=[one.url, two.url], n=4, retries=1)
             with running(both) as (url, _):
                 one.die()
                 for _ in range(4):
@@ -339,7 +339,7 @@ class TestUpstream:
     def test_a_client_that_goes_away_ends_its_draws(self):
         with (
             OpenAIServer(complete=by_seed, faults=lambda n: "slow", slow=3.0) as behind,
-            running(settings(behind, fixed_n=4, max_n=4)) as (url, it),
+            running(settings(behind, n=4, max_n=4)) as (url, it),
         ):
             host, port = url.removesuffix("/v1").removeprefix("http://").split(":")
             data = json.dumps(CHAT).encode()
@@ -375,7 +375,7 @@ class TestUpstream:
 
         with (
             OpenAIServer(complete=by_seed, faults=lambda n: "slow", slow=5.0) as behind,
-            running(settings(behind, fixed_n=1, drain=1.0)) as (url, _),
+            running(settings(behind, n=1, drain=1.0)) as (url, _),
         ):
             asking = threading.Thread(target=ask, args=[url])
             asking.start()
@@ -396,7 +396,7 @@ class TestUpstream:
         monkeypatch.setattr("bontea.serve.completions.KEEP_ALIVE", 0.1)
         with (
             OpenAIServer(complete=by_seed, faults=lambda n: "slow", slow=1.0) as behind,
-            running(settings(behind, fixed_n=2)) as (url, _),
+            running(settings(behind, n=2)) as (url, _),
         ):
             body = json.dumps({**CHAT, "stream": True}).encode()
             with urlopen(Request(url + "/chat/completions", body), timeout=30) as answer:
@@ -411,7 +411,7 @@ class TestUpstream:
         slow_then_bad = lambda n: "slow"  # noqa: E731
         with (
             OpenAIServer(complete=by_seed, faults=slow_then_bad, slow=0.5) as behind,
-            running(settings(behind, fixed_n=2, reward="tests.serve.rewards:broken")) as (url, _),
+            running(settings(behind, n=2, reward="tests.serve.rewards:broken")) as (url, _),
         ):
             client = openai.OpenAI(base_url=url, api_key="x", max_retries=0)
             with pytest.raises(openai.APIError, match="the judge is broken"):
@@ -425,7 +425,7 @@ class TestPassingThrough:
         answers = [Sent(choice("plain")), Sent(with_calls)]
         with (
             OpenAIServer(faults=lambda number: answers[number % 2]) as behind,
-            running(settings(behind, fixed_n=4, reward="tests.serve.rewards:chats_only")) as (
+            running(settings(behind, n=4, reward="tests.serve.rewards:chats_only")) as (
                 url,
                 _,
             ),
@@ -449,23 +449,23 @@ class TestPassingThrough:
 
     def test_a_reward_for_texts(self, behind):
         given = settings(behind, reward="tests.serve.rewards:texts_only", text_reward=True)
-        with running({**given, "fixed_n": 2}) as (url, _):
+        with running({**given, "n": 2}) as (url, _):
             assert post(url, CHAT)[0] == 200
 
     def test_columns_reach_the_reward(self, behind):
-        given = settings(behind, fixed_n=8, reward="tests.serve.rewards:right")
+        given = settings(behind, n=8, reward="tests.serve.rewards:right")
         with running(given) as (url, _):
             own = {"columns": {"answer": 4}}
             _, body, _ = post(url, {**CHAT, "seed": 0, "best_of_n": own})
         assert body["choices"][0]["message"]["content"] == "number 4"
 
     def test_an_async_reward(self, behind):
-        given = settings(behind, fixed_n=3, reward="tests.serve.rewards:length_async")
+        given = settings(behind, n=3, reward="tests.serve.rewards:length_async")
         with running(given) as (url, _):
             assert post(url, CHAT)[1]["bontea"]["reward"] == 8.0
 
     def test_a_reward_behind_a_url(self, behind):
-        with running(settings(behind, fixed_n=3, reward=f"{behind.url}/score")) as (url, _):
+        with running(settings(behind, n=3, reward=f"{behind.url}/score")) as (url, _):
             assert post(url, CHAT)[1]["bontea"]["reward"] == 8.0
 
 
@@ -478,7 +478,7 @@ class TestOperators:
         hashes.write_text(f"# for tests\n{hashlib.sha256(b'third').hexdigest()}  laptop\n")
         keys = {"client_keys_env": "CLIENT_KEYS", "client_keys_file": str(hashes)}
         said = []
-        with running(settings(behind, fixed_n=1, **keys), said) as (url, _):
+        with running(settings(behind, n=1, **keys), said) as (url, _):
             for key in ("first", "second", "third"):
                 assert post(url, CHAT, authorization=f"Bearer {key}")[0] == 200
             for headers in ({}, {"authorization": "Bearer fourth"}, {"authorization": "third"}):
@@ -490,7 +490,7 @@ class TestOperators:
     def test_the_queue(self):
         with (
             OpenAIServer(complete=by_seed, faults=lambda n: "slow", slow=1.0) as behind,
-            running(settings(behind, fixed_n=1, requests=1, queue=1)) as (url, _),
+            running(settings(behind, n=1, requests=1, queue=1)) as (url, _),
         ):
 
             async def ask():
@@ -542,7 +542,7 @@ class TestOperators:
         assert found.rule_responses * found.audited == pytest.approx(total)
 
     def test_alive_whatever_fails_behind(self, behind):
-        given = settings(behind, fixed_n=2, reward="tests.serve.rewards:broken")
+        given = settings(behind, n=2, reward="tests.serve.rewards:broken")
         with running(given) as (url, _):
             assert post(url, CHAT)[0] == 502
             assert get(url, "/healthz")[0] == 503
@@ -550,7 +550,7 @@ class TestOperators:
 
     def test_said_at_the_start(self, behind):
         said = []
-        with running(settings(behind, verbose=True, fixed_n=2), said) as (url, _):
+        with running(settings(behind, verbose=True, n=2), said) as (url, _):
             post(url, CHAT)
         assert "say a number" not in " ".join(said)
         assert any("200" in line and "drawn 2" in line for line in said)

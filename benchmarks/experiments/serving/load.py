@@ -79,7 +79,7 @@ def percentile(values: list[float], share: float) -> float:
 def latency(stub: Process) -> dict[str, Any]:
     """Through the gateway against direct, by the number of requests at once."""
     out: dict[str, Any] = {}
-    with gateway(stub, "--fixed-n", str(N)) as served:
+    with gateway(stub, "--n", str(N)) as served:
         run(served.url + PATH, 50, 10)
         alone = statistics.median(run(stub.url + PATH, 60, 1)[0])
         for at_once, count in AT_ONCE.items():
@@ -114,7 +114,7 @@ def latency(stub: Process) -> dict[str, Any]:
 def memory(stub: Process) -> dict[str, float]:
     """Megabytes of the gateway after so many requests of N = 4, 200 at once."""
     out: dict[str, float] = {}
-    with gateway(stub, "--fixed-n", "4") as served:
+    with gateway(stub, "--n", "4") as served:
         done = 0
         for upto in MEMORY:
             if upto > done:

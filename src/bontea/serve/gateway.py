@@ -175,7 +175,7 @@ class Gateway:
             "status": "ok" if all(parts.values()) else "failing",
             **{name: "ok" if works else "failing" for name, works in parts.items()},
             "rule": "fixed N"
-            if self.settings.fixed_n is not None
+            if self.settings.n is not None
             else "learning"
             if prior is None
             else prior.verdict,

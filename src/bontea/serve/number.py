@@ -80,7 +80,7 @@ class Numbers:
     @property
     def price(self) -> float | None:
         """Of a response now; None without a rule."""
-        if self.settings.fixed_n is not None or self.prior is None:
+        if self.settings.n is not None or self.prior is None:
             return None
         return self.settings.price if self.settings.price is not None else self.stream.price
 
@@ -89,8 +89,8 @@ class Numbers:
         if options.one_is_all:
             return 1
         least = max(options.min_n or 1, options.choices)
-        if self.settings.fixed_n is not None and options.price is None:
-            return max(options.n or self.settings.fixed_n, least)
+        if self.settings.n is not None and options.price is None:
+            return max(options.n or self.settings.n, least)
         if self.prior is None:
             return max(min(math.ceil(self.stream.n), self.most(options)), least)
         return None
@@ -122,7 +122,7 @@ class Numbers:
         if options.one_is_all:
             why = "temperature"
         else:
-            why = "learning" if self.settings.fixed_n is None else "fixed_n"
+            why = "learning" if self.settings.n is None else "fixed_n"
         if len(rewards) >= self.least(options) and self.solved(rewards):
             return Step(0, "solved")
         return Step(max(fixed - len(rewards), 0), why)

@@ -129,8 +129,8 @@ def _opening(gateway: Gateway, url: str) -> Iterator[str]:
     settings, numbers = gateway.settings, gateway.numbers
     behind = ", ".join(settings.endpoints) or "the embedded toy policy"
     yield f"best-of-N of {behind} at {url}, reward {settings.reward}"
-    if settings.fixed_n is not None:
-        yield f"every request draws {settings.fixed_n} responses"
+    if settings.n is not None:
+        yield f"every request draws {settings.n} responses"
     elif numbers.prior is not None:
         yield f"the rule knows from {settings.prior}: {numbers.prior}"
     else:
@@ -139,7 +139,7 @@ def _opening(gateway: Gateway, url: str) -> Iterator[str]:
             f"the rule learns from the first requests, which draw {first} responses each "
             "(--prior FILE gives it rollouts to learn from)"
         )
-    if settings.fixed_n is None and settings.audit:
+    if settings.n is None and settings.audit:
         share = f"{settings.audit:.3f}".rstrip("0").rstrip(".")
         yield (
             f"a share of {share} of the requests draws at least {settings.reference_n} responses, "
