@@ -186,9 +186,12 @@ class TestBadInput:
     )
     def test_rewards(self, behind, name, status, words):
         given = settings(behind, fixed_n=4, reward=f"tests.serve.rewards:{name}")
-        with running(given) as (url, _):
+        with running(given) as (url, it):
             check_error(post(url, CHAT), status, words)
             assert get(url, "/healthz")[0] == (200 if name == "infinite" else 503)
+            if name == "broken":  # who sends nothing to it must learn some time that it is worth it
+                it.scores._failed_at -= 60
+                assert get(url, "/healthz")[0] == 200
             assert "bontea_failed_rewards_total 4.0" in get(url, "/metrics")[1]
         with running({**given, "reward_failure": "first"}) as (url, _):
             status, body, _ = post(url, CHAT)

@@ -116,6 +116,8 @@ class Gateway:
             await self.log.written()
             if self.log.error:
                 self._trouble("log", self.log.error)
+        if self.scores.error:
+            self._trouble("scoring", f"calling the reward failed: {self.scores.error}")
         broken = sum(one.error is not None for one in found.drawn)
         if broken:  # why may quote the texts of the request
             self._trouble(
@@ -165,7 +167,7 @@ class Gateway:
         """What works, and whether all does."""
         parts = {
             "endpoint": self.upstream.works,
-            "reward": self.scores.works and self.scores.error is None,
+            "reward": self.scores.works,
             "log": self.log is None or self.log.error is None,
         }
         prior = self.numbers.prior

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from bontea.serve.abort import Aborts
 from bontea.serve.errors import ApiError
 from bontea.serve.http import Client
 from bontea.serve.options import Options
+from bontea.serve.scores import FORGOTTEN
 from bontea.serve.settings import ServeSettings
 
 OURS = frozenset({401, 402, 403})
@@ -133,7 +135,11 @@ class Endpoints:
 
     @property
     def works(self) -> bool:
-        return any(server.failed_in_row <= server.service.retries for server in self.pool.servers)
+        now = time.monotonic()
+        return any(
+            server.failed_in_row <= server.service.retries or now - server.failed_at > FORGOTTEN
+            for server in self.pool.servers
+        )
 
 
 def _for_client(error: EndpointError) -> ApiError:
