@@ -190,7 +190,7 @@ class TestContainers:
         pod = of_kind("Deployment")["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         assert container["ports"] == [{"name": "http", "containerPort": found.port}]
-        # A probe that sees what fails behind would restart the gateway, or never let it come back.
+        # A probe that sees what fails behind would restart the gateway, or take all pods away.
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert container[probe]["httpGet"] == {"path": "/livez", "port": "http"}
         before = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])

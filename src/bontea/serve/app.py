@@ -5,7 +5,8 @@ GET  /v1/models, /healthz, /livez, /metrics
 
 `/healthz` says how the last calls of the servers behind and of the reward went, `/livez` only that
 this process answers. What restarts a process must look at `/livez`: a restart mends nothing behind
-it. What shares out requests, too: a server that gets none would never see that all is well again.
+it. What shares out requests, too: all replicas share what is behind, and a clear error from one of
+them is better than no connection.
 """
 
 from __future__ import annotations
