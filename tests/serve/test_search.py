@@ -114,13 +114,16 @@ def test_a_request_may_change_the_numbers(prior):
 
 
 def test_without_a_prior_the_first_requests_get_a_fixed_number():
-    found, *_, numbers = search([1, 2, 3, 4, 5, 6, 7, 8], {"budget": 8})
-    assert (found.why, len(found.drawn)) == ("learning", 8)
+    found, *_, numbers = search(range(64), {"budget": 8})
+    assert (found.why, len(found.drawn)) == ("learning", 16)  # the rule is tried on 16 or more
+    assert len(search(range(64), {"budget": 20})[0].drawn) == 20
+    assert len(search(range(64), {"budget": 8, "max_n": 10})[0].drawn) == 10
     for seed in range(8):
         options = read_options(CHAT, {}, numbers.settings, chat=True)
-        said = numbers.finish(np.random.default_rng(seed).normal(size=8).tolist(), options)
+        said = numbers.finish(np.random.default_rng(seed).normal(size=16).tolist(), options)
     assert said.startswith("learnt from 8 requests")
     assert numbers.prior is not None
+    assert numbers.prior.verdict != "unknown"
     assert numbers.price > 0
 
 
@@ -141,7 +144,7 @@ def test_an_audited_request_knows_both(prior):
 
 
 def test_the_best_reward_there_can_be_ends_it():
-    settings = {"budget": 8, "ceiling": 1.0, "min_n": 2, "wave": 8}
+    settings = {"n": 8, "ceiling": 1.0, "min_n": 2}
     late = dict.fromkeys((3, 4, 5, 6, 7), 30.0)
     found, upstream, rows, _ = search([0, 0, 1, 1, 1, 1, 1, 1], settings, seconds=late)
     assert found.why == "solved"
@@ -152,7 +155,7 @@ def test_the_best_reward_there_can_be_ends_it():
 
 
 def test_the_first_ones_are_waited_for_before_it_ends():
-    settings = {"budget": 8, "ceiling": 1.0, "min_n": 2, "wave": 8}
+    settings = {"n": 8, "ceiling": 1.0, "min_n": 2}
     late = {0: 0.2, **dict.fromkeys((3, 4, 5, 6, 7), 30.0)}
     found, _, rows, _ = search([0, 0, 1, 1, 1, 1, 1, 1], settings, seconds=late)
     assert found.rewards == [0, 0, 1]

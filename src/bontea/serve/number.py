@@ -16,6 +16,7 @@ import numpy as np
 
 from bontea._numbers import number
 from bontea.deploy import Decision, Rule, Stream, expected_gain, learn_prior, seen
+from bontea.deploy.learn import LEAST_ROLLOUTS
 from bontea.serve.options import Options
 from bontea.serve.settings import ServeSettings
 
@@ -63,6 +64,8 @@ class Numbers:
         self.settings = settings
         self.min_n, self.max_n = settings.min_n, settings.max_n
         self.reference_n = settings.reference_n
+        self.first = max(math.ceil(settings.budget or self.reference_n), LEAST_ROLLOUTS)
+        """Responses of each of the first requests: so many that the rule can be tried on them."""
         self.stream = Stream(
             n=settings.budget or float(max(self.reference_n, self.min_n)),
             prior=prior if prior is None else _capped(prior, settings.ceiling),
@@ -92,7 +95,7 @@ class Numbers:
         if self.settings.n is not None and options.price is None:
             return max(options.n or self.settings.n, least)
         if self.prior is None:
-            return max(min(math.ceil(self.stream.n), self.most(options)), least)
+            return max(min(self.first, self.most(options)), least)
         return None
 
     def most(self, options: Options) -> int:

@@ -134,7 +134,7 @@ def _opening(gateway: Gateway, url: str) -> Iterator[str]:
     elif numbers.prior is not None:
         yield f"the rule knows from {settings.prior}: {numbers.prior}"
     else:
-        first = round(numbers.stream.n)
+        first = min(numbers.first, numbers.max_n)
         yield (
             f"the rule learns from the first requests, which draw {first} responses each "
             "(--prior FILE gives it rollouts to learn from)"

@@ -92,7 +92,7 @@ class Scores:
                 self.calls.run(self.inbox, self._verdicts, self._done)
                 return
             except Exception as error:  # never without an answer for those who wait
-                self.error = f"{type(error).__name__}: {error}"
+                self.error = type(error).__name__  # its text may quote a prompt
                 self._failed_at = time.monotonic()
                 if self.inbox.closed:
                     return
