@@ -43,7 +43,7 @@ def top_by(
 ) -> Float[np.ndarray, " K"]:
     """Expected mean measure of the j responses with the best scores among k; NaN where k < j.
 
-    >>> top_by(np.array([3.0, 1.0, 2.0]), np.array([3.0, 1.0, 2.0]), [1, 2, 3], 2).tolist()
+    >>> top_by(np.array([3.0, 1.0, 2.0]), np.array([3.0, 1.0, 2.0]), [1, 2, 3], 2).round(4).tolist()
     [nan, 2.0, 2.5]
     """
     return _by_rank(scores, measure, _top_weights(len(scores), tuple(ks), j))
@@ -74,7 +74,8 @@ def _top_weights(m: int, ks: tuple[int, ...], j: int) -> np.ndarray:
     from scipy.stats import hypergeom
 
     rank, k = np.arange(1, m + 1)[:, None], np.array(ks)
-    out: np.ndarray = k / m / j * hypergeom.cdf(j - 1, m - 1, rank - 1, k - 1)
+    others = max(m - 1, 1)  # of a single response there are none, which SciPy does not take
+    out: np.ndarray = k / m / j * hypergeom.cdf(j - 1, others, rank - 1, k - 1)
     out[:, k < j] = np.nan
     out.setflags(write=False)
     return out

@@ -35,8 +35,8 @@ AnswerFunction: TypeAlias = Callable[[str], str | None]
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)|\\boxed\s+(?=[^\s{])")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _STATED = re.compile(
-    r"\banswers?\b(?:\s+to\s+[^.:\n]{1,80}?)?\s*(?:is|are|[:=])\s*:?[ \t]*\n?[ \t]*(?P<what>[^\n]+)"
-    r"|####[ \t]*(?P<marked>[^\n]+)",
+    r"\banswers?\b(?:\s+to\s+[^.:\n]{1,80}?)?\s*(?:is|are|[:=])\s*:?[ \t]*\n?[ \t]*(?=\S)"
+    r"|####[ \t]*(?=\S)",
     re.IGNORECASE,
 )
 _SENTENCE_ENDS = re.compile(r"[.!?;](?=\s|$)|,\s+(?=[A-Za-z])")
@@ -91,9 +91,10 @@ def final_answer(text: str) -> str | None:
     boxed = _last_box(text)
     if boxed is not None:
         return written(boxed)
-    stated = [found["what"] or found["marked"] for found in _STATED.finditer(text)]
+    stated = [found.end() for found in _STATED.finditer(text)]
     if stated:
-        return written(_SENTENCE_ENDS.split(stated[-1], maxsplit=1)[0])
+        line = text[stated[-1] :].split("\n", 1)[0]
+        return written(_SENTENCE_ENDS.split(line, maxsplit=1)[0])
     lines = text.split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "")
     plain = _plain(last)
