@@ -59,7 +59,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     )
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help=FILES)
-    add("--rules", metavar="A,B", help="which rules (default: all that the file allows, no topJ)")
+    add("--rules", metavar="A,B", help="which rules (default: all that the file allows but topJ)")
     add("--ks", metavar="1,8,64", help="only these k (default: powers of 2)")
     add("--select", metavar="NAME", help="field to choose and to weigh by (default: the reward)")
     add("--measure", metavar="NAME", help="field that says what a response is worth")

@@ -320,20 +320,20 @@ def _notes(rules: Sequence[str], given: Given) -> list[str]:
         )
     answers = given.answers
     if answers is not None:
+        votes = {"majority", "weighted"} & set(rules)
         none = answers < 0
-        if none.any():
-            one = int(none.sum()) == 1
+        if count := int(none.sum()):
+            what = "it takes up a draw and votes" if count == 1 else "they take up a draw and vote"
             notes.append(
-                f"{int(none.sum()):,} of {len(answers):,} responses ({percent(none.mean())}) "
-                f"{'has' if one else 'have'} no answer that could be found: in a vote "
-                f"{'it takes' if one else 'they take'} up a draw and "
-                f"{'votes' if one else 'vote'} for nothing"
+                f"{count:,} of {len(answers):,} responses ({percent(none.mean())}) "
+                f"{'has' if count == 1 else 'have'} no answer that could be found"
+                + (f": in a vote {what} for nothing" if votes else "")
             )
         starts = given.offsets[:-1]
         answered = np.add.reduceat(~none, starts)
         different = np.maximum.reduceat(answers, starts) + 1
         alone = int(((different == answered) & (answered > 1)).sum())
-        if alone and {"majority", "weighted"} & set(rules):
+        if alone and votes:
             notes.append(
                 f"in {alone:,} of {len(given):,} prompts no answer was given twice: there a "
                 "majority is a random choice; if equal answers look different, give a normaliser "
