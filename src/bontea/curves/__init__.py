@@ -5,6 +5,7 @@
 - `compare`: two models on the same prompts, paired: the difference, how often one wins, and where
   the order flips.
 - `extrapolate`: N beyond the rewards there are, from the tail of all prompts.
+- `compare_rules`: other ways to choose among k responses (votes, reliability), on one scale.
 - `evaluate`: all of these for some models at once.
 - `intervals`: how intervals are made, with and without strata.
 """
@@ -13,6 +14,7 @@ from bontea.curves.comparison import Comparison, compare
 from bontea.curves.evaluation import Evaluation, evaluate
 from bontea.curves.extrapolation import Extrapolation, extrapolate
 from bontea.curves.mean_curve import Curve, curve
+from bontea.curves.rule_curves import RuleCurves, compare_rules
 from bontea.curves.unbiased import best_of_k
 
 __all__ = [
@@ -20,8 +22,10 @@ __all__ = [
     "Curve",
     "Evaluation",
     "Extrapolation",
+    "RuleCurves",
     "best_of_k",
     "compare",
+    "compare_rules",
     "curve",
     "evaluate",
     "extrapolate",
