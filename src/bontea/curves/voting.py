@@ -28,10 +28,9 @@ every k), or all of them gone through where they are no more than would be drawn
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -44,8 +43,7 @@ TIES = 1e-9
 """Sums of weights that differ by less, relative to the largest, are equal."""
 
 
-@dataclass(frozen=True)
-class Votes:
+class Votes(NamedTuple):
     """The value of a vote at each k `(K,)`, and the variance that drawing has left in it."""
 
     value: Float[np.ndarray, " K"]
