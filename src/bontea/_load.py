@@ -23,6 +23,12 @@ def load_function(text: str, what: str) -> Any:
     module, _, name = text.partition(":")
     if not all((*module.split("."), *name.split("."))):
         raise BonteaError(f"{what} {text!r} must be MODULE:FUNCTION")
+    if module.endswith(".py") or "/" in module or "\\" in module:
+        stem = Path(module.replace("\\", "/")).stem
+        raise BonteaError(
+            f"{what} {text!r} names a file, and a module is wanted: write {stem}:{name}, with the "
+            "folder of the file on the Python path (or go into it)"
+        )
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:

@@ -78,9 +78,11 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def require_own(model: str, reward: str | None, prompts: str | None) -> None:
+def require_own(
+    model: str, reward: str | None, prompts: str | None, *, endpoint: bool = False
+) -> None:
     """A model of the user's needs a reward and prompts of the user's."""
-    if model != DEMO and (reward is None or prompts is None):
+    if (model != DEMO or endpoint) and (reward is None or prompts is None):
         missing = "--reward" if reward is None else "--prompts"
         raise BonteaError(
             f"--model {model} needs {missing} as well: the embedded reward and prompts only make "

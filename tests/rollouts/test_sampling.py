@@ -102,7 +102,7 @@ def test_a_stop_says_what_is_safe():
 
 def failing(error):
     """`_generate` that raises from its second call on."""
-    calls, whole = [], generate._generate
+    calls, whole = [], generate.generate
 
     def draw(*args):
         calls.append(args)
@@ -123,7 +123,7 @@ def failing(error):
     ],
 )
 def test_what_gives_up_around_it_says_what_is_safe(monkeypatch, capsys, error, said):
-    monkeypatch.setattr(generate, "_generate", failing(error))
+    monkeypatch.setattr(generate, "generate", failing(error))
     with pytest.raises(FailedError) as caught:
         sample(small())
     assert said in str(caught.value)
@@ -135,7 +135,7 @@ def test_a_bug_shows_its_traceback(monkeypatch):
     for bug in (KeyError("x"), RuntimeError("sizes do not match"), ValueError("a bug")):
         draw = failing(bug)
         with monkeypatch.context() as context:
-            context.setattr(generate, "_generate", draw)
+            context.setattr(generate, "generate", draw)
             with pytest.raises(type(bug)) as caught:
                 main(["sample", *options])
         assert caught.value is bug

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bontea._errors import BonteaError
+from bontea._errors import BonteaError, not_utf8
 from bontea._settings import flag, kinds_of
 
 
@@ -65,6 +65,8 @@ def read_yaml(path: str) -> dict[str, Any]:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise FileNotFoundError(f"config {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise BonteaError(not_utf8(f"config {path}", error)) from None
     try:
         values = yaml.safe_load(text)
         twice = _twice(yaml.compose(text, Loader=yaml.SafeLoader))

@@ -301,6 +301,12 @@ class _Worker:
         return self.process
 
     def call(self, tasks: Sequence[Task]) -> Outcome:
+        try:
+            data = pickle.dumps(arguments(tasks))
+        except Exception as error:  # before anything of it is in the pipe
+            return Failure(
+                FailedError(f"reward {self.name!r} cannot be given this ({type(error).__name__})")
+            )
         process = self.begin()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -318,7 +324,7 @@ class _Worker:
                     self.loaded = pickle.load(process.stdout)
             limit = self.timeout
             with _ended_after(limit, end):
-                pickle.dump(arguments(tasks), process.stdin)
+                process.stdin.write(data)
                 process.stdin.flush()
                 return pickle.load(process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError):

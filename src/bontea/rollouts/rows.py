@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from bontea._errors import BonteaError
 from bontea._json import is_cut_off, strict_loads
+from bontea.rollouts._batch import check_path as check_path
 from bontea.rollouts._open import open_text
 from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.formats._records import kind

@@ -154,6 +154,8 @@ def sample(
     started = time.time()
     given = settings.given() if isinstance(settings, SampleSettings) else dict(settings)
     wanted = from_dict(SampleSettings, given, "sample")
+    if wanted.endpoints and "model" not in given and not resume:
+        raise BonteaError("--endpoint needs --model NAME, the name of the model on that server")
     output = Path(wanted.output)
     _check_output(output)
     given["output"] = wanted.output

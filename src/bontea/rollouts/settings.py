@@ -136,11 +136,9 @@ class SampleSettings:
             for name in ("completions", "extra_body", "api_key_env"):
                 if getattr(self, name):
                     raise BonteaError(f"{flag(name)} goes with --endpoint URL, which is missing")
-        elif self.model == DEMO:
-            raise BonteaError("--endpoint needs --model NAME, the name of the model on that server")
         elif self.dtype is not None:
             raise BonteaError("--dtype is up to the server with --endpoint: leave it out")
-        require_own(self.model, self.reward, self.prompts)
+        require_own(self.model, self.reward, self.prompts, endpoint=bool(self.endpoints))
 
     @property
     def endpoints(self) -> list[str]:

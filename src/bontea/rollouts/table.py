@@ -156,7 +156,7 @@ def locked(path: Path, option: str = "--output") -> Iterator[None]:
                 f"{path} is being written by another process ({process}): wait until it ends, or "
                 f"choose another {option}"
             )
-        if _is_at(file, lock):
+        if is_at(file, lock):
             break
         file.close()  # its last holder removed it after we opened it
     try:
@@ -188,7 +188,8 @@ def _take(file: IO[str]) -> bool:
     return True
 
 
-def _is_at(file: IO[str], path: Path) -> bool:
+def is_at(file: IO[Any], path: Path) -> bool:
+    """Whether an open file is still the one at a path."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bontea.serve.completions import Completions
-from bontea.serve.errors import ApiError
+from bontea.serve.errors import ApiError, to_json
 from bontea.serve.gateway import Gateway
 
 if TYPE_CHECKING:
@@ -29,25 +29,28 @@ def make_app(gateway: Gateway) -> Starlette:
     """The ASGI application of a gateway, which it opens and closes."""
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
-    from starlette.responses import JSONResponse, Response
+    from starlette.responses import Response
     from starlette.routing import Route
 
+    def json_of(value: Any, status: int = 200, headers: Any = None) -> Response:
+        return Response(to_json(value), status, headers, "application/json")
+
     def failed(error: ApiError) -> Response:
-        return JSONResponse(error.body, error.status, error.headers)
+        return json_of(error.body, error.status, error.headers)
 
     async def models(request: Request) -> Response:
         try:
             gateway.keys.check(request.headers)
-            return JSONResponse({"object": "list", "data": await gateway.upstream.models()})
+            return json_of({"object": "list", "data": await gateway.upstream.models()})
         except ApiError as error:
             return failed(error)
 
     async def health(request: Request) -> Response:
         found = gateway.health()
-        return JSONResponse(found, 200 if found["status"] == "ok" else 503)
+        return json_of(found, 200 if found["status"] == "ok" else 503)
 
     async def alive(request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return json_of({"status": "ok"})
 
     async def metrics(request: Request) -> Response:
         page, kind = gateway.metrics.page()
@@ -57,7 +60,8 @@ def make_app(gateway: Gateway) -> Starlette:
         assert isinstance(error, HTTPException)
         what = f"{request.method} {request.url.path[:100]}"
         if error.status_code == 405:
-            return failed(ApiError(405, f"there is no {what}: completions are asked for by POST"))
+            said = f"there is no {what}: completions are asked for by POST, all else by GET"
+            return failed(ApiError(405, said))
         return failed(
             ApiError(
                 404,
@@ -78,7 +82,7 @@ def make_app(gateway: Gateway) -> Starlette:
         finally:
             await gateway.__aexit__()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/chat/completions", Completions(gateway, chat=True), methods=["POST"]),
             Route("/v1/completions", Completions(gateway, chat=False), methods=["POST"]),
@@ -90,3 +94,5 @@ def make_app(gateway: Gateway) -> Starlette:
         exception_handlers={404: no_route, 405: no_route},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
+    return app

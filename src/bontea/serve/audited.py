@@ -23,7 +23,8 @@ from bontea._errors import BonteaError
 from bontea._json import Result
 from bontea._numbers import fixed, interval, number, percent
 from bontea.curves.intervals import mean_interval
-from bontea.rollouts.rows import read_rows
+from bontea.deploy.rule import MOST
+from bontea.rollouts.rows import check_path, read_rows
 
 LEAST = 20
 """Audited requests from which on limits can be trusted."""
@@ -66,6 +67,11 @@ class Audit(Result):
     @property
     def message(self) -> str:
         """What the numbers say."""
+        if not np.isfinite(self.difference_low) and self.audited >= 5:
+            return (
+                f"all {self.audited} audited requests have the same difference of reward, "
+                f"{number(self.difference, 3)}, which leaves nothing to take an interval from"
+            )
         if not np.isfinite(self.difference_low):
             return f"{self.audited} audited requests are too few for intervals: 5 are needed"
         level = percent(self.confidence_level)
@@ -145,7 +151,11 @@ def audit(
         raise BonteaError(f"{names}: no audited request has a reward")
     drawn, rule_best, fixed_best = table.T
     columns = np.stack([1 - drawn / n, rule_best - fixed_best], axis=1)
-    limits = mean_interval(columns, confidence_level=confidence_level, rng=rng)
+    # Most differences are 0 and a few are large, of which a bootstrap makes limits without end:
+    # beyond what was seen they go only as far as Student's t does.
+    limits = mean_interval(
+        columns, confidence_level=confidence_level, rng=rng, seen=(columns.min(0), columns.max(0))
+    )
     ids = {id(r) for r in audited}
     others = [r for r in found.values() if id(r) not in ids]
     bests = [b for r in others if not np.isnan(b := _best(r.rewards))]
@@ -175,6 +185,8 @@ def audit(
 
 @dataclass
 class _Request:
+    rows: list[tuple[int, float, str | None]] = field(default_factory=list)
+    """Number of the response, reward, and why no more were drawn after it."""
     rewards: list[float] = field(default_factory=list)
     reference_n: int = 0
     rule_n: int | None = None
@@ -194,7 +206,7 @@ def _requests(paths: Sequence[Path]) -> dict[str, _Request]:
     """The requests of logs, by id; rows of a request come in the order in which they were begun."""
     found: dict[str, _Request] = {}
     for path in paths:
-        for line in read_rows(path):
+        for line in read_rows(check_path(path)):
             row: dict[str, Any] = line.row
             where = f"{path}, line {line.number}"
             name, reward = row.get("prompt_id"), row.get("reward")
@@ -202,13 +214,29 @@ def _requests(paths: Sequence[Path]) -> dict[str, _Request]:
                 raise BonteaError(f"{where}: this is no row of a log of bontea serve")
             if reward is not None and (isinstance(reward, bool) or not _is_number(reward)):
                 raise BonteaError(f"{where}: reward {str(reward)[:60]!r} is no number")
+            reference, number = row.get("audit"), row.get("rollout")
+            if reference is not None and not _is_count(reference):
+                raise BonteaError(
+                    f"{where}: audit {str(reference)[:60]!r} is no number of responses"
+                )
             request = found.setdefault(name, _Request())
-            request.rewards.append(float("nan") if reward is None else float(reward))
-            request.reference_n = row.get("audit") or request.reference_n
-            if "stopped" in row and request.rule_n is None:
-                request.rule_n, request.why = len(request.rewards), str(row["stopped"])
+            place = number if isinstance(number, int) else len(request.rows)
+            value = float("nan") if reward is None else float(reward)
+            why = None if row.get("stopped") is None else str(row["stopped"])
+            request.rows.append((place, value, why))
+            request.reference_n = reference or request.reference_n
+    for request in found.values():
+        request.rows.sort(key=lambda one: one[0])  # a log may have been shuffled since
+        for count, (_, value, why) in enumerate(request.rows, start=1):
+            request.rewards.append(value)
+            if why is not None and request.rule_n is None:
+                request.rule_n, request.why = count, why
     return found
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and abs(value) != float("inf")
+    return isinstance(value, (int, float)) and abs(value) < 1e300
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST

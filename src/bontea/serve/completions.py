@@ -7,7 +7,6 @@ answer; until then it holds comments, which clients skip, so that no proxy close
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import traceback
 import uuid
@@ -19,7 +18,7 @@ from typing import Any, TypeAlias
 from bontea._errors import BonteaError
 from bontea._json import strict_loads
 from bontea._numbers import number
-from bontea.serve.errors import ApiError
+from bontea.serve.errors import ApiError, to_json
 from bontea.serve.gateway import Gateway
 from bontea.serve.options import Options, read_options
 from bontea.serve.reply import chunks, error_event
@@ -27,6 +26,8 @@ from bontea.serve.reply import chunks, error_event
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+DEEPEST = 100
+"""Levels of objects and lists in a body."""
 KEEP_ALIVE = 5.0
 """Seconds between two comments of a stream that waits for its answer."""
 
@@ -71,10 +72,7 @@ class Completions:
         headers = _headers(scope)
         gateway.keys.check(headers)
         body = await _read(receive, headers, gateway.settings.body_mb * 2**20)
-        try:
-            value = strict_loads(body, "the body")
-        except BonteaError as error:
-            raise ApiError(400, str(error), code="invalid_json") from None
+        value = _json(body)
         options = read_options(value, headers, gateway.settings, chat=self.chat)
 
         async def work() -> dict[str, Any]:
@@ -141,7 +139,7 @@ class Sent:
             await self.events([error_event(error), b"data: [DONE]\n\n"])
 
     async def json(self, status: int, value: Any, headers: dict[str, str]) -> None:
-        data = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        data = to_json(value)
         await self.start(status, "application/json", {**headers, "content-length": str(len(data))})
         await self._body(data, more=False)
 
@@ -192,6 +190,24 @@ async def _read(receive: Receive, headers: dict[str, str], largest: float) -> by
             return b"".join(parts)
 
 
+def _json(body: bytes) -> Any:
+    """The value of a body. Raises ApiError (400)."""
+    try:
+        value = strict_loads(body.decode("utf-8"), "the body")
+    except UnicodeDecodeError:
+        raise ApiError(400, "the body is not UTF-8", code="invalid_json") from None
+    except BonteaError as error:
+        raise ApiError(400, str(error), code="invalid_json") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [one for some in inner for one in some if isinstance(one, (dict, list))]
+        if not level:
+            return value
+        # Some of it only counts: what a value holds is in the next level.
+    raise ApiError(400, f"the body is nested more than {DEEPEST} levels deep", code="invalid_json")
+
+
 async def _gone(receive: Receive) -> None:
     """Ends when the client goes away."""
     while (await receive())["type"] != "http.disconnect":
@@ -199,9 +215,12 @@ async def _gone(receive: Receive) -> None:
 
 
 def _headers(scope: Any) -> dict[str, str]:
-    return {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-    }
+    """By name in small letters; one that is there several times is a list, as HTTP has it."""
+    out: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+        out[name] = f"{out[name]}, {text}" if name in out else text
+    return out
 
 
 def _summary(answer: dict[str, Any]) -> str:

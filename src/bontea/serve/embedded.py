@@ -19,6 +19,8 @@ from bontea.serve.options import LIMITS, Options, last_text
 from bontea.serve.upstream import Response
 
 BATCH = 64
+MOST_TOKENS = 128
+"""Of a prompt: the policy has learnt from texts of a few dozen."""
 
 
 class _Wanted(NamedTuple):
@@ -79,9 +81,11 @@ class Embedded:
                 try:
                     drawn = await loop.run_in_executor(self.thread, self._draw, first, len(batch))
                 except Exception as error:
+                    if not isinstance(error, ApiError):
+                        error = ApiError(500, f"the policy failed ({type(error).__name__})")
                     for _, future in batch:
                         if not future.done():
-                            future.set_exception(ApiError(500, f"the policy failed: {error}"))
+                            future.set_exception(error)
                     continue
                 for (_, future), one in zip(batch, drawn, strict=True):
                     if not future.done():
@@ -94,7 +98,12 @@ class Embedded:
 
         from bontea.rollouts.generate import generate
 
-        head = list(self.tokenizer(wanted.text)["input_ids"])
+        text = wanted.text.encode("utf-8", "replace").decode()
+        head = list(self.tokenizer(text[: 8 * MOST_TOKENS])["input_ids"])
+        if not 0 < len(head) <= MOST_TOKENS:
+            raise ApiError(
+                400, f"the prompt must have 1 to {MOST_TOKENS} tokens for this small model"
+            )
         with torch.random.fork_rng(devices=[], enabled=wanted.seed is not None):
             if wanted.seed is not None:
                 torch.manual_seed(wanted.seed)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
+
+from bontea._json import plain
 
 TYPES = {
     400: "invalid_request_error",
@@ -13,6 +17,28 @@ TYPES = {
     422: "invalid_request_error",
     429: "rate_limit_error",
 }
+
+
+def to_json(value: Any) -> bytes:
+    """The bytes of an answer: JSON that every client reads, whatever a server behind sent.
+
+    >>> to_json({"usage": float("nan"), "text": "\\ud800"})
+    b'{"usage": null, "text": "?"}'
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # NaN and infinities, which Python reads and JSON does not know
+        text = json.dumps(plain(value), ensure_ascii=False)
+    return text.encode("utf-8", "replace")
+
+
+def without_addresses(text: str) -> str:
+    """Where the servers behind are is not for clients.
+
+    >>> without_addresses("--reward http://10.0.0.7:8001/classify failed 3 times")
+    'its server failed 3 times'
+    """
+    return re.sub(r"(--reward )?https?://[^\s'\"]+", "its server", text)
 
 
 class ApiError(Exception):

@@ -29,7 +29,8 @@ class Keys:
                 raise BonteaError(
                     f"--client-keys-env {name}: no environment variable of that name holds a key"
                 )
-            self.hashes += [hashlib.sha256(key.encode()).digest() for key in keys]
+            sent = (key.encode("utf-8", "surrogateescape") for key in keys)
+            self.hashes += [hashlib.sha256(key).digest() for key in sent]
         if settings.client_keys_file is not None:
             self.hashes += _read_hashes(Path(settings.client_keys_file))
 
@@ -39,7 +40,7 @@ class Keys:
             return
         scheme, _, key = headers.get("authorization", "").partition(" ")
         given = key.strip() if scheme.lower() == "bearer" else headers.get("api-key", "")
-        digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest()
+        digest = hashlib.sha256(given.encode("latin-1")).digest()  # the bytes that were sent
         known = [hmac.compare_digest(digest, one) for one in self.hashes]
         if not any(known):
             raise ApiError(
@@ -53,7 +54,7 @@ class Keys:
 def _read_hashes(path: Path) -> list[bytes]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise FileNotFoundError(f"--client-keys-file {path} cannot be read: {error}") from None
     out = []
     for number, line in enumerate(lines, start=1):

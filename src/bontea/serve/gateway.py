@@ -34,7 +34,7 @@ class Gateway:
         self.keys = Keys(settings)
         self.numbers = Numbers(settings, load_prior(settings))
         self.scores: Scores = load_scores(settings)
-        self.upstream: Upstream = make_upstream(settings, lambda text: say(f"endpoint: {text}"))
+        self.upstream: Upstream = make_upstream(settings, self._endpoint_trouble)
         self.metrics = Metrics()
         self.log: Log | None = None
         self.gate: Gate
@@ -110,7 +110,9 @@ class Gateway:
             found = await search.run()
         finally:  # what was drawn for nothing counts as well
             self.metrics.count(search.found)
-        self.metrics.compare(found, self.numbers, rule and options.price is None)
+        self.metrics.compare(found, self.numbers, rule and self._can_audit(options))
+        if said := self.metrics.dear():
+            self.say(said)
         self._learn(found, options)
         if self.log is not None:
             await self.log.written()
@@ -162,6 +164,9 @@ class Gateway:
         if now - self._said.get(part, -float("inf")) > 10:
             self._said[part] = now
             self.say(text)
+
+    def _endpoint_trouble(self, text: str) -> None:
+        self._trouble(text.partition(":")[0], f"endpoint: {text}")
 
     def health(self) -> dict[str, Any]:
         """What works, and whether all does."""

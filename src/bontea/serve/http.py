@@ -17,10 +17,12 @@ import ssl
 from types import TracebackType
 from typing import Any
 
-from bontea.rollouts.service import NoConnection, Service, StatusError, proxies_of
+from bontea.rollouts.service import BadAnswer, NoConnection, Service, StatusError, proxies_of
 
 IDLE = 4.0
 """Seconds for which an idle connection is kept: less than the 5 s of uvicorn, so of vLLM."""
+LARGEST = 64 * 2**20
+"""Bytes of an answer."""
 IDLE_CLOSED = 1
 """How often a request is sent again at once whose connection was closed without an answer."""
 
@@ -91,7 +93,7 @@ class Client:
                 allow_redirects=False,
                 proxy=self.proxy,
             ) as answer:
-                data = await answer.read()
+                data = await _read(answer)
                 if 200 <= answer.status < 300:
                     return data
                 text = data.decode("utf-8", "replace")
@@ -100,6 +102,17 @@ class Client:
             if isinstance(error, TimeoutError):  # aiohttp's are both
                 raise TimeoutError from None
             raise NoConnection("no connection") from _without_address(error)
+
+
+async def _read(answer: Any) -> bytes:
+    """The body of an answer, unless it is far too large for one response."""
+    parts, size = [], 0
+    async for part in answer.content.iter_any():
+        size += len(part)
+        if size > LARGEST:
+            raise BadAnswer(f"more than {LARGEST // 2**20} megabytes")
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _without_address(error: Exception) -> Exception:

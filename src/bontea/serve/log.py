@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bontea._errors import BonteaError
-from bontea.rollouts.table import locked
+from bontea.rollouts.table import is_at, locked
 
 SYNC = 1.0
 """Seconds between two syncs to the disk."""
@@ -52,9 +52,19 @@ class Log:
     def __enter__(self) -> Log:
         if self.path.is_dir():
             raise IsADirectoryError(f"--log {self.path} is a folder: name a file in it")
-        self._stack.enter_context(locked(self.path, "--log"))
-        _drop_cut_off_line(self.path)
-        self._file = self._open()
+        if self.path.exists() and not self.path.is_file():
+            raise BonteaError(f"--log {self.path} is a pipe or a device: name a file")
+        try:
+            self._stack.enter_context(locked(self.path, "--log"))
+            _drop_cut_off_line(self.path)
+            self._file = self._open()
+        except OSError as error:
+            self._stack.close()
+            if error.errno is None:  # it says what to do
+                raise
+            raise OSError(
+                f"--log {self.path} cannot be opened ({error.strerror}): choose another name"
+            ) from None
         self._thread.start()
         return self
 
@@ -89,8 +99,9 @@ class Log:
                 left = self._put(left)
                 self._sync(now=ended)
                 self.error = None
-            except OSError as error:  # what could not be written is tried again
-                self.error = f"the log {self.path} cannot be written: {error.strerror or error}"
+            except Exception as error:  # what could not be written is tried again
+                why = getattr(error, "strerror", None) or error
+                self.error = f"the log {self.path} cannot be written: {why}"
                 if len(left) > MOST_WAITING:
                     self.lost += left.count(b"\n")
                     left = b""
@@ -128,10 +139,16 @@ class Log:
         if now or time.monotonic() - self._synced > SYNC:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()
-            if self._file.tell() >= self.largest:
-                self._file.close()
+            if not is_at(self._file, self.path):
+                self._begin_anew()  # somebody has moved it, or removed it
+            elif self._file.tell() >= self.largest:
                 os.replace(self.path, next_name(self.path))
-                self._file = self._open()
+                self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Go on in a new file; the old one stays open until there is one."""
+        old, self._file = self._file, self._open()
+        old.close()
 
     def _open(self) -> FileIO:
         return FileIO(self.path, "a")

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bontea._numbers import number
 from bontea.serve.number import Numbers
 from bontea.serve.search import Found
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 DRAWN = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024)
+
+
+LEAST_COMPARED, DEAR = 50, 1.25
+"""After so many requests it is said that the rule draws so many times the fixed N."""
+CUT = ("deadline", "endpoint", "reward", "unscored")
+"""What ends a request before the rule does: it is compared with nothing."""
 
 
 class Metrics:
@@ -19,6 +26,8 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.registry = CollectorRegistry()
+        self.compared = self.rule_drawn = self.fixed_drawn = 0
+        self.said_dear = False
         kept: dict[str, Any] = {"registry": self.registry, "namespace": "bontea"}
         self.requests = Counter("requests", "Requests that ended", ["path", "status"], **kept)
         self.seconds = Histogram(
@@ -97,12 +106,15 @@ class Metrics:
         if best is not None:
             self.reward_sum.inc(best)
             self.rewarded.inc()
-        if not rule:
-            return
+        if not rule or found.why in CUT:
+            return  # a failure is no saving
         if found.audit and found.rule_n is not None:
             self._note_audit(found, found.rule_n, numbers.reference_n)
         else:
             self.by_rule.inc(drawn)
+            self.compared += 1
+            self.rule_drawn += drawn
+            self.fixed_drawn += numbers.reference_n
             self.reference.inc(numbers.reference_n)
             self.saved.inc(numbers.reference_n - drawn)
 
@@ -117,6 +129,20 @@ class Metrics:
         for by, n in counts.items():
             self.audit_responses.labels(by).inc(n)
             self.audit_reward.labels(by).inc(max(scored[by]))
+
+    def dear(self) -> str | None:
+        """A sentence, once, when the rule draws far more than the fixed N it is compared with."""
+        if self.said_dear or self.compared < LEAST_COMPARED:
+            return None
+        mean, fixed = self.rule_drawn / self.compared, self.fixed_drawn / self.compared
+        if mean < DEAR * fixed:
+            return None
+        self.said_dear = True
+        return (
+            f"the rule drew {number(mean, 3)} responses a request in {self.compared} requests, and "
+            f"the fixed N that it is compared with has {number(fixed, 3)}: if fewer were meant, "
+            "raise --price, or lower --budget or --max-n"
+        )
 
     def page(self) -> tuple[bytes, str]:
         """The page, and its content type."""

@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bontea._errors import BonteaError
 from bontea._numbers import number, percent
 from bontea.deploy import Decision, Rule, Stream, expected_gain, learn_prior, seen
 from bontea.deploy.learn import LEAST_ROLLOUTS
+from bontea.rollouts.settings import Record, settings_path
 from bontea.serve.options import Options
 from bontea.serve.settings import ServeSettings
 
@@ -27,7 +30,7 @@ Rewards = Sequence[float | None]
 
 STOPPED = {
     "price": "the next response was not expected to be worth its price",
-    "solved": "the best reward there can be was reached",
+    "solved": "a response has the largest reward that is known to be possible",
     "max_n": "the largest number of responses was drawn",
     "fixed_n": "a fixed number of responses was drawn",
     "learning": "the rule is still learning from the first requests, which get a fixed number",
@@ -69,7 +72,8 @@ class Numbers:
         self.stream = Stream(
             n=settings.budget or float(max(self.reference_n, self.min_n)),
             prior=prior if prior is None else _capped(prior, settings.ceiling),
-            ceiling=_ceiling(settings),
+            # The largest reward of a few requests is no ceiling.
+            ceiling=math.inf if settings.ceiling is None else settings.ceiling,
             min_n=self.min_n,
             max_n=max(self.max_n, self.reference_n),
             wave=settings.wave,
@@ -156,7 +160,7 @@ class Numbers:
         if self.prior is before or self.prior is None:
             return None
         self.stream.prior = _capped(self.prior, self.settings.ceiling)
-        if self.settings.n is not None and before is not None:
+        if self.settings.n is not None:
             return None  # it serves only requests with a price of their own
         return f"the rule has learnt from {self.stream.prompts:,} requests: {self.said()}"
 
@@ -183,13 +187,25 @@ def load_prior(settings: ServeSettings) -> Prior | None:
         return None
     from bontea.rollouts import read_rollouts
 
-    rollouts = read_rollouts(settings.prior)
-    return learn_prior(rollouts, ceiling=_ceiling(settings), rng=0)
+    # With the ceiling that `bontea simulate` reads from the file, so that decisions are the same.
+    return learn_prior(read_rollouts(settings.prior), ceiling=settings.ceiling, rng=0)
 
 
-def _ceiling(settings: ServeSettings) -> float:
-    """Infinite where the settings have none: the largest reward of some requests is no ceiling."""
-    return math.inf if settings.ceiling is None else settings.ceiling
+def warn_of_prior(settings: ServeSettings) -> str | None:
+    """What is wrong with the file of the prior, as far as what stands beside it says."""
+    if settings.prior is None:
+        return None
+    beside = settings_path(Path(settings.prior))
+    try:
+        reward = Record.load(beside).settings.reward
+    except (OSError, BonteaError):  # not drawn by `bontea sample`, or by another version
+        return None
+    if reward == settings.reward:
+        return None
+    return (
+        f"warning: the rewards of {settings.prior} are those of {reward}, and here they come from "
+        f"{settings.reward}: the rule expects the first and gets the second"
+    )
 
 
 def _capped(prior: Prior, ceiling: float | None) -> Prior:

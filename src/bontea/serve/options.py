@@ -10,7 +10,6 @@ stands in the body wins. Everything else of the body goes to the server behind a
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,6 +104,10 @@ def read_options(
     if model:  # without one, the server behind has a default, or says that it wants one
         rest["model"] = model
     _limit_tokens(rest, settings)
+    try:
+        json.dumps(rest, allow_nan=False)
+    except ValueError:
+        raise ApiError(400, "NaN and Infinity are no JSON: leave such fields out") from None
     return Options(
         chat=chat,
         model=model or "",
@@ -215,7 +218,7 @@ def _header(text: str) -> dict[str, Any]:
             raise ApiError(400, f"the header {HEADER} must look like this: n=64, price=0.02")
         try:
             out[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             out[name] = value
     return out
 
@@ -253,7 +256,7 @@ def _whole(
 
 def _amount(value: Any, name: str, above: bool) -> float:
     ok = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not ok or not (value > 0 if above else value >= 0) or not value < math.inf:
+    if not ok or not (value > 0 if above else value >= 0) or not value < 1e300:
         least = "above 0" if above else "of at least 0"
         raise ApiError(400, f"{name} must be a number {least}, not {_shown(value)}", param=name)
     return float(value)

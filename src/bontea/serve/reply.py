@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from bontea.serve.errors import ApiError
+from bontea.serve.errors import ApiError, to_json, without_addresses
 from bontea.serve.number import Numbers, stopped_words
 from bontea.serve.options import Options
 from bontea.serve.search import Drawn, Found
@@ -29,19 +27,10 @@ def pick(found: Found, options: Options, *, failure: str) -> list[Drawn]:
                 "no response was scored before the deadline"
                 if late
                 else f"the reward failed for all {len(ranked)} responses: "
-                + _without_addresses(str(broken.error)),
+                + without_addresses(str(broken.error)),
                 code="reward_failed",
             )
     return ranked if options.all else ranked[: options.choices]
-
-
-def _without_addresses(text: str) -> str:
-    """Where the servers behind are is not for clients.
-
-    >>> _without_addresses("--reward http://10.0.0.7:8001/classify failed 3 times")
-    'its server failed 3 times'
-    """
-    return re.sub(r"(--reward )?https?://[^\s'\"]+", "its server", text)
 
 
 def reply(
@@ -104,12 +93,17 @@ def sum_usage(usages: list[Any]) -> dict[str, Any] | None:
         for name, value in usage.items():
             if isinstance(value, dict):
                 out[name] = sum_usage([out.get(name), value])
-            elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            elif _counts(value):
                 before = out.get(name)
-                out[name] = value + (before if isinstance(before, (int, float)) else 0)
+                out[name] = value + (before if _counts(before) else 0)
             else:
                 out.setdefault(name, value)
     return out if found else None
+
+
+def _counts(value: Any) -> bool:
+    """Whether it is a number of tokens, and no nonsense."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e15
 
 
 def chunks(answer: dict[str, Any], options: Options) -> Iterator[bytes]:
@@ -132,7 +126,9 @@ def chunks(answer: dict[str, Any], options: Options) -> Iterator[bytes]:
     ends = []
     for choice in answer["choices"]:
         empty: dict[str, Any] = {"delta": {}} if options.chat else {"text": ""}
-        ends.append({"index": choice["index"], **empty, "finish_reason": choice["finish_reason"]})
+        ends.append(
+            {"index": choice["index"], **empty, "finish_reason": choice.get("finish_reason")}
+        )
     yield _event({**head, "choices": ends, "bontea": answer["bontea"]})
     if options.usage_chunk and "usage" in answer:
         yield _event({**head, "choices": [], "usage": answer["usage"]})
@@ -156,4 +152,4 @@ def error_event(error: ApiError) -> bytes:
 
 
 def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"
+    return b"data: " + to_json(value) + b"\n\n"

@@ -9,12 +9,14 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from bontea._errors import MissingPackageError
+from bontea._errors import BonteaError, MissingPackageError
 from bontea._numbers import percent
 from bontea._settings import from_dict
 from bontea.serve.app import make_app
 from bontea.serve.gateway import Gateway
+from bontea.serve.number import warn_of_prior
 from bontea.serve.settings import LOOPBACK, ServeSettings
 
 
@@ -45,8 +47,15 @@ def serve(
         else from_dict(ServeSettings, settings, "serve")
     ).resolved()
     with contextlib.closing(_listen(wanted.host, wanted.port)) as listener:
-        gateway = Gateway(wanted, say)
         host, port = listener.getsockname()[:2]
+        for endpoint in wanted.endpoints:
+            parts = urlsplit(endpoint)
+            if parts.port == port and parts.hostname in (host, *LOOPBACK):
+                raise BonteaError(
+                    f"--endpoint {endpoint} is this server itself: name your model server, or "
+                    "choose another --port"
+                )
+        gateway = Gateway(wanted, say)
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
         def ready() -> None:
@@ -131,7 +140,7 @@ def _opening(gateway: Gateway, url: str) -> Iterator[str]:
     behind = ", ".join(settings.endpoints) or "the embedded toy policy"
     yield f"serving at {url}: responses from {behind}, rewards from {settings.reward}"
     if settings.n is not None:
-        yield f"every request draws {settings.n} responses"
+        yield f"every request draws {settings.n} response{'s' * (settings.n > 1)}"
     elif numbers.prior is not None:
         yield f"the rule has learnt from {settings.prior}: {numbers.said()}"
     else:
@@ -147,6 +156,8 @@ def _opening(gateway: Gateway, url: str) -> Iterator[str]:
         )
     if settings.log is None:
         yield "responses are not kept (--log FILE.jsonl writes them down, with their prompts)"
+    if (warning := warn_of_prior(settings)) is not None:
+        yield warning
     if settings.host not in LOOPBACK and not gateway.keys.hashes:
         yield (
             f"warning: {settings.host} may be reached from other machines, and no key is asked for "

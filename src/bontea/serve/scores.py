@@ -22,6 +22,8 @@ from bontea.rollouts.judge import Failure, Scored, Task, Verdicts
 from bontea.rollouts.rewards import ClassifierReward, Reward, is_async, load_reward, name_of
 from bontea.serve.settings import ServeSettings
 
+ENOUGH = 2
+"""Calls in a row that do not come back, after the first: then it is the reward."""
 FORGOTTEN = 30.0
 """Seconds after which a failure says nothing of now. A balancer that sends no request to a server
 that says "failing" would otherwise never learn that it works again."""
@@ -34,7 +36,10 @@ class Scores:
 
     def __init__(self, calls: Calls, *, batch_size: int, timeout: float):
         self.calls, self.timeout = calls, timeout
+        self.batch_size = batch_size
         self.inbox = Inbox(batch_size)
+        self.asked: set[asyncio.Future[Scored]] = set()
+        self.closed = False
         self.waiting = 0
         """Responses that are being scored or wait for it."""
         self._failed_at: float | None = None
@@ -60,6 +65,7 @@ class Scores:
 
     def close(self) -> None:
         """End at once."""
+        self.closed = True
         self.inbox.stop()
         self.calls.close()
 
@@ -69,6 +75,7 @@ class Scores:
         future: asyncio.Future[Scored] = self._loop.create_future()
         self.waiting += 1
         try:
+            self.asked.add(future)
             self.inbox.put([Task(future, "", prompt, completion, columns)])
             begun = time.monotonic()
             while True:
@@ -83,6 +90,7 @@ class Scores:
             took = f"took longer than {number(self.timeout)} s (--reward-timeout)"
             return Scored(None, None, f"reward {self.calls.name!r} {took}")
         finally:
+            self.asked.discard(future)
             future.cancel()  # what nobody waits for is not scored
             self.waiting -= 1
 
@@ -91,28 +99,38 @@ class Scores:
             try:
                 self.calls.run(self.inbox, self._verdicts, self._done)
                 return
-            except Exception as error:  # never without an answer for those who wait
+            except Exception as error:  # a bug; never without an answer for those who wait
                 self.error = type(error).__name__  # its text may quote a prompt
                 self._failed_at = time.monotonic()
-                if self.inbox.closed:
+                if self.closed:
                     return
+                self.inbox = Inbox(self.batch_size)
+                said = f"calling the reward failed ({self.error})"
+                self._done([Scored(future, None, said) for future in list(self.asked)])
                 time.sleep(0.1)  # an error that comes back at once must not take all of a core
 
     def _verdicts(self, tasks: Sequence[Task]) -> Verdicts:
         """A batch that fails is tried by parts, until those that fail alone are found."""
         todo = [list(tasks)]
+        ended = 0
         while todo:
             part = [task for task in todo.pop() if not task.key.done()]
             if not part:
                 continue
             result = yield part
             self._ended = time.monotonic()
-            self._failed_at = time.monotonic() if isinstance(result, Failure) else None
+            failed = isinstance(result, Failure) or bool(np.isinf(result).all())
+            self._failed_at = time.monotonic() if failed else None
+            ended = ended + 1 if _is_end(result) else 0
+            if ended > ENOUGH:  # it is not this or that response: the rest would take as long each
+                rest = [task for one in [part, *todo] for task in one]
+                self._done([Scored(task.key, None, str(result)) for task in rest])
+                return []
             if not isinstance(result, Failure):
                 self._done([self._scored(*one) for one in zip(part, result.tolist(), strict=True)])
             elif len(part) == 1 or result.is_of_the_reward:
                 self._done([Scored(task.key, None, str(result)) for task in part])
-            elif isinstance(result.error, EndedError):  # halves would take their time once more
+            elif _is_end(result):  # halves would take their time once more
                 todo += [[task] for task in reversed(part)]
             else:
                 half = len(part) // 2
@@ -134,6 +152,11 @@ class Scores:
 
         with suppress(RuntimeError):  # the server has ended
             self._loop.call_soon_threadsafe(settle)
+
+
+def _is_end(result: Any) -> bool:
+    """Whether a call did not come back."""
+    return isinstance(result, Failure) and isinstance(result.error, EndedError)
 
 
 def load_scores(settings: ServeSettings) -> Scores:

@@ -137,10 +137,11 @@ class Search:
         return found
 
     async def _audit(self) -> None:
-        more = self.numbers.reference_n - len(self.found.drawn)
-        if self.found.audit and more > 0:
-            cut = await self._wave(more)
-            if cut:  # it is not known what the fixed N would have given
+        while self.found.audit:
+            more = self.numbers.reference_n - len(self.found.drawn)
+            if more <= 0:
+                return
+            if await self._wave(more):  # it is not known what the fixed N would have given
                 self.found.audit = False
 
     async def _wave(self, count: int) -> str | None:

@@ -198,8 +198,10 @@ class ServeSettings:
                 raise BonteaError(f"{flag(name)} {value} must be from {least} to 1,000,000,000")
         for name in ("log_mb", "timeout", "reward_timeout", "body_mb", "drain", "deadline"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise BonteaError(f"{flag(name)} {number(value)} must be a number above 0")
+            if value is not None and not 0 < value <= 1e7:
+                raise BonteaError(
+                    f"{flag(name)} {number(value)} must be a number above 0, at most 10,000,000"
+                )
         if self.price is not None and not 0 <= self.price < float("inf"):
             raise BonteaError(
                 f"--price {number(self.price)} must be a number of at least 0: what one more "
@@ -211,7 +213,7 @@ class ServeSettings:
             )
         if not 0 <= self.audit <= 1:
             raise BonteaError(f"--audit {number(self.audit)} must be a share from 0 to 1")
-        if self.ceiling is not None and abs(self.ceiling) == float("inf"):
+        if self.ceiling is not None and not abs(self.ceiling) < float("inf"):
             raise BonteaError("--ceiling must be a finite number: leave it out where there is none")
         if not 0 <= self.port <= 65535:
             raise BonteaError(f"--port {self.port} must be from 0 to 65535")

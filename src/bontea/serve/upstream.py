@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from bontea.rollouts.answer import Completion, completion_of, read_json
 from bontea.rollouts.pool import Pool, Server
 from bontea.rollouts.service import BadAnswer, EndpointError, Service
 from bontea.serve.abort import Aborts
-from bontea.serve.errors import ApiError
+from bontea.serve.errors import ApiError, without_addresses
 from bontea.serve.http import Client
 from bontea.serve.options import Options
 from bontea.serve.scores import FORGOTTEN
@@ -83,7 +84,8 @@ class Endpoints:
             for url in settings.endpoints
         ]
         self.only_model = settings.model
-        self.pool = Pool(self.services, on_trouble=on_trouble, client=Client, hopeless=OURS)
+        self.on_trouble = lambda text: on_trouble(_without_texts(text))
+        self.pool = Pool(self.services, on_trouble=self.on_trouble, client=Client, hopeless=OURS)
         self.aborts = Aborts()
 
     async def __aenter__(self) -> Endpoints:
@@ -117,6 +119,8 @@ class Endpoints:
         try:
             return await self.pool.ask(send, asyncio.sleep)
         except EndpointError as error:
+            if error.status not in THEIRS or error.status == 404:  # a wrong path looks so too
+                self.on_trouble(f"given up: {error}")
             raise _for_client(error) from error
 
     async def models(self) -> list[dict[str, Any]]:
@@ -144,9 +148,18 @@ class Endpoints:
         )
 
 
+def _without_texts(text: str) -> str:
+    """What a server says in an error may quote the prompt: of that the operator gets the status.
+
+    >>> _without_texts("status 500 (cannot answer 'a (secret) prompt'); asking again in 0.4 s")
+    'status 500; asking again in 0.4 s'
+    """
+    return re.sub(r"(status \d+|an unexpected answer) \(.*\)", r"\1", text, flags=re.DOTALL)
+
+
 def _for_client(error: EndpointError) -> ApiError:
     """What a client is told: the server's own words about its request, or that none answers."""
-    status, said = error.status, error.said
+    status, said = error.status, without_addresses(error.said)
     if status in THEIRS:
         return ApiError(
             status,
