@@ -9,6 +9,7 @@
 - `intervals`: how intervals are made, with and without strata.
 """
 
+from bontea.curves.chosen import measured_best_of_k
 from bontea.curves.comparison import Comparison, compare
 from bontea.curves.evaluation import Evaluation, evaluate
 from bontea.curves.extrapolation import Extrapolation, extrapolate
@@ -25,4 +26,5 @@ __all__ = [
     "curve",
     "evaluate",
     "extrapolate",
+    "measured_best_of_k",
 ]
