@@ -62,7 +62,7 @@ def truth(law: str, ks: list[int]) -> np.ndarray:
 def measure_cell(law: str, prompts: int, gaps: bool, sets: int) -> dict[str, Any]:
     rng = np.random.default_rng(zlib.crc32(f"{law} {prompts} {gaps}".encode()))
     b, c = LAWS[law]
-    ks = [k for k in dense_ks(ROLLOUTS) if k <= 32] if gaps else dense_ks(ROLLOUTS)
+    ks = [k for k in dense_ks(ROLLOUTS) if k <= 24] if gaps else dense_ks(ROLLOUTS)
     real = truth(law, ks)
     peak, at8 = int(ks[int(np.argmax(real))]), ks.index(8)
     counts: Counter[str] = Counter()
@@ -133,15 +133,14 @@ def main() -> None:
     if args.table:
         print(table(json.loads(args.output.read_text())))
         return
-    cells = []
-    for law in LAWS:
-        for prompts in PROMPTS:
-            cells.append(measure_cell(law, prompts, False, args.sets))
-            print(json.dumps(cells[-1]), flush=True)
-    for law in ("peaks", "falls"):
-        cells.append(measure_cell(law, 30, True, args.sets))
-        print(json.dumps(cells[-1]), flush=True)
-    args.output.write_text(json.dumps(cells, indent=1) + "\n")
+    cells = json.loads(args.output.read_text()) if args.output.exists() else []
+    done = {(cell["law"], cell["prompts"], cell["gaps"]) for cell in cells}
+    wanted = [(law, prompts, False) for law in LAWS for prompts in PROMPTS]
+    for law, prompts, gaps in [*wanted, ("peaks", 30, True), ("falls", 30, True)]:
+        if (law, prompts, gaps) in done:
+            continue  # a stopped run goes on where it was
+        cells.append(measure_cell(law, prompts, gaps, args.sets))
+        args.output.write_text(json.dumps(cells, indent=1) + "\n")
     print(table(cells))
 
 

@@ -7,7 +7,7 @@
 - `compare`: two models on the same prompts, paired: the difference, how often one wins, and where
   the order flips.
 - `extrapolate`: N beyond the rewards there are, from the tail of all prompts.
-- `evaluate`: all of these for some models at once.
+- `evaluate`: all of these for some models at once; `evaluate_scores` with two scores.
 - `intervals`: how intervals are made, with and without strata.
 """
 
@@ -18,6 +18,7 @@ from bontea.curves.evaluation import Evaluation, evaluate
 from bontea.curves.extrapolation import Extrapolation, extrapolate
 from bontea.curves.mean_curve import Curve, curve
 from bontea.curves.peak import Peak
+from bontea.curves.score_evaluation import ScoreEvaluation, evaluate_scores
 from bontea.curves.selection import TwoScores, compare_selectors, two_scores
 from bontea.curves.unbiased import best_of_k
 
@@ -28,12 +29,14 @@ __all__ = [
     "Evaluation",
     "Extrapolation",
     "Peak",
+    "ScoreEvaluation",
     "TwoScores",
     "best_of_k",
     "compare",
     "compare_selectors",
     "curve",
     "evaluate",
+    "evaluate_scores",
     "extrapolate",
     "measured_best_of_k",
     "two_scores",

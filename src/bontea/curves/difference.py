@@ -92,8 +92,11 @@ def mean_difference(
     width = span[1] - span[0]
     # Both are one number at k = 1; rounding is no difference.
     values = np.where(np.abs(values) <= 1e-12 * max(map(abs, span)), 0, values)
+    # At k = 1 nothing is chosen, and both are the same for certain.
+    open_ = np.array([k != 1 or bool(column.any()) for k, column in zip(ks, values.T, strict=True)])
+    low, high, error = np.zeros((3, len(ks)))
     interval = mean_interval(
-        values,
+        values[:, open_],
         strata,
         method=method,
         confidence_level=confidence_level,
@@ -102,14 +105,15 @@ def mean_difference(
         rng=rng,
         bounds=bounds,
         seen=(-width, width),
-        columns=[f"k = {k}" for k in ks],
+        columns=[f"k = {k}" for k, of in zip(ks, open_, strict=True) if of],
     )
+    low[open_], high[open_], error[open_] = interval.low, interval.high, interval.standard_error
     return Difference(
         ks=np.asarray(ks),
         difference=values.mean(0),
-        low=interval.low,
-        high=interval.high,
-        standard_error=interval.standard_error,
+        low=low,
+        high=high,
+        standard_error=error,
         confidence_level=confidence_level,
         names=names,
         measure=measure,
