@@ -311,8 +311,8 @@ def _share(
     ratio = part.mean(0) / np.where(none, np.nan, above)
     low, high = np.full((2, len(ratio)), np.nan)
     if len(part) > 1:
-        error, freedom = error_of_mean((part - ratio * whole)[:, ~none], strata)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"):  # one prompt, or all with the same share
+            error, freedom = error_of_mean((part - ratio * whole)[:, ~none], strata)
             half = error / above[~none] * t.ppf((1 + confidence_level) / 2, freedom)
         low[~none], high[~none] = ratio[~none] - half, np.minimum(ratio[~none] + half, 1)
     return ratio, low, high

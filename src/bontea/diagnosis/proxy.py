@@ -99,8 +99,8 @@ class ProxyFinding(Finding):
         )
         return (
             f"from best of {self.start} to best of {self.end} the {self.reward} gains "
-            f"{number(self.proxy_gain, 3)} and the {self.measure} of the chosen response "
-            f"{with_limits(gain, low, high, '+')} over {self.prompts:,} prompts: {said}. Rank "
+            f"{number(self.proxy_gain, 3)}, and {self.measure} of the chosen response "
+            f"{with_limits(gain, low, high, '+')}, over {self.prompts:,} prompts: {said}. Rank "
             f"correlation of the two within prompts: {overall} over all responses, {tail}. "
             f"{self.peak.message}." + (f" {self.note}." if self.note else "")
         )

@@ -28,7 +28,7 @@ from bontea.report.html_charts import Chart, Extrapolations, comparison_chart, c
 from bontea.report.html_diagnosis import diagnosis_section
 from bontea.report.html_examples import examples_section
 from bontea.report.html_savings import savings_section
-from bontea.report.html_scores import scores_section
+from bontea.report.html_scores import scores_lead, scores_section
 from bontea.rollouts.groups import Rollouts
 
 READING = """<ul>
@@ -151,7 +151,7 @@ def render(
         ),
     ]
     return _document(
-        sections.finding(outcomes, n, numbers),
+        sections.finding(outcomes, n, numbers) if scores is None else scores_lead(scores),
         [entry for entry in content if entry[2]],
         charts,
     )

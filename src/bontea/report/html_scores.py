@@ -47,12 +47,32 @@ def scores_section(scores: ScoreEvaluation | None, charts: list[Chart]) -> str:
     return "".join(blocks)
 
 
+def scores_lead(scores: ScoreEvaluation) -> str:
+    """The first words of the page: which N to deploy. Best-of-k of several scores is no contest."""
+    items = list(scores.found.items())
+    if len(items) == 1:
+        ((_, two),) = items
+        return f'<p class="finding">{parts.sentence(two.peak.message)}.</p>'
+    lines = "".join(f"<li>{_said(*item)}.</li>" for item in items)
+    measure = parts.name(items[0][1].measure)
+    return (
+        f'<p class="finding">What the chosen response is worth in {measure}, and which N to deploy:'
+        f"</p><ul>{lines}</ul>"
+    )
+
+
+def _said(name: str, two: TwoScores) -> str:
+    return (
+        f"{parts.name(name)}, chosen by {parts.name(two.select)}: "
+        f"{parts.sentence(two.peak.message)}"
+    )
+
+
 def _line(item: tuple[str, TwoScores]) -> str:
     name, two = item
     mark = {"peaks": "look", "falls": "look", "rises": "ok"}.get(two.peak.verdict, "unknown")
-    said = ". ".join(parts.sentence(text) for text in (two.peak.message, *two.notes))
-    by = f"chosen by {parts.name(two.select)}"
-    return f"<li>{parts.status(mark)} {parts.name(name)}, {by}: {said}.</li>"
+    said = ". ".join([_said(name, two), *map(parts.sentence, two.notes)])
+    return f"<li>{parts.status(mark)} {said}.</li>"
 
 
 def _table(name: str, two: TwoScores, numbers: parts.Numbers) -> str:
