@@ -106,9 +106,10 @@ def measure_cell(law: str, prompts: int, gaps: bool, sets: int) -> dict[str, Any
 
 def table(cells: list[dict[str, Any]]) -> str:
     lines = [
-        "| law, true peak | prompts | holds the peak | its width, doublings | peaks, rises, falls, "
-        "undecided | chosen curve, k = 8 | (places of resamples) |",
-        "|---|---|---|---|---|---|---|",
+        "| what the measure does, true peak | prompts | the interval of the peak holds it | its "
+        "width, doublings of k | found: peaks, rises, falls, undecided | the interval of the curve "
+        "at k = 8 holds |",
+        "|---|---|---|---|---|---|",
     ]
     for c in cells:
         v = c["verdicts"]
@@ -116,10 +117,9 @@ def table(cells: list[dict[str, Any]]) -> str:
         law = c["law"] + (", 30 % missing" if c["gaps"] else "")
         place = "any" if c["law"] == "nothing" else f"k = {c['true_peak']}"
         holds = "–" if c["law"] == "nothing" else f"{100 * c['peak']:.1f} %"
-        naive = "–" if c["law"] == "nothing" else f"{100 * c['naive']:.1f} %"
         lines.append(
             f"| {law}, {place} | {c['prompts']} | {holds} | {c['width']:.1f} | {verdicts} % | "
-            f"{100 * c['chosen']:.1f} % | {naive} |"
+            f"{100 * c['chosen']:.1f} % |"
         )
     return "\n".join(lines)
 

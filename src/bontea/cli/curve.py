@@ -216,6 +216,7 @@ def as_json(
         "seed": args.seed,
         "confidence_level": args.confidence_level,
         "cut_off": args.cut_off,
+        "select": args.select[0] if args.select else None,
         "curves": [
             {
                 "name": name,

@@ -112,7 +112,7 @@ class Peak(Result):
             )
         if self.verdict == "rises":
             more = (
-                "it rises to the end of the rollouts, so that a larger N may be better still"
+                f"it rises to k = {last}, the largest here, so that a larger N may be better still"
                 if self.k == last
                 else f"that it falls until k = {last} is not shown (p {_p(self.p_fall)})"
             )
