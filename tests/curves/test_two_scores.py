@@ -171,6 +171,16 @@ def test_a_measure_of_the_best_only_is_refused():
         curve(data(r=r), measure="judge")
 
 
+def test_a_selector_that_fails_on_bad_responses_is_said():
+    """In deployment they take up a draw; the number is of what can be scored."""
+    s = np.where(np.quantile(R, 0.2, axis=1, keepdims=True) > R, np.nan, S)
+    got = curve(data(s=s), [1, 4], measure="judge", rng=0)
+    assert "those without reward have a lower judge than the others of their" in got.message
+    by_chance = np.where(np.random.default_rng(5).random(S.shape) < 0.2, np.nan, S)
+    got = curve(data(s=by_chance), [1, 4], measure="judge", rng=0)
+    assert "but those without" not in got.message
+
+
 def test_how_far_from_chance():
     """The rank sum of all ways to lose 2 of 5 has mean 0 and variance 1 in these units."""
     values = np.array([3.0, 1.0, 1.0, 2.0, 5.0, 7.0, 7.0])

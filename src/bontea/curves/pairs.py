@@ -130,27 +130,36 @@ def pair_scores(data: Rollouts, select: str | None = None, measure: str | None =
         )
     _refuse_chosen(data, s, no_r, name, measure)
     rollouts = replace(data, rewards=np.where(both, s, np.nan), scores={MEASURED: r})
-    return Pairs(rollouts, name, measure, False, _left_out(data, no_s, no_r, name, measure))
+    return Pairs(rollouts, name, measure, False, _left_out(data, s, r, name, measure))
 
 
-def _left_out(data: Rollouts, no_s: np.ndarray, no_r: np.ndarray, select: str, measure: str) -> str:
+def _left_out(data: Rollouts, s: np.ndarray, r: np.ndarray, select: str, measure: str) -> str:
     """How many rollouts do not count, and what that assumes."""
-    total = len(no_s)
+    no_s, no_r = np.isnan(s), np.isnan(r)
     missing = no_s | no_r
     if not missing.any():
         return ""
     parts = [
-        f"{int(no.sum()):,} of {total:,} rollouts have no {name}"
+        f"{int(no.sum()):,} of {len(s):,} rollouts have no {name}"
         for name, no in ((measure, no_r), (select, no_s))
         if no.any()
     ]
     owner = np.repeat(np.arange(len(data)), data.counts)
     gone = len(data) - len(np.unique(owner[~missing]))
     prompts = f", {gone:,} prompt{'s' * (gone > 1)} with no other" * (gone > 0)
-    return (
+    said = (
         f"{' and '.join(parts)}, and do not count{prompts}: the curve assumes that they lack it by "
         "chance, not because of what their scores are or would be"
     )
+    z = missing_by_chance(r[~no_r], no_s[~no_r], owner[~no_r])
+    if abs(z) >= FAR:
+        side = "higher" if z > 0 else "lower"
+        said += (
+            f"; but those without {select} have a {side} {measure} than the others of their "
+            f"prompts ({number(z, 3)} standard errors): if {select} cannot be had of them in "
+            "deployment either, write a very low one, so that they take up a draw"
+        )
+    return said
 
 
 def _refuse_chosen(
