@@ -280,3 +280,13 @@ def test_bad_arguments(options, message):
     options = {"resamples": 1000, **options}
     with pytest.raises(ValueError, match=message):
         mean_interval(VALUES, **options)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_tiny_values_have_the_interval_of_large_ones(method):
+    """A chance of 1e-90 that all of many succeed: its fourth power is no float."""
+    values = np.random.default_rng(0).random((20, 1))
+    one = mean_interval(values, method=method, rng=0)
+    tiny = mean_interval(values * 2.0**-300, method=method, rng=0)
+    for name in ("low", "high", "standard_error"):
+        np.testing.assert_array_equal(getattr(tiny, name), getattr(one, name) * 2.0**-300)

@@ -28,7 +28,12 @@ def running(settings: dict[str, Any] | ServeSettings, said: list[str] | None = N
     lines = [] if said is None else said
     gateway = Gateway(wanted, lines.append)
     listener = _listen("127.0.0.1", 0)
-    config = uvicorn.Config(make_app(gateway), log_level="critical", lifespan="on")
+    config = uvicorn.Config(
+        make_app(gateway),
+        log_level="critical",
+        lifespan="on",
+        timeout_graceful_shutdown=max(1, round(wanted.drain)),
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

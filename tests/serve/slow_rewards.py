@@ -28,3 +28,13 @@ def slow(prompts, completions, **columns):
     """Half a second for each call."""
     time.sleep(0.5)
     return [float(len(completion)) for completion in completions]
+
+
+def hangs_all(prompts, completions, **columns):
+    """Never comes back."""
+    time.sleep(1e6)
+
+
+async def blocks_async(prompts, completions, **columns):
+    """Never comes back, and lets nothing else of its event loop run."""
+    time.sleep(1e6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -51,3 +52,26 @@ def test_a_kept_connection_that_is_closed_is_no_failure():
 def test_a_server_that_closes_every_connection_is_one():
     with pytest.raises(NoConnection):
         asyncio.run(ask_server_that_closes(after=0, requests=1))
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("127.0.0.1", "Connection refused"), ("localhost", ""), ("nowhere.invalid", "")],
+)
+def test_why_there_is_no_connection_names_no_address(host, said):
+    """Clients of the gateway are told, and where the server behind is is not for them."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    service = Service("--endpoint", f"http://{host}:{port}/v1", "--api-key-env", None)
+
+    async def ask():
+        async with Client(service) as client:
+            await client.post("/completions", b"{}")
+
+    with pytest.raises(NoConnection) as caught:
+        asyncio.run(ask())
+    reason = service.reason(caught.value)
+    assert reason.startswith("no connection (")
+    assert said in reason
+    assert str(port) not in reason
+    assert "127.0.0.1" not in reason

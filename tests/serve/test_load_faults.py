@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
+from pathlib import Path
 
 from tests.serve.crowd import Crowd, check_quiet, metric, processes, start_gateway, until
 
@@ -14,7 +16,7 @@ N = 8
 def test_one_of_two_endpoints_is_killed():
     with processes.start_stub() as first, processes.start_stub() as second:
         flags = ("--endpoint", f"{first.url}/v1", "--endpoint", f"{second.url}/v1")
-        with start_gateway(*flags, "--reward", "reward:reward", "--fixed-n", str(N)) as gateway:
+        with start_gateway(*flags, "--reward", "reward:reward", "--n", str(N)) as gateway:
 
             async def run():
                 async with Crowd(gateway.url) as crowd:
@@ -31,11 +33,62 @@ def test_one_of_two_endpoints_is_killed():
             check_quiet(gateway)
 
 
+def test_the_only_endpoint_is_killed():
+    with (
+        processes.start_stub() as stub,
+        start_gateway(
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N))
+        ) as gateway,
+    ):
+
+        async def run():
+            async with Crowd(gateway.url) as crowd:
+                crowd.ask(60)
+                await until(lambda: stub.get("/counts")["asked"] > 50)
+                stub.process.send_signal(signal.SIGKILL)
+                ends = await crowd.end(30)
+                ends.check(60)
+                assert len(ends.errors) > 30
+                for status, body in ends.errors:
+                    assert status == 502
+                    assert stub.url.rsplit(":", 1)[1] not in body["error"]["message"]
+
+        asyncio.run(run())
+        check_quiet(gateway)
+
+
+def test_a_process_of_the_reward_is_killed():
+    """Another takes its place, and no response goes without its reward."""
+    with (
+        processes.start_stub() as stub,
+        start_gateway(
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N))
+        ) as gateway,
+    ):
+        pid = gateway.process.pid
+
+        async def run():
+            async with Crowd(gateway.url) as crowd:
+                crowd.ask(60)
+                await until(lambda: len(crowd.ends.answers) > 5)
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                for child in children:
+                    os.kill(int(child), signal.SIGKILL)
+                ends = await crowd.end(30)
+                ends.check(60)
+                assert len(children) == 1
+                assert not ends.errors
+                assert all(answer["bontea"]["unscored"] == 0 for answer in ends.answers)
+
+        asyncio.run(run())
+        check_quiet(gateway)
+
+
 def test_a_third_of_the_upstreams_answers_are_500():
     with (
         processes.start_stub("--fail", "0.3", "--seed", "0") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N))
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N))
         ) as gateway,
     ):
 
@@ -63,7 +116,7 @@ def test_a_reward_that_does_not_come_back():
     with (
         processes.start_stub("--seed", "0") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:hanging", "--fixed-n", str(N)),
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:hanging", "--n", str(N)),
             *("--reward-timeout", "2"),
         ) as gateway,
     ):
@@ -90,7 +143,7 @@ def test_clients_that_go_away_leave_no_draw_running():
     with (
         processes.start_stub("--wait", "20") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N)),
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
             *("--requests", "30"),
         ) as gateway,
     ):
@@ -116,7 +169,7 @@ def test_sigterm_answers_what_is_open():
     with (
         processes.start_stub("--wait", "1") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N)),
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
             *("--requests", "20"),
         ) as gateway,
     ):
@@ -139,7 +192,7 @@ def test_sigterm_tells_those_who_would_wait_too_long():
     with (
         processes.start_stub("--wait", "60") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N)),
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
             *("--requests", "10", "--drain", "6"),
         ) as gateway,
     ):
@@ -167,7 +220,7 @@ def test_a_log_survives_sigkill(tmp_path):
     log = tmp_path / "log.jsonl"
     with processes.start_stub() as stub:
         flags = (
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--fixed-n", str(N)),
+            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
             *("--log", str(log)),
         )
         with start_gateway(*flags) as gateway:

@@ -70,7 +70,7 @@ def search(rewards, settings, *, prior=None, seconds=None, scores=None, audit=Fa
 
 
 def test_a_fixed_number():
-    found, upstream, rows, _ = search([1, 5, 3, 2], {"fixed_n": 4})
+    found, upstream, rows, _ = search([1, 5, 3, 2], {"n": 4})
     assert found.rewards == [1, 5, 3, 2]
     assert found.why == "fixed_n"
     assert found.ranked[0].number == 1
@@ -80,7 +80,7 @@ def test_a_fixed_number():
 
 
 def test_the_first_of_equal_ones_wins():
-    found, *_ = search([1, 2, 2, None], {"fixed_n": 4})
+    found, *_ = search([1, 2, 2, None], {"n": 4})
     assert [d.number for d in found.ranked] == [1, 2, 0, 3]
 
 
@@ -110,17 +110,20 @@ def test_a_request_may_change_the_numbers(prior):
     assert (len(cheap.drawn), cheap.why, cheap.price) == (30, "max_n", 0.0)
     assert len(search(rewards, base, prior=prior, best_of_n={"min_n": 20})[0].drawn) >= 20
     assert len(search(rewards, base, prior=prior, n=12)[0].drawn) >= 12
-    assert len(search(rewards, {"fixed_n": 4}, best_of_n={"n": 7})[0].drawn) == 7
+    assert len(search(rewards, {"n": 4}, best_of_n={"n": 7})[0].drawn) == 7
 
 
 def test_without_a_prior_the_first_requests_get_a_fixed_number():
-    found, *_, numbers = search([1, 2, 3, 4, 5, 6, 7, 8], {"budget": 8})
-    assert (found.why, len(found.drawn)) == ("learning", 8)
+    found, *_, numbers = search(range(64), {"budget": 8})
+    assert (found.why, len(found.drawn)) == ("learning", 16)  # the rule is tried on 16 or more
+    assert len(search(range(64), {"budget": 20})[0].drawn) == 20
+    assert len(search(range(64), {"budget": 8, "max_n": 10})[0].drawn) == 10
     for seed in range(8):
         options = read_options(CHAT, {}, numbers.settings, chat=True)
-        said = numbers.finish(np.random.default_rng(seed).normal(size=8).tolist(), options)
+        said = numbers.finish(np.random.default_rng(seed).normal(size=16).tolist(), options)
     assert said.startswith("learnt from 8 requests")
     assert numbers.prior is not None
+    assert numbers.prior.verdict != "unknown"
     assert numbers.price > 0
 
 
@@ -141,7 +144,7 @@ def test_an_audited_request_knows_both(prior):
 
 
 def test_the_best_reward_there_can_be_ends_it():
-    settings = {"budget": 8, "ceiling": 1.0, "min_n": 2, "wave": 8}
+    settings = {"n": 8, "ceiling": 1.0, "min_n": 2}
     late = dict.fromkeys((3, 4, 5, 6, 7), 30.0)
     found, upstream, rows, _ = search([0, 0, 1, 1, 1, 1, 1, 1], settings, seconds=late)
     assert found.why == "solved"
@@ -152,7 +155,7 @@ def test_the_best_reward_there_can_be_ends_it():
 
 
 def test_the_first_ones_are_waited_for_before_it_ends():
-    settings = {"budget": 8, "ceiling": 1.0, "min_n": 2, "wave": 8}
+    settings = {"n": 8, "ceiling": 1.0, "min_n": 2}
     late = {0: 0.2, **dict.fromkeys((3, 4, 5, 6, 7), 30.0)}
     found, _, rows, _ = search([0, 0, 1, 1, 1, 1, 1, 1], settings, seconds=late)
     assert found.rewards == [0, 0, 1]
@@ -161,9 +164,7 @@ def test_the_first_ones_are_waited_for_before_it_ends():
 
 def test_a_deadline_gives_the_best_so_far():
     late = dict.fromkeys((2, 3), 30.0)
-    found, upstream, *_ = search(
-        [1, 2, 3, 4], {"fixed_n": 4}, seconds=late, best_of_n={"deadline": 0.2}
-    )
+    found, upstream, *_ = search([1, 2, 3, 4], {"n": 4}, seconds=late, best_of_n={"deadline": 0.2})
     assert found.why == "deadline"
     assert found.rewards == [1, 2]
     assert sorted(upstream.cancelled) == [2, 3]
@@ -171,7 +172,7 @@ def test_a_deadline_gives_the_best_so_far():
 
 def test_a_deadline_before_any_response():
     error, upstream, *_ = search(
-        [1, 2], {"fixed_n": 2}, seconds={0: 30, 1: 30}, best_of_n={"deadline": 0.1}
+        [1, 2], {"n": 2}, seconds={0: 30, 1: 30}, best_of_n={"deadline": 0.1}
     )
     assert isinstance(error, ApiError)
     assert error.status == 504
@@ -179,16 +180,14 @@ def test_a_deadline_before_any_response():
 
 
 def test_a_deadline_before_any_reward():
-    found, *_ = search(
-        [1, 2], {"fixed_n": 2}, scores=Reads(seconds=30), best_of_n={"deadline": 0.2}
-    )
+    found, *_ = search([1, 2], {"n": 2}, scores=Reads(seconds=30), best_of_n={"deadline": 0.2})
     assert found.rewards == [None, None]
     with pytest.raises(ApiError, match="scored before the deadline"):
         pick(found, read_options(CHAT, {}, ServeSettings(), chat=True), failure="error")
 
 
 def test_a_request_that_is_refused_is_not_made_again():
-    error, upstream, *_ = search([ApiError(400, "too long")] * 9, {"fixed_n": 4})
+    error, upstream, *_ = search([ApiError(400, "too long")] * 9, {"n": 4})
     assert isinstance(error, ApiError)
     assert (error.status, str(error)) == (400, "too long")
     assert len(upstream.begun) == 4
@@ -196,13 +195,13 @@ def test_a_request_that_is_refused_is_not_made_again():
 
 def test_some_that_fail_are_not_missed():
     down = ApiError(502, "down")
-    found, *_ = search([1, down, 3, down, 5, down, 7], {"fixed_n": 4})
+    found, *_ = search([1, down, 3, down, 5, down, 7], {"n": 4})
     assert found.rewards == [1, 3, 5, 7]  # others are drawn in their place
     assert found.failed == 3
 
 
 def test_a_server_that_is_gone():
-    error, upstream, *_ = search([ApiError(502, "down")] * 40, {"fixed_n": 4})
+    error, upstream, *_ = search([ApiError(502, "down")] * 40, {"n": 4})
     assert isinstance(error, ApiError)
     assert error.status == 502
     assert len(upstream.begun) == 4
@@ -223,8 +222,14 @@ def test_a_reward_that_fails_on_everything_is_not_fed_any_more(prior):
     assert [one.number for one in chosen] == [0]
 
 
+def test_what_cannot_be_scored_is_not_drawn_for_ever(prior):
+    settings = {"price": 0.01, "max_n": 64, "wave": 4, "reference_n": 12}
+    found, upstream, *_ = search([None] * 64, settings, prior=prior)
+    assert (found.why, len(upstream.begun)) == ("unscored", 12)
+
+
 def test_some_rewards_that_fail(prior):
-    found, _, rows, _ = search(["fail", 2, None, 1], {"fixed_n": 4})
+    found, _, rows, _ = search(["fail", 2, None, 1], {"n": 4})
     assert found.rewards == [None, 2, None, 1]
     assert found.ranked[0].number == 1
     assert rows[0]["error"] == "the reward failed"

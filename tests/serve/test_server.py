@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 import time
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -31,7 +32,7 @@ def behind():
 
 @pytest.fixture(scope="module")
 def gateway(behind):
-    with running(settings(behind, fixed_n=8, min_n=2)) as (url, it):
+    with running(settings(behind, n=8, min_n=2)) as (url, it):
         yield url, it
 
 
@@ -130,7 +131,7 @@ class TestClients:
         sent = Sent({**choice("5"), "usage": usage, "model": "m", "id": "a"})
         with (
             OpenAIServer(faults=lambda number: sent) as behind,
-            running(settings(behind, fixed_n=4)) as (url, _),
+            running(settings(behind, n=4)) as (url, _),
         ):
             _, body, _ = post(url, CHAT)
         assert body["usage"] == {"prompt_tokens": 12, "completion_tokens": 8, "total_tokens": 20}
@@ -184,19 +185,45 @@ class TestBadInput:
         ],
     )
     def test_rewards(self, behind, name, status, words):
-        given = settings(behind, fixed_n=4, reward=f"tests.serve.rewards:{name}")
-        with running(given) as (url, _):
+        given = settings(behind, n=4, reward=f"tests.serve.rewards:{name}")
+        with running(given) as (url, it):
             check_error(post(url, CHAT), status, words)
             assert get(url, "/healthz")[0] == (200 if name == "infinite" else 503)
+            if name == "broken":  # who sends nothing to it must learn some time that it is worth it
+                it.scores._failed_at -= 60
+                assert get(url, "/healthz")[0] == 200
+            assert "bontea_failed_rewards_total 4.0" in get(url, "/metrics")[1]
         with running({**given, "reward_failure": "first"}) as (url, _):
             status, body, _ = post(url, CHAT)
         assert status == 200
         assert body["bontea"]["reward"] is None
         assert "no response has a reward" in body["bontea"]["message"]
 
+    def test_a_failing_reward_is_said_without_texts(self, behind):
+        given = settings(behind, n=4, reward="tests.serve.rewards:broken")
+        said = []
+        with running(given, said) as (url, _):
+            post(url, CHAT)
+            post(url, CHAT)
+        lines = [line for line in said if "reward" in line]
+        assert len(lines) == 1  # not for every request
+        assert "failed for 4 of 4 responses" in lines[0]
+        assert "the judge is broken" not in lines[0]
+
+    def test_addresses_are_not_for_clients(self, behind):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        dead = settings(behind, n=2, reward=f"http://{address}/classify")
+        for given in (dead, settings(behind, n=2, endpoint=f"http://{address}/v1")):
+            with running(given) as (url, _):
+                answer = post(url, CHAT)
+            check_error(answer, 502, "no connection")
+            assert address.split(":")[1] not in str(answer[1])
+
     def test_a_reward_that_hangs(self, behind):
         given = settings(behind, reward="tests.serve.rewards:hang", reward_timeout=0.5)
-        with running({**given, "fixed_n": 2}) as (url, _):
+        with running({**given, "n": 2}) as (url, _):
             started = time.monotonic()
             check_error(post(url, CHAT), 502, "took longer than 0.5 s")
             assert time.monotonic() - started < 15
@@ -205,7 +232,7 @@ class TestBadInput:
         for more, words in [
             ({"price": -1.0}, "--price -1"),
             ({"price": 0.1, "budget": 4.0}, "--price and --budget"),
-            ({"fixed_n": 0}, "--fixed-n 0"),
+            ({"n": 0}, "--n 0"),
             ({"min_n": 9, "max_n": 4}, "--min-n 9 exceeds"),
             ({"budget": 500.0, "max_n": 4}, "--budget 500 must lie between"),
             ({"max_n": 5000}, "--largest-n"),
@@ -230,9 +257,13 @@ class TestBadInput:
             with pytest.raises(OSError, match=f"--port {port} cannot be listened on"):
                 serve(settings(behind, port=port))
 
+    def test_an_address_of_another_machine(self, behind):
+        with pytest.raises(OSError, match="choose an address of this machine"):
+            serve(settings(behind, host="192.0.2.1"))
+
     def test_two_on_one_log(self, behind, tmp_path):
         given = settings(behind, log=str(tmp_path / "log.jsonl"))
-        with running(given), pytest.raises(OSError, match="another process"):
+        with running(given), pytest.raises(OSError, match=r"another process.*another --log"):
             serve(given)
 
 
@@ -252,7 +283,7 @@ class TestUpstream:
     def test_faults(self, fault, status, words):
         with (
             OpenAIServer(faults=lambda number: fault, complete=by_seed) as behind,
-            running(settings(behind, fixed_n=2)) as (url, _),
+            running(settings(behind, n=2)) as (url, _),
         ):
             answer = post(url, CHAT)
             check_error(answer, status, words)
@@ -260,12 +291,29 @@ class TestUpstream:
             if status == 503:
                 assert int(answer[2]["retry-after"]) >= 1
 
+    def test_failures_are_counted_where_nothing_is_drawn(self):
+        with (
+            OpenAIServer(faults=lambda number: "500") as behind,
+            running(settings(behind, n=2)) as (url, _),
+        ):
+            check_error(post(url, CHAT), 502, "the server behind failed")
+            page = get(url, "/metrics")[1]
+        assert "bontea_failed_responses_total 2.0" in page
+        assert 'bontea_stops_total{why="endpoint"} 1.0' in page
+
+    def test_a_request_that_is_wrong_is_no_failure_of_the_server(self, behind):
+        with running(settings(behind, n=1)) as (url, _):
+            check_error(post(url, {**CHAT, "model": "absent"}), 404, "does not exist")
+            page = get(url, "/metrics")[1]
+        assert "bontea_failed_responses_total 0.0" in page
+        assert 'bontea_stops_total{why="refused"} 1.0' in page
+
     def test_several_answers_where_one_was_asked_for(self):
         two = choice("1")
         two["choices"] *= 2
         with (
             OpenAIServer(faults=lambda number: Sent(two)) as behind,
-            running(settings(behind, fixed_n=2)) as (url, _),
+            running(settings(behind, n=2)) as (url, _),
         ):
             check_error(post(url, CHAT), 502, "2 choices where one was asked for")
 
@@ -273,7 +321,7 @@ class TestUpstream:
         with (
             OpenAIServer(complete=by_seed) as one,
             OpenAIServer(complete=by_seed) as two,
-            running(settings(one, endpoint=[one.url, two.url], fixed_n=2)) as (url, _),
+            running(settings(one, endpoint=[one.url, two.url], n=2)) as (url, _),
         ):
             for _ in range(3):
                 check_error(post(url, {**CHAT, "model": "absent"}), 404, "does not exist")
@@ -282,7 +330,7 @@ class TestUpstream:
 
     def test_one_of_two_is_gone(self):
         with OpenAIServer(complete=by_seed) as one, OpenAIServer(complete=by_seed) as two:
-            both = settings(one, endpoint=[one.url, two.url], fixed_n=4, retries=1)
+            both = settings(one, endpoint=[one.url, two.url], n=4, retries=1)
             with running(both) as (url, _):
                 one.die()
                 for _ in range(4):
@@ -291,7 +339,7 @@ class TestUpstream:
     def test_a_client_that_goes_away_ends_its_draws(self):
         with (
             OpenAIServer(complete=by_seed, faults=lambda n: "slow", slow=3.0) as behind,
-            running(settings(behind, fixed_n=4, max_n=4)) as (url, it),
+            running(settings(behind, n=4, max_n=4)) as (url, it),
         ):
             host, port = url.removesuffix("/v1").removeprefix("http://").split(":")
             data = json.dumps(CHAT).encode()
@@ -307,12 +355,48 @@ class TestUpstream:
             assert all(server.busy == 0 for server in it.upstream.pool.servers)
             page = get(url, "/metrics")[1]
             assert 'bontea_requests_total{path="/v1/chat/completions",status="499"} 1.0' in page
+            assert "bontea_cancelled_responses_total 4.0" in page
+            assert 'bontea_stops_total{why="client gone"} 1.0' in page
+
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_the_end_comes_first(self, stream, monkeypatch):
+        """SIGTERM, and the request takes longer than --drain: an error in OpenAI's form."""
+        monkeypatch.setattr("bontea.serve.completions.KEEP_ALIVE", 0.1)
+        found = {}
+
+        def ask(url):
+            body = json.dumps({**CHAT, "stream": stream}).encode()
+            try:
+                with urlopen(Request(url + "/chat/completions", body), timeout=30) as answer:
+                    found["status"], found["text"] = answer.status, answer.read().decode()
+            except HTTPError as error:
+                found["status"], found["text"] = error.code, error.read().decode()
+                found["after"] = error.headers["retry-after"]
+
+        with (
+            OpenAIServer(complete=by_seed, faults=lambda n: "slow", slow=5.0) as behind,
+            running(settings(behind, n=1, drain=1.0)) as (url, _),
+        ):
+            asking = threading.Thread(target=ask, args=[url])
+            asking.start()
+            deadline = time.monotonic() + 10
+            while not behind.requests and time.monotonic() < deadline:
+                time.sleep(0.02)
+        asking.join(20)
+        if stream:
+            *_, error, done = [line for line in found["text"].splitlines() if "data:" in line]
+            assert done == "data: [DONE]"
+            assert "send it again" in json.loads(error.removeprefix("data: "))["error"]["message"]
+        else:
+            assert found["status"] == 503
+            assert "send it again" in json.loads(found["text"])["error"]["message"]
+            assert found["after"] == "5"
 
     def test_a_stream_is_kept_alive(self, monkeypatch):
         monkeypatch.setattr("bontea.serve.completions.KEEP_ALIVE", 0.1)
         with (
             OpenAIServer(complete=by_seed, faults=lambda n: "slow", slow=1.0) as behind,
-            running(settings(behind, fixed_n=2)) as (url, _),
+            running(settings(behind, n=2)) as (url, _),
         ):
             body = json.dumps({**CHAT, "stream": True}).encode()
             with urlopen(Request(url + "/chat/completions", body), timeout=30) as answer:
@@ -327,7 +411,7 @@ class TestUpstream:
         slow_then_bad = lambda n: "slow"  # noqa: E731
         with (
             OpenAIServer(complete=by_seed, faults=slow_then_bad, slow=0.5) as behind,
-            running(settings(behind, fixed_n=2, reward="tests.serve.rewards:broken")) as (url, _),
+            running(settings(behind, n=2, reward="tests.serve.rewards:broken")) as (url, _),
         ):
             client = openai.OpenAI(base_url=url, api_key="x", max_retries=0)
             with pytest.raises(openai.APIError, match="the judge is broken"):
@@ -341,7 +425,7 @@ class TestPassingThrough:
         answers = [Sent(choice("plain")), Sent(with_calls)]
         with (
             OpenAIServer(faults=lambda number: answers[number % 2]) as behind,
-            running(settings(behind, fixed_n=4, reward="tests.serve.rewards:chats_only")) as (
+            running(settings(behind, n=4, reward="tests.serve.rewards:chats_only")) as (
                 url,
                 _,
             ),
@@ -365,23 +449,23 @@ class TestPassingThrough:
 
     def test_a_reward_for_texts(self, behind):
         given = settings(behind, reward="tests.serve.rewards:texts_only", text_reward=True)
-        with running({**given, "fixed_n": 2}) as (url, _):
+        with running({**given, "n": 2}) as (url, _):
             assert post(url, CHAT)[0] == 200
 
     def test_columns_reach_the_reward(self, behind):
-        given = settings(behind, fixed_n=8, reward="tests.serve.rewards:right")
+        given = settings(behind, n=8, reward="tests.serve.rewards:right")
         with running(given) as (url, _):
             own = {"columns": {"answer": 4}}
             _, body, _ = post(url, {**CHAT, "seed": 0, "best_of_n": own})
         assert body["choices"][0]["message"]["content"] == "number 4"
 
     def test_an_async_reward(self, behind):
-        given = settings(behind, fixed_n=3, reward="tests.serve.rewards:length_async")
+        given = settings(behind, n=3, reward="tests.serve.rewards:length_async")
         with running(given) as (url, _):
             assert post(url, CHAT)[1]["bontea"]["reward"] == 8.0
 
     def test_a_reward_behind_a_url(self, behind):
-        with running(settings(behind, fixed_n=3, reward=f"{behind.url}/score")) as (url, _):
+        with running(settings(behind, n=3, reward=f"{behind.url}/score")) as (url, _):
             assert post(url, CHAT)[1]["bontea"]["reward"] == 8.0
 
 
@@ -394,7 +478,7 @@ class TestOperators:
         hashes.write_text(f"# for tests\n{hashlib.sha256(b'third').hexdigest()}  laptop\n")
         keys = {"client_keys_env": "CLIENT_KEYS", "client_keys_file": str(hashes)}
         said = []
-        with running(settings(behind, fixed_n=1, **keys), said) as (url, _):
+        with running(settings(behind, n=1, **keys), said) as (url, _):
             for key in ("first", "second", "third"):
                 assert post(url, CHAT, authorization=f"Bearer {key}")[0] == 200
             for headers in ({}, {"authorization": "Bearer fourth"}, {"authorization": "third"}):
@@ -406,7 +490,7 @@ class TestOperators:
     def test_the_queue(self):
         with (
             OpenAIServer(complete=by_seed, faults=lambda n: "slow", slow=1.0) as behind,
-            running(settings(behind, fixed_n=1, requests=1, queue=1)) as (url, _),
+            running(settings(behind, n=1, requests=1, queue=1)) as (url, _),
         ):
 
             async def ask():
@@ -425,10 +509,15 @@ class TestOperators:
         with running(given) as (url, it):
             for seed in range(30):
                 assert post(url, {**CHAT, "seed": seed * 3})[0] == 200
+                deadline = time.monotonic() + 30
+                while it.background and time.monotonic() < deadline:
+                    time.sleep(0.01)  # until it has learnt from the request
             deadline = time.monotonic() + 10
-            while it.background and time.monotonic() < deadline:
-                time.sleep(0.05)
-            page = get(url, "/metrics")[1]
+            ended = 'bontea_requests_total{path="/v1/chat/completions",status="200"} 30.0'
+            page = ""
+            while (it.background or ended not in page) and time.monotonic() < deadline:
+                time.sleep(0.05)  # a request is counted when its client has the answer
+                page = get(url, "/metrics")[1]
             lines = dict(line.rsplit(" ", 1) for line in page.splitlines() if line[0] != "#")
         rows = [json.loads(line) for line in log.read_text().splitlines()]
         assert float(lines["bontea_responses_total"]) == len(rows)
@@ -441,12 +530,27 @@ class TestOperators:
         assert found.audited == float(lines["bontea_audits_total"])
         assert found.audited >= 10
         assert found.fixed_reward >= found.rule_reward
+        squares = 0.0
+        for name in {row["prompt_id"] for row in rows if row.get("audit")}:
+            own = [row for row in rows if row["prompt_id"] == name]
+            stop = next(i for i, row in enumerate(own, 1) if "stopped" in row)
+            by_rule, fixed = (max(r["reward"] for r in own[:n]) for n in (stop, 4))
+            squares += (by_rule - fixed) ** 2
+        assert float(lines["bontea_audit_difference_squares"]) == pytest.approx(squares)
+        assert squares > 0
         total = float(lines['bontea_audit_responses_total{by="rule"}'])
         assert found.rule_responses * found.audited == pytest.approx(total)
 
+    def test_alive_whatever_fails_behind(self, behind):
+        given = settings(behind, n=2, reward="tests.serve.rewards:broken")
+        with running(given) as (url, _):
+            assert post(url, CHAT)[0] == 502
+            assert get(url, "/healthz")[0] == 503
+            assert get(url, "/livez") == (200, '{"status":"ok"}')
+
     def test_said_at_the_start(self, behind):
         said = []
-        with running(settings(behind, verbose=True, fixed_n=2), said) as (url, _):
+        with running(settings(behind, verbose=True, n=2), said) as (url, _):
             post(url, CHAT)
         assert "say a number" not in " ".join(said)
         assert any("200" in line and "drawn 2" in line for line in said)

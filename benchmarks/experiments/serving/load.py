@@ -1,7 +1,7 @@
 """What `bontea serve` costs: latency, throughput, memory, and what its client takes.
 
-    python benchmarks/experiments/serving/load.py          # about six minutes; writes results.json
-    python benchmarks/experiments/serving/load.py --table  # the tables of results.json
+    python benchmarks/experiments/serving/load.py          # six minutes; writes results_load.json
+    python benchmarks/experiments/serving/load.py --table  # the tables of results_load.json
 
 Stub, gateway and client run on this machine (`stub.py`, `processes.py`). The client sends the same
 number of requests to the stub itself as the gateway sends to it, N = 16 at once for each of its own
@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE)]
 
 from processes import Process, start_gateway, start_stub  # noqa: E402
 
-FILE = HERE / "results.json"
+FILE = HERE / "results_load.json"
 N = 16
 WAIT = 0.05
 BODY = {"model": "m", "messages": [{"role": "user", "content": "x" * 200 + " 0.5"}]}
@@ -79,7 +79,7 @@ def percentile(values: list[float], share: float) -> float:
 def latency(stub: Process) -> dict[str, Any]:
     """Through the gateway against direct, by the number of requests at once."""
     out: dict[str, Any] = {}
-    with gateway(stub, "--fixed-n", str(N)) as served:
+    with gateway(stub, "--n", str(N)) as served:
         run(served.url + PATH, 50, 10)
         alone = statistics.median(run(stub.url + PATH, 60, 1)[0])
         for at_once, count in AT_ONCE.items():
@@ -114,7 +114,7 @@ def latency(stub: Process) -> dict[str, Any]:
 def memory(stub: Process) -> dict[str, float]:
     """Megabytes of the gateway after so many requests of N = 4, 200 at once."""
     out: dict[str, float] = {}
-    with gateway(stub, "--fixed-n", "4") as served:
+    with gateway(stub, "--n", "4") as served:
         done = 0
         for upto in MEMORY:
             if upto > done:
@@ -191,10 +191,11 @@ def table(found: dict[str, Any]) -> str:
     for at_once, row in at["at_once"].items():
         ms = {name: f"{value * 1e3:,.0f}" for name, value in row.items() if name[-3:-2] == "p"}
         lines.append(
-            f"| {at_once} | {ms['p50']}, {ms['p99']} ms | {ms['direct_p50']}, {ms['direct_p99']} ms | "
-            f"{ms['added_p50']}, {ms['added_p99']} ms | {row['draws_per_second']:,.0f}, "
-            f"{row['direct_draws_per_second']:,.0f} | {row['throughput']:.2f} | "
-            f"{row['core_ms_per_draw']:.2f} ms |"
+            f"| {at_once} | {ms['p50']}, {ms['p99']} ms "
+            f"| {ms['direct_p50']}, {ms['direct_p99']} ms "
+            f"| {ms['added_p50']}, {ms['added_p99']} ms "
+            f"| {row['draws_per_second']:,.0f}, {row['direct_draws_per_second']:,.0f} "
+            f"| {row['throughput']:.2f} | {row['core_ms_per_draw']:.2f} ms |"
         )
     lines += ["", "| requests | memory of the gateway |", "|---|---|"]
     lines += [f"| {int(n):,} | {mb:.0f} MB |" for n, mb in found["memory"].items()]
@@ -222,6 +223,8 @@ def main() -> None:
             for name, measure in parts.items():
                 if args.only in (None, name):
                     found[name] = measure(stub)
+                    # Others on the machine make everything slower; this says how busy it was.
+                    found.setdefault("load_average", {})[name] = round(os.getloadavg()[1], 1)
         found["machine"] = f"{os.cpu_count()} cores, {platform.machine()}"
         found["python"] = platform.python_version()
         FILE.write_text(json.dumps(found, indent=1) + "\n")

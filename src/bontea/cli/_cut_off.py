@@ -1,4 +1,4 @@
-"""`--cut-off`: what `curve`, `diagnose` and `plan` do with responses that were cut off."""
+"""`--cut-off`: what `curve`, `rules`, `diagnose` and `plan` do with responses that were cut off."""
 
 from __future__ import annotations
 

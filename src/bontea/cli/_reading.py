@@ -1,4 +1,4 @@
-"""What `curve`, `diagnose` and `plan` share: the options that say how a file is read."""
+"""What `curve`, `rules`, `diagnose` and `plan` share: the options that say how a file is read."""
 
 from __future__ import annotations
 

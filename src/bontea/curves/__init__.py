@@ -7,6 +7,7 @@
 - `compare`: two models on the same prompts, paired: the difference, how often one wins, and where
   the order flips.
 - `extrapolate`: N beyond the rewards there are, from the tail of all prompts.
+- `compare_rules`: other ways to choose among k responses (votes, reliability), on one scale.
 - `evaluate`: all of these for some models at once; `evaluate_scores` with two scores.
 - `intervals`: how intervals are made, with and without strata.
 """
@@ -18,6 +19,7 @@ from bontea.curves.evaluation import Evaluation, evaluate
 from bontea.curves.extrapolation import Extrapolation, extrapolate
 from bontea.curves.mean_curve import Curve, curve
 from bontea.curves.peak import Peak
+from bontea.curves.rule_curves import RuleCurves, compare_rules
 from bontea.curves.score_evaluation import ScoreEvaluation, evaluate_scores
 from bontea.curves.selection import TwoScores, compare_selectors, two_scores
 from bontea.curves.unbiased import best_of_k
@@ -29,10 +31,12 @@ __all__ = [
     "Evaluation",
     "Extrapolation",
     "Peak",
+    "RuleCurves",
     "ScoreEvaluation",
     "TwoScores",
     "best_of_k",
     "compare",
+    "compare_rules",
     "compare_selectors",
     "curve",
     "evaluate",

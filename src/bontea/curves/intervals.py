@@ -120,8 +120,11 @@ def mean_interval(
             "an interval from: use more, or other, prompts"
         )
     centred = centred[:, ~same]
+    # Fourth powers of chances such as 1e-90 are nothing to a float; a power of 2 changes no digit.
+    scale = np.exp2(np.floor(np.log2(np.abs(centred).max(0, initial=0))))
+    centred = centred / scale
     se, freedom = _standard_error(centred, sizes)
-    error[~same] = se
+    error[~same] = se * scale
     level = (1 + confidence_level) / 2
     by_spread = np.stack([-se, se]) * t.ppf(level, freedom)
     if method == "jackknife":
@@ -142,7 +145,8 @@ def mean_interval(
             by_t, flat = _studentised(means, errors, se, level)
             limits = np.where(flat, limits, by_t)
     lowest, highest = (np.broadcast_to(end, width)[~same] for end in seen)
-    (by_t_low, by_t_high), (found_low, found_high) = mean[~same] + by_spread, mean[~same] + limits
+    by_t_low, by_t_high = mean[~same] + by_spread * scale
+    found_low, found_high = mean[~same] + limits * scale
     low[~same] = np.maximum(found_low, np.minimum(lowest, by_t_low))
     high[~same] = np.minimum(found_high, np.maximum(highest, by_t_high))
     low, high = np.maximum(low, bounds[0]), np.minimum(high, bounds[1])

@@ -139,7 +139,8 @@ class Stream:
         self.drawn += len(row)
         if self._learns:
             whole = self.prior is None
-            self._rows.append(row if whole else row[: self.min_n])
+            if self.prompts <= LEARN_AFTER[-1]:  # what comes later is not learnt from
+                self._rows.append(row if whole else row[: self.min_n])
             if self.prompts in LEARN_AFTER:
                 self._learn()
                 if whole:

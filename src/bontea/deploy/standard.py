@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class StandardLaw:
         inside = np.interp(u, levels, table, right=0.0)
         return inside + np.maximum(levels[0] - u, 0.0)
 
-    @property
+    @cached_property
     def information(self) -> float:
         """How much a reward says about the variance, as a share of what a normal one says.
 

@@ -3,6 +3,8 @@
 - `groups`: rewards of many prompts in memory, groups of any size: `Rollouts`, `as_rollouts`.
 - `read`: rollout files, JSONL or Parquet, as `Rollouts`; `sources`: several files and models.
 - `formats`: files of other tools and tables, one module an origin, read as they are.
+- `final_answer`: the answer in a response, in one form; `answers`: those of a file, and which are
+  right.
 - `sampling`: draw and score rollouts into a file, resumable: `sample`, with `settings`.
 - `generate`, `endpoint`: where completions come from: a transformers model (`model`), or servers
   with OpenAI's interface (`service`, `pool`), what they are asked (`body`) and what they say

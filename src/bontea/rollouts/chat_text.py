@@ -65,6 +65,21 @@ def readable(value: Any) -> str:
     return _text(str(value)) if isinstance(value, str) else _value(value)
 
 
+def last_content(value: Any) -> str:
+    """What the last turn of a chat says, without its role; text that is no chat as it is.
+
+    >>> last_content('[{"role": "assistant", "content": "(B)"}]'), last_content("(B)")
+    ('(B)', '(B)')
+    """
+    chat = _parsed(value)
+    if chat is None:
+        return str(value)
+    last = chat[-1]
+    return (
+        _content(last.get("content", last.get("parts")), {}) if "role" in last else readable(value)
+    )
+
+
 def quoted(value: Any, length: int = 60) -> str:
     """The beginning of a prompt or a completion in quotes, on one line, for a message.
 

@@ -46,6 +46,8 @@ class Server:
         self.busy = self.asked = 0
         """Requests in flight, and all so far."""
         self.failed_in_row = self.times_out = 0
+        self.failed_at = -float("inf")
+        """When it failed last."""
         self.out_until: float | None = None
         """When a server that is left out is tried again; None for a live one."""
         self.held_until = 0.0
@@ -176,6 +178,7 @@ class Pool:
         server.hopeless = isinstance(found, EndpointError) and found.status in self.hopeless
         if status_of(failure) != 429 or (after or 0) > LONGEST_RETRY_AFTER:
             server.failed_in_row += 1
+            server.failed_at = time.monotonic()
         left_out = None
         if not alone and (
             server.hopeless

@@ -16,11 +16,11 @@ from bontea._ids import id_text
 from bontea._progress import JobProgress
 from bontea._settings import flag
 from bontea.rollouts._ends import end_named
-from bontea.rollouts._rows import Line, append_lines, read_lines, read_rows, write_rows
 from bontea.rollouts.answer import is_answer
 from bontea.rollouts.calls import Inbox
 from bontea.rollouts.judge import Judge, Scored, Task
 from bontea.rollouts.prompts import Row, load_prompts
+from bontea.rollouts.rows import Line, append_lines, read_lines, read_rows, write_rows
 from bontea.rollouts.sampling import load_calls
 from bontea.rollouts.scoring import Troubles, as_completion
 from bontea.rollouts.settings import Record, SampleSettings, settings_path

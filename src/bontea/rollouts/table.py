@@ -132,11 +132,11 @@ def _row(line: bytes, where: str) -> dict[str, Any]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, option: str = "--output") -> Iterator[None]:
     """Keep every other process from writing `path` meanwhile, by a lock on `path.lock`.
 
     The system gives the lock back when a process dies, however it dies. Raises OSError naming the
-    process that has it.
+    process that has it. `option` is the one that names the file.
     """
     lock = path.with_name(path.name + ".lock")
     while True:
@@ -146,7 +146,7 @@ def locked(path: Path) -> Iterator[None]:
                 path.open("ab").close()
         except OSError as error:
             raise OSError(
-                f"{path} cannot be written ({error.strerror}): choose another --output"
+                f"{path} cannot be written ({error.strerror}): choose another {option}"
             ) from None
         if not _take(file):
             file.seek(0)
@@ -154,7 +154,7 @@ def locked(path: Path) -> Iterator[None]:
             file.close()
             raise OSError(
                 f"{path} is being written by another process ({process}): wait until it ends, or "
-                "choose another --output"
+                f"choose another {option}"
             )
         if _is_at(file, lock):
             break

@@ -9,6 +9,7 @@ response. One file for each step of a request:
     number     how many responses to draw        upstream  one response from the servers behind
     scores     rewards, many requests in a batch reply     the answer in OpenAI's form
     log        every response, to a file         metrics   what Prometheus reads
+    http       the client for them               abort     servers that are asked to stop
     embedded   the toy policy in place of a server
     run        the process: sockets, signals, the end
 

@@ -1,7 +1,12 @@
 """The routes: OpenAI's interface in front, and what operators need.
 
 POST /v1/chat/completions, /v1/completions      the best of N
-GET  /v1/models, /healthz, /metrics
+GET  /v1/models, /healthz, /livez, /metrics
+
+`/healthz` says how the last calls of the servers behind and of the reward went, `/livez` only that
+this process answers. What restarts a process must look at `/livez`: a restart mends nothing behind
+it. What shares out requests, too: all replicas share what is behind, and a clear error from one of
+them is better than no connection.
 """
 
 from __future__ import annotations
@@ -41,6 +46,9 @@ def make_app(gateway: Gateway) -> Starlette:
         found = gateway.health()
         return JSONResponse(found, 200 if found["status"] == "ok" else 503)
 
+    async def alive(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
     async def metrics(request: Request) -> Response:
         page, kind = gateway.metrics.page()
         return Response(page, media_type=kind)
@@ -54,7 +62,7 @@ def make_app(gateway: Gateway) -> Starlette:
             ApiError(
                 404,
                 f"there is no {what}; there are POST /v1/chat/completions and /v1/completions, and "
-                "GET /v1/models, /healthz and /metrics",
+                "GET /v1/models, /healthz, /livez and /metrics",
             )
         )
 
@@ -76,6 +84,7 @@ def make_app(gateway: Gateway) -> Starlette:
             Route("/v1/completions", Completions(gateway, chat=False), methods=["POST"]),
             Route("/v1/models", models),
             Route("/healthz", health),
+            Route("/livez", alive),
             Route("/metrics", metrics),
         ],
         exception_handlers={404: no_route, 405: no_route},

@@ -23,7 +23,7 @@ from bontea._errors import BonteaError
 from bontea._json import Result
 from bontea._numbers import fixed, interval, number, percent
 from bontea.curves.intervals import mean_interval
-from bontea.rollouts._rows import read_rows
+from bontea.rollouts.rows import read_rows
 
 LEAST = 20
 """Audited requests from which on limits can be trusted."""

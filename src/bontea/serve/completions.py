@@ -44,15 +44,13 @@ class Completions:
         status, note = 500, ""
         try:
             status, note = await self._answer(scope, receive, reached, request_id, started)
+        except asyncio.CancelledError:  # only when the server ends, and the time to end is over
+            said = "this server is stopping before the request is done: send it again"
+            status, note = 503, "the server stops"
+            await reached.error(ApiError(503, said, code="stopping", after=5.0))
         except ApiError as error:
             status, note = error.status, str(error)
             await reached.error(error)
-        except asyncio.CancelledError:  # the time to drain is over
-            status, note = 503, "the server stops"
-            await reached.error(
-                ApiError(503, "this server is stopping: try again", code="stopping", after=5.0)
-            )
-            raise
         except Exception as error:  # a bug: the client gets an answer, the operator the place
             note = type(error).__name__
             self.gateway.say(f"request {request_id} failed: {_traceback(error)}")

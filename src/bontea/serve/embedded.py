@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from bontea._settings import DEMO
 from bontea.rollouts.answer import Completion
 from bontea.serve.errors import ApiError
-from bontea.serve.options import LIMITS, Options
+from bontea.serve.options import LIMITS, Options, last_text
 from bontea.serve.upstream import Response
 
 BATCH = 64
@@ -134,19 +134,6 @@ def _wanted(options: Options, number: int) -> _Wanted:
         max(float(temperature), 1e-4),
         seed,
     )
-
-
-def last_text(prompt: Any) -> str:
-    """The text of a prompt: of a chat, that of the last turn of the user."""
-    if isinstance(prompt, str):
-        return prompt
-    turn = next((t for t in reversed(prompt) if t.get("role") == "user"), prompt[-1])
-    content = turn.get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    texts = (p.get("text") for p in parts if isinstance(p, dict) and p.get("type") == "text")
-    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _answer(options: Options, text: str, reason: str, tokens: tuple[int, int]) -> dict[str, Any]:

@@ -39,19 +39,19 @@ class Gateway:
         self.log: Log | None = None
         self.gate: Gate
         self.slots: asyncio.Semaphore
-        self.learning: asyncio.Lock
         self.failure: Exception | None = None
         """What kept it from starting."""
         self.background: set[asyncio.Task[None]] = set()
+        self.done: list[tuple[list[float | None], Options]] = []
+        """Requests that the rule has not learnt from yet, in order."""
         self._stack = contextlib.AsyncExitStack()
-        self._said = -float("inf")
+        self._said: dict[str, float] = {}
         self._gauges()
 
     async def __aenter__(self) -> Gateway:
         settings = self.settings
         self.gate = Gate(settings.requests, settings.queue)
         self.slots = asyncio.Semaphore(settings.concurrency)
-        self.learning = asyncio.Lock()
         if settings.log is not None:
             log = Log(Path(settings.log), settings.log_mb * 2**20)
             self.log = self._stack.enter_context(log)
@@ -106,13 +106,25 @@ class Gateway:
             text_reward=settings.text_reward,
             write=self._write,
         )
-        found = await search.run()
-        self.metrics.note(found, self.numbers, rule and options.price is None)
+        try:
+            found = await search.run()
+        finally:  # what was drawn for nothing counts as well
+            self.metrics.count(search.found)
+        self.metrics.compare(found, self.numbers, rule and options.price is None)
         self._learn(found, options)
         if self.log is not None:
             await self.log.written()
             if self.log.error:
-                self._trouble(self.log.error)
+                self._trouble("log", self.log.error)
+        if self.scores.error:
+            self._trouble("scoring", f"calling the reward failed: {self.scores.error}")
+        broken = sum(one.error is not None for one in found.drawn)
+        if broken:  # why may quote the texts of the request
+            self._trouble(
+                "reward",
+                f"the reward failed for {broken} of {len(found.drawn)} responses of the request "
+                f"{request_id}; why is in the rows that --log writes",
+            )
         chosen = pick(found, options, failure=settings.reward_failure)
         return reply(found, chosen, options, self.numbers, request_id)
 
@@ -128,27 +140,34 @@ class Gateway:
         if found.why in ("deadline", "endpoint", "reward"):
             return  # what is missing is not missing by chance
 
-        async def learn() -> None:
-            async with self.learning:
-                said = await asyncio.to_thread(self.numbers.finish, found.rewards, options)
-            if said:
-                self.say(said)
+        self.done.append((found.rewards, options))
+        if not self.background:
+            task = asyncio.create_task(self._learn_from_all())
+            self.background.add(task)
+            task.add_done_callback(self.background.discard)
 
-        task = asyncio.create_task(learn())
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
+    async def _learn_from_all(self) -> None:
+        """One task for all that wait: a task for each would keep its request while it waits."""
+        while self.done:
+            done, self.done = self.done, []
+            for said in await asyncio.to_thread(
+                lambda some: [self.numbers.finish(*one) for one in some], done
+            ):
+                if said:
+                    self.say(said)
 
-    def _trouble(self, text: str) -> None:
-        """Say what is wrong, once in a while."""
-        if time.monotonic() - self._said > 10:
-            self._said = time.monotonic()
+    def _trouble(self, part: str, text: str) -> None:
+        """Say what is wrong with a part, once in a while."""
+        now = time.monotonic()
+        if now - self._said.get(part, -float("inf")) > 10:
+            self._said[part] = now
             self.say(text)
 
     def health(self) -> dict[str, Any]:
         """What works, and whether all does."""
         parts = {
             "endpoint": self.upstream.works,
-            "reward": self.scores.works and self.scores.error is None,
+            "reward": self.scores.works,
             "log": self.log is None or self.log.error is None,
         }
         prior = self.numbers.prior
@@ -156,7 +175,7 @@ class Gateway:
             "status": "ok" if all(parts.values()) else "failing",
             **{name: "ok" if works else "failing" for name, works in parts.items()},
             "rule": "fixed N"
-            if self.settings.fixed_n is not None
+            if self.settings.n is not None
             else "learning"
             if prior is None
             else prior.verdict,

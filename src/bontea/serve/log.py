@@ -52,7 +52,7 @@ class Log:
     def __enter__(self) -> Log:
         if self.path.is_dir():
             raise IsADirectoryError(f"--log {self.path} is a folder: name a file in it")
-        self._stack.enter_context(locked(self.path))
+        self._stack.enter_context(locked(self.path, "--log"))
         _drop_cut_off_line(self.path)
         self._file = self._open()
         self._thread.start()

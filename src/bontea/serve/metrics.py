@@ -1,4 +1,4 @@
-"""What Prometheus reads at `/metrics`; docs/serve.md says what to alert on."""
+"""What Prometheus reads at `/metrics`; docs/serve-operate.md says what to alert on."""
 
 from __future__ import annotations
 
@@ -49,6 +49,12 @@ class Metrics:
             ["by"],
             **kept,
         )
+        self.audit_squares = Gauge(
+            "audit_difference_squares",
+            "Sum of the squares of the differences between the two best rewards of an audited "
+            "request",
+            **kept,
+        )
         self.audit_reward = Gauge(
             "audit_reward_sum",
             "Sum of the best rewards of audited requests, by what would draw them",
@@ -56,6 +62,9 @@ class Metrics:
             **kept,
         )
         self.unscored = Counter("unscored_responses", "Responses without a reward", **kept)
+        self.unrewarded = Counter(
+            "failed_rewards", "Responses that have no reward because it failed", **kept
+        )
         self.cancelled = Counter("cancelled_responses", "Responses cancelled in flight", **kept)
         self.failed = Counter("failed_responses", "Responses that no endpoint gave", **kept)
         self.stopped = Counter("stops", "Why no more was drawn", ["why"], **kept)
@@ -71,15 +80,19 @@ class Metrics:
 
         Gauge(name, text, registry=self.registry, namespace="bontea").set_function(value)
 
-    def note(self, found: Found, numbers: Numbers, rule: bool) -> None:
-        """Count a request; `rule`: the rule decided on it."""
-        drawn = len(found.drawn)
-        self.drawn.inc(drawn)
-        self.of_request.observe(drawn)
+    def count(self, found: Found) -> None:
+        """Count what was drawn for a request, whatever came of it."""
+        self.drawn.inc(len(found.drawn))
         self.cancelled.inc(found.cancelled)
         self.failed.inc(found.failed)
         self.unscored.inc(sum(one.reward is None for one in found.drawn))
+        self.unrewarded.inc(sum(one.error is not None for one in found.drawn))
         self.stopped.labels(found.why).inc()
+
+    def compare(self, found: Found, numbers: Numbers, rule: bool) -> None:
+        """Note the result of a search that came to its end; `rule`: the rule decided on it."""
+        drawn = len(found.drawn)
+        self.of_request.observe(drawn)
         best = max((r for r in found.rewards if r is not None), default=None)
         if best is not None:
             self.reward_sum.inc(best)
@@ -100,6 +113,7 @@ class Metrics:
         if not all(scored.values()):
             return
         self.audits.inc()
+        self.audit_squares.inc((max(scored["rule"]) - max(scored["fixed"])) ** 2)
         for by, n in counts.items():
             self.audit_responses.labels(by).inc(n)
             self.audit_reward.labels(by).inc(max(scored[by]))

@@ -16,6 +16,7 @@ import numpy as np
 
 from bontea._numbers import number
 from bontea.deploy import Decision, Rule, Stream, expected_gain, learn_prior, seen
+from bontea.deploy.learn import LEAST_ROLLOUTS
 from bontea.serve.options import Options
 from bontea.serve.settings import ServeSettings
 
@@ -30,10 +31,14 @@ STOPPED = {
     "max_n": "the largest number of responses was drawn",
     "fixed_n": "a fixed number of responses was drawn",
     "learning": "the rule is still learning from the first requests, which get a fixed number",
+    "unscored": "no response could be scored",
     "temperature": "at temperature 0 all responses are the same",
     "deadline": "the deadline was reached",
     "endpoint": "the server behind failed",
     "reward": "the reward failed",
+    "refused": "the server behind refuses the request",
+    "client gone": "the client went away",
+    "failed": "this server failed on the request",
 }
 """Why no more was drawn, in words."""
 
@@ -59,6 +64,8 @@ class Numbers:
         self.settings = settings
         self.min_n, self.max_n = settings.min_n, settings.max_n
         self.reference_n = settings.reference_n
+        self.first = max(math.ceil(settings.budget or self.reference_n), LEAST_ROLLOUTS)
+        """Responses of each of the first requests: so many that the rule can be tried on them."""
         self.stream = Stream(
             n=settings.budget or float(max(self.reference_n, self.min_n)),
             prior=prior if prior is None else _capped(prior, settings.ceiling),
@@ -76,7 +83,7 @@ class Numbers:
     @property
     def price(self) -> float | None:
         """Of a response now; None without a rule."""
-        if self.settings.fixed_n is not None or self.prior is None:
+        if self.settings.n is not None or self.prior is None:
             return None
         return self.settings.price if self.settings.price is not None else self.stream.price
 
@@ -85,10 +92,10 @@ class Numbers:
         if options.one_is_all:
             return 1
         least = max(options.min_n or 1, options.choices)
-        if self.settings.fixed_n is not None and options.price is None:
-            return max(options.n or self.settings.fixed_n, least)
+        if self.settings.n is not None and options.price is None:
+            return max(options.n or self.settings.n, least)
         if self.prior is None:
-            return max(min(math.ceil(self.stream.n), self.most(options)), least)
+            return max(min(self.first, self.most(options)), least)
         return None
 
     def most(self, options: Options) -> int:
@@ -105,6 +112,8 @@ class Numbers:
         if fixed is not None:
             return self._fixed(rewards, fixed, options)
         assert self.prior is not None
+        if len(rewards) >= max(self.reference_n, self.least(options)) and not _any(rewards):
+            return Step(0, "unscored")  # the prompt is not one for this reward
         price = options.price if options.price is not None else self.price
         if price is None:  # a prior was learnt while this request, at a fixed N, was under way
             price = self.stream.price
@@ -116,7 +125,7 @@ class Numbers:
         if options.one_is_all:
             why = "temperature"
         else:
-            why = "learning" if self.settings.fixed_n is None else "fixed_n"
+            why = "learning" if self.settings.n is None else "fixed_n"
         if len(rewards) >= self.least(options) and self.solved(rewards):
             return Step(0, "solved")
         return Step(max(fixed - len(rewards), 0), why)
@@ -128,7 +137,7 @@ class Numbers:
 
     def expected_best(self, rewards: Rewards, options: Options) -> float | None:
         """The best reward to be expected of the most responses there may be, given these."""
-        if self.prior is None or not any(r is not None for r in rewards):
+        if self.prior is None or not _any(rewards):
             return None
         state = seen(np.array(rewards, dtype=float), floor=self.prior.floor)
         more = self.most(options) - len(rewards)
@@ -148,6 +157,10 @@ class Numbers:
             return None
         self.stream.prior = _capped(self.prior, self.settings.ceiling)
         return f"learnt from {self.stream.prompts:,} requests: {self.prior}"
+
+
+def _any(rewards: Rewards) -> bool:
+    return any(reward is not None for reward in rewards)
 
 
 def load_prior(settings: ServeSettings) -> Prior | None:

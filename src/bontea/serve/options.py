@@ -123,6 +123,19 @@ def read_options(
     )
 
 
+def last_text(prompt: Any) -> str:
+    """The text of a prompt: of a chat, that of the last turn of the user."""
+    if isinstance(prompt, str):
+        return prompt
+    turn = next((t for t in reversed(prompt) if t.get("role") == "user"), prompt[-1])
+    content = turn.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = (p.get("text") for p in parts if isinstance(p, dict) and p.get("type") == "text")
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
 def _prompt(body: dict[str, Any], chat: bool) -> Any:
     name = "messages" if chat else "prompt"
     prompt = body.get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,10 +28,20 @@ def pick(found: Found, options: Options, *, failure: str) -> list[Drawn]:
                 504 if late else 502,
                 "no response was scored before the deadline"
                 if late
-                else f"the reward failed for all {len(ranked)} responses: {broken.error}",
+                else f"the reward failed for all {len(ranked)} responses: "
+                + _without_addresses(str(broken.error)),
                 code="reward_failed",
             )
     return ranked if options.all else ranked[: options.choices]
+
+
+def _without_addresses(text: str) -> str:
+    """Where the servers behind are is not for clients.
+
+    >>> _without_addresses("--reward http://10.0.0.7:8001/classify failed 3 times")
+    'its server failed 3 times'
+    """
+    return re.sub(r"(--reward )?https?://[^\s'\"]+", "its server", text)
 
 
 def reply(

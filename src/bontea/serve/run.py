@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import socket
 import sys
@@ -112,9 +113,13 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         listener.close()
         why = getattr(error, "strerror", None) or error
+        remedy = "choose an address of this machine, or 0.0.0.0 for all of them"
+        if getattr(error, "errno", None) == errno.EACCES:
+            remedy = "ports below 1024 are for the administrator; choose another --port"
+        elif getattr(error, "errno", None) == errno.EADDRINUSE:
+            remedy = "another process has it; choose another --port, or 0 for a free one"
         raise OSError(
-            f"--host {host} --port {port} cannot be listened on ({why}): another process may have "
-            "it; choose another --port, or 0 for a free one"
+            f"--host {host} --port {port} cannot be listened on ({why}): {remedy}"
         ) from None
     return listener
 
@@ -124,17 +129,17 @@ def _opening(gateway: Gateway, url: str) -> Iterator[str]:
     settings, numbers = gateway.settings, gateway.numbers
     behind = ", ".join(settings.endpoints) or "the embedded toy policy"
     yield f"best-of-N of {behind} at {url}, reward {settings.reward}"
-    if settings.fixed_n is not None:
-        yield f"every request draws {settings.fixed_n} responses"
+    if settings.n is not None:
+        yield f"every request draws {settings.n} responses"
     elif numbers.prior is not None:
         yield f"the rule knows from {settings.prior}: {numbers.prior}"
     else:
-        first = round(numbers.stream.n)
+        first = min(numbers.first, numbers.max_n)
         yield (
             f"the rule learns from the first requests, which draw {first} responses each "
             "(--prior FILE gives it rollouts to learn from)"
         )
-    if settings.fixed_n is None and settings.audit:
+    if settings.n is None and settings.audit:
         share = f"{settings.audit:.3f}".rstrip("0").rstrip(".")
         yield (
             f"a share of {share} of the requests draws at least {settings.reference_n} responses, "

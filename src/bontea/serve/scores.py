@@ -22,6 +22,9 @@ from bontea.rollouts.judge import Failure, Scored, Task, Verdicts
 from bontea.rollouts.rewards import ClassifierReward, Reward, is_async, load_reward, name_of
 from bontea.serve.settings import ServeSettings
 
+FORGOTTEN = 30.0
+"""Seconds after which a failure says nothing of now. A balancer that sends no request to a server
+that says "failing" would otherwise never learn that it works again."""
 FOR_SERVERS = 8
 """Calls at once of a reward that waits rather than computes."""
 
@@ -34,10 +37,10 @@ class Scores:
         self.inbox = Inbox(batch_size)
         self.waiting = 0
         """Responses that are being scored or wait for it."""
-        self.works = True
-        """Whether the last call of the reward gave values."""
+        self._failed_at: float | None = None
+        """When the last call of the reward failed; None where it gave values."""
         self.error: str | None = None
-        """What ended the thread, which is a bug or a reward that returns no numbers."""
+        """What went wrong last beside the reward itself: a bug."""
         self._ended = -float("inf")
         """When a call of the reward ended last."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -49,6 +52,11 @@ class Scores:
         if isinstance(self.calls, InWorkers):
             self.calls.begin()
         self._thread.start()
+
+    @property
+    def works(self) -> bool:
+        """Whether the last call gave values, or failed so long ago that it is worth a try."""
+        return self._failed_at is None or time.monotonic() - self._failed_at > FORGOTTEN
 
     def close(self) -> None:
         """End at once."""
@@ -71,7 +79,7 @@ class Scores:
                     break
                 if (await asyncio.wait({future}, timeout=patience))[0]:
                     return future.result()
-            self.works = False
+            self._failed_at = time.monotonic()
             took = f"took longer than {number(self.timeout)} s (--reward-timeout)"
             return Scored(None, None, f"reward {self.calls.name!r} {took}")
         finally:
@@ -84,7 +92,8 @@ class Scores:
                 self.calls.run(self.inbox, self._verdicts, self._done)
                 return
             except Exception as error:  # never without an answer for those who wait
-                self.error = f"{type(error).__name__}: {error}"
+                self.error = type(error).__name__  # its text may quote a prompt
+                self._failed_at = time.monotonic()
                 if self.inbox.closed:
                     return
                 time.sleep(0.1)  # an error that comes back at once must not take all of a core
@@ -98,7 +107,7 @@ class Scores:
                 continue
             result = yield part
             self._ended = time.monotonic()
-            self.works = not isinstance(result, Failure)
+            self._failed_at = time.monotonic() if isinstance(result, Failure) else None
             if not isinstance(result, Failure):
                 self._done([self._scored(*one) for one in zip(part, result.tolist(), strict=True)])
             elif len(part) == 1 or result.is_of_the_reward:

@@ -20,10 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bontea.rollouts.answer import is_answer
-from bontea.serve.embedded import last_text
 from bontea.serve.errors import ApiError
 from bontea.serve.number import Numbers
-from bontea.serve.options import Options
+from bontea.serve.options import Options, last_text
 from bontea.serve.scores import Scores
 from bontea.serve.upstream import THEIRS, Response, Upstream
 
@@ -123,9 +122,16 @@ class Search:
                 if cut:
                     found.why = cut
                     break
+        except asyncio.CancelledError:
+            found.why = "client gone"
+            raise
+        except ApiError:
+            found.why = "refused"
+            raise
         finally:
             self._sort()
-            self._write(stopped=found.why or "client gone")
+            found.why = found.why or "failed"
+            self._write(stopped=found.why)
         if not found.drawn:
             raise self.last_error or ApiError(504, "no response came before the deadline")
         return found
@@ -210,10 +216,10 @@ class Search:
                 continue
             if not isinstance(error, ApiError):
                 raise error
+            if error.status in THEIRS and not self.by_number:
+                raise error  # it would be refused again, and is no failure of the server behind
             self.found.failed += 1
             self.last_error = error
-            if error.status in THEIRS and not self.by_number:
-                raise error  # it would be refused again
 
     async def _cancel(self, tasks: set[asyncio.Task[None]]) -> None:
         for task in tasks:

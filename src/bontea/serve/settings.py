@@ -51,7 +51,7 @@ class ServeSettings:
         "responses a request on average; the price that meets it is learnt on the way (default: "
         "16, unless there is a price or a fixed N)",
     )
-    fixed_n: int | None = setting(None, "always draw so many, with no rule")
+    n: int | None = setting(None, "always draw so many, with no rule")
     min_n: int | None = setting(None, "never fewer responses (default: 4, or the largest N)")
     max_n: int | None = setting(
         None, "never more responses (default: 8 times the budget; 64 with a price)"
@@ -142,7 +142,7 @@ class ServeSettings:
         self._check_numbers()
         self._check_choices()
         filled: dict[str, Any] = {}
-        given = [n for n in ("price", "budget", "fixed_n") if getattr(self, n) is not None]
+        given = [name for name in ("price", "budget", "n") if getattr(self, name) is not None]
         if len(given) > 1:
             raise BonteaError(
                 f"{flag(given[0])} and {flag(given[1])} are both given: a response is either worth "
@@ -150,8 +150,8 @@ class ServeSettings:
             )
         if not given:
             filled["budget"] = 16.0
-        middle = self.fixed_n or self.budget or filled.get("budget") or 16
-        most = self.max_n or self.fixed_n
+        middle = self.n or self.budget or filled.get("budget") or 16
+        most = self.max_n or self.n
         if most is None:
             most = 64 if self.price is not None else 8 * round(middle)
             most = min(most, self.largest_n)
@@ -171,7 +171,7 @@ class ServeSettings:
 
     def _check_numbers(self) -> None:
         for name, least in {
-            "fixed_n": 1,
+            "n": 1,
             "min_n": 1,
             "max_n": 1,
             "wave": 1,

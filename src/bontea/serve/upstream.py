@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,9 +18,11 @@ from bontea._settings import DEMO
 from bontea.rollouts.answer import Completion, completion_of, read_json
 from bontea.rollouts.pool import Pool, Server
 from bontea.rollouts.service import BadAnswer, EndpointError, Service
+from bontea.serve.abort import Aborts
 from bontea.serve.errors import ApiError
 from bontea.serve.http import Client
 from bontea.serve.options import Options
+from bontea.serve.scores import FORGOTTEN
 from bontea.serve.settings import ServeSettings
 
 OURS = frozenset({401, 402, 403})
@@ -81,12 +84,14 @@ class Endpoints:
         ]
         self.only_model = settings.model
         self.pool = Pool(self.services, on_trouble=on_trouble, client=Client, hopeless=OURS)
+        self.aborts = Aborts()
 
     async def __aenter__(self) -> Endpoints:
         await self.pool.__aenter__()
         return self
 
     async def __aexit__(self, *error: Any) -> None:
+        await self.aborts.close()
         await self.pool.__aexit__(*error)
 
     async def draw(self, options: Options, number: int) -> Response:
@@ -96,7 +101,15 @@ class Endpoints:
         data = json.dumps(body).encode()
 
         async def send(server: Server) -> Response:
-            answer = read_json(await server.client.post(options.path, data))
+            own, rid = data, self.aborts.request_id(server, body)
+            if rid is not None:
+                own = json.dumps({**body, "rid": rid}).encode()
+            try:
+                answer = read_json(await server.client.post(options.path, own))
+            except asyncio.CancelledError:
+                if rid is not None:
+                    self.aborts.abort(server, rid)
+                raise
             return Response(answer, completion_of(answer))
 
         try:
@@ -122,7 +135,11 @@ class Endpoints:
 
     @property
     def works(self) -> bool:
-        return any(server.failed_in_row <= server.service.retries for server in self.pool.servers)
+        now = time.monotonic()
+        return any(
+            server.failed_in_row <= server.service.retries or now - server.failed_at > FORGOTTEN
+            for server in self.pool.servers
+        )
 
 
 def _for_client(error: EndpointError) -> ApiError:
@@ -146,6 +163,8 @@ def _for_client(error: EndpointError) -> ApiError:
             503, f"the server behind is too busy: {said}", code="upstream_busy", after=5.0
         )
     late = said.startswith("no answer within")
+    if said.startswith("no connection"):
+        said = "no connection"  # the reason holds the address, which is for the operator
     return ApiError(
         504 if late else 502,
         f"the server behind failed: {said or 'no connection'}",

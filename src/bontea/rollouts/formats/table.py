@@ -179,6 +179,9 @@ def _texts(record: Record, chosen: str | None, size: int) -> list[Any] | None:
                 continue
         if isinstance(value, list) and len(value) == size:
             return value
+        if chosen is not None and isinstance(value, (str, int, float)):
+            # One for the prompt, such as its right answer.
+            return [value] * size
         cells = {
             int(found[2]): value
             for key, value in record.items()
