@@ -74,6 +74,13 @@ def test_why_there_is_none(measure, says):
     assert says in finding(measure)
 
 
+def test_a_reward_at_its_end_climbs_nothing():
+    rewards = np.minimum(S, -0.5)
+    found = finding(NOISE[:, :8], np.sort(rewards)[:, -8:])
+    assert found.verdict == "neither rises"
+    assert "more responses change nothing" in found.text
+
+
 def test_few_rollouts_one_prompt_and_no_measure():
     assert "needs 4 responses" in finding(NOISE[:, :3], S[:, :3])
     assert "2 prompts are needed" in finding(NOISE[:1], S[:1])

@@ -33,7 +33,7 @@ DOUBLINGS = 4
 """Two: from k / 4 to k."""
 LEAST_K = 4
 
-ProxyVerdict: TypeAlias = Literal["both rise", "proxy only", "measure falls"]
+ProxyVerdict: TypeAlias = Literal["both rise", "proxy only", "measure falls", "neither rises"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class ProxyFinding(Finding):
     def verdict(self) -> ProxyVerdict:
         """Whether the measure rises with the reward over the last two doublings, beyond chance."""
         low, high = self.measure_gain.interval
+        if not self.proxy_gain > 0:
+            return "neither rises"
         if low > 0:
             return "both rise"
         return "measure falls" if high < 0 else "proxy only"
@@ -87,6 +89,7 @@ class ProxyFinding(Finding):
         said = {
             "both rise": "both rise",
             "proxy only": "best-of-N climbs the proxy only: that the measure rises is not shown",
+            "neither rises": "the reward is at its end, and more responses change nothing",
             "measure falls": "best-of-N climbs the proxy only, and the measure falls",
         }[self.verdict]
         overall = f"{self.overall.value:+.2f} {limits(self.overall.interval)}"
@@ -155,7 +158,7 @@ def find_proxy(pairs: Pairs, ks: list[int]) -> ProxyFinding | str:
         overall=_agreement(rewards, measured),
         start=start,
         end=end,
-        proxy_gain=float(proxy[1] - proxy[0]),
+        proxy_gain=_gain(*proxy.tolist()),
         measure_gain=Reading(
             float(gain.difference[0]), (0.0, np.inf), (float(gain.low[0]), float(gain.high[0]))
         ),
@@ -163,6 +166,11 @@ def find_proxy(pairs: Pairs, ks: list[int]) -> ProxyFinding | str:
         prompts=len(data),
         note=pairs.message,
     )
+
+
+def _gain(before: float, after: float) -> float:
+    """The difference, 0 where it is rounding."""
+    return after - before if after - before > 1e-12 * max(abs(after), abs(before)) else 0.0
 
 
 def _best_quarter(rewards: np.ndarray) -> np.ndarray:
