@@ -89,6 +89,8 @@ def test_a_score_measured_by_itself_is_refused():
     for select in ("judge", None):
         with pytest.raises(BonteaError, match="selects and measures: name two scores"):
             two_scores(data(), select=select, measure=select or "reward")
+    with pytest.raises(BonteaError, match="selects and measures"):
+        two_scores(data(r=S.copy()), measure="judge")
 
 
 def test_which_selector_is_better():

@@ -113,7 +113,8 @@ def pair_scores(data: Rollouts, select: str | None = None, measure: str | None =
     s = data.score(select)
     r = s if measure is None else data.score(measure)
     name = score_name(data, select)
-    if r is s:
+    # A tool's file may hold the reward a second time, under its own name.
+    if r is s or np.array_equal(r, s, equal_nan=True):
         return Pairs(data if s is data.rewards else replace(data, rewards=s), name, name, True, "")
     measure = score_name(data, measure)
     for one, values in ((name, s), (measure, r)):

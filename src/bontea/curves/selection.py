@@ -149,7 +149,8 @@ def two_scores(
     pairs = pair_scores(data, select, measure)
     if pairs.single:
         raise BonteaError(
-            f"{pairs.select} selects and measures: name two scores, or use curve for one"
+            f"{pairs.select} selects and measures: name two scores that differ, or use curve for "
+            "one (on the command line leave out --measure)"
         )
     pairs = pairs.scored()
     grid = check_grid(ks, int(pairs.rollouts.counts.min()), pairs)
