@@ -42,7 +42,7 @@ def made():
     )
     yield find_influence(bontea.as_rollouts(strange))
     yield bontea.diagnose(strange, n=1, rng=0)
-    ruled = curves.compare_rules(REWARDS, [1, 4], threshold=1.0, rng=0)
+    ruled = curves.compare_rules(REWARDS, [1, 4], measure=BINARY, rng=0)
     yield from (ruled, *ruled.leaders)
     yield curves.extrapolate(REWARDS, [128, 256])
     yield curves.extrapolate(BINARY, [128])

@@ -42,7 +42,7 @@ def test_by_hand(tmp_path):
     assert found.rule_reward == (2 + 3 + 4 + 1) / 4
     assert found.fixed_reward == (5 + 3 + 0 + 1) / 4
     assert found.difference == pytest.approx(0.25)
-    assert "too few for limits" in found.message
+    assert "too few for intervals" in found.message
     assert found.stopped == {"price": 7}
     assert json.dumps(found.to_dict(), allow_nan=False)
 

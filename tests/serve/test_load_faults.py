@@ -157,7 +157,9 @@ def test_clients_that_go_away_leave_no_draw_running():
                 await until(lambda: stub.get("/counts")["open"] == 0)
             counts = stub.get("/counts")
             assert counts["answered"] == 0
-            assert counts["left"] == counts["asked"] == 30 * N
+            # One that waited may get a place just before it is seen that its client has gone.
+            assert 30 * N <= counts["asked"] <= 40 * N
+            assert counts["left"] == counts["asked"]
             await until(lambda: metric(gateway, "active_requests") == 0)
             assert metric(gateway, "queued_requests") == 0
 

@@ -81,7 +81,7 @@ def test_extra_body_shapes_what_is_sent():
         ({**CHAT, "best_of_n": {"prize": 1}}, 400, "best_of_n.prize", "has no field 'prize'"),
         ({**CHAT, "best_of_n": {"columns": [1]}}, 400, "best_of_n.columns", "must be an object"),
         ({**CHAT, "best_of_n": {"n": 2, "min_n": 3}}, 400, "best_of_n.min_n", "exceeds"),
-        ({**CHAT, "best_of_n": {"n": 2}, "n": 3}, 400, "n", "cannot be smaller"),
+        ({**CHAT, "best_of_n": {"n": 2}, "n": 3}, 400, "n", "cannot exceed"),
         ({**CHAT, "max_tokens": 101}, 400, "max_tokens", "from 1 to 100, not 101"),
         ({**CHAT, "max_tokens": -1}, 400, "max_tokens", "from 1 to 100, not -1"),
         ({**CHAT, "stream": "yes"}, 400, "stream", "true or false"),
@@ -113,7 +113,7 @@ def test_one_text_in_a_list_is_a_prompt():
 
 
 def test_a_header_that_cannot_be_read():
-    with pytest.raises(ApiError, match="such as: n=64"):
+    with pytest.raises(ApiError, match="look like this: n=64"):
         options(CHAT, {"x-best-of-n": "64"})
 
 

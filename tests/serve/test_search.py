@@ -121,7 +121,7 @@ def test_without_a_prior_the_first_requests_get_a_fixed_number():
     for seed in range(8):
         options = read_options(CHAT, {}, numbers.settings, chat=True)
         said = numbers.finish(np.random.default_rng(seed).normal(size=16).tolist(), options)
-    assert said.startswith("learnt from 8 requests")
+    assert said.startswith("the rule has learnt from 8 requests")
     assert numbers.prior is not None
     assert numbers.prior.verdict != "unknown"
     assert numbers.price > 0

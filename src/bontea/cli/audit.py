@@ -1,8 +1,8 @@
 """`bontea audit`: what the stopping rule of `bontea serve` saved, and whether quality fell.
 
-From the log of a server (`bontea serve --log FILE.jsonl`). A share of requests (`--audit` there) is
-drawn on to a fixed N after the rule has stopped; on these both are known, the best answer of the
-rule and that of the fixed N.
+From the log of a server (`bontea serve --log FILE.jsonl`). A share of its requests (`--audit`
+there) continues to a fixed N after the rule has stopped. For these requests two answers are known,
+that of the rule and that of the fixed N, and here they are compared.
 """
 
 from __future__ import annotations
@@ -33,8 +33,14 @@ def add_parser(subparsers: Any, name: str) -> None:
     )
     add = parser.add_argument
     add("logs", nargs="+", type=Path, metavar="LOG", help="logs of bontea serve")
-    add("--confidence-level", type=float, default=0.95, metavar="P", help="default: 0.95")
-    add("--seed", type=int, default=0, help="seed of the resamples")
+    add(
+        "--confidence-level",
+        type=float,
+        default=0.95,
+        metavar="P",
+        help="how sure the intervals are (default: 0.95)",
+    )
+    add("--seed", type=int, default=0, help="seed of the random resamples behind the intervals")
     add("--json", action="store_true", help="every number as JSON")
 
 

@@ -1,8 +1,8 @@
-"""`bontea serve`: best-of-N in front of an OpenAI-compatible server, as one itself.
+"""`bontea serve`: better answers from the model that you serve, by best-of-N.
 
-Clients change their base URL, and every answer is the best of N by a reward model or verifier. N is
-chosen response by response: no more is drawn when the next one is not expected to be worth it.
-Without arguments, the embedded toy policy answers.
+A server that clients call as they call OpenAI. It asks your model server for several responses,
+scores them with your reward model or verifier, and returns the best one. How many it draws is
+decided request by request. Without arguments a tiny demo model answers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def add_parser(subparsers: Any, name: str) -> None:
 
     parser = subparsers.add_parser(
         name,
-        help="serve best-of-N in front of an OpenAI-compatible server",
+        help="a server that draws several responses from yours and returns the best",
         description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -2,7 +2,8 @@
 
 A connection that is closed tells most servers that nobody waits any more; SGLang looks only every
 few seconds, and some of its versions not at all (docs/serve-upstreams.md). It takes a request id
-with each request (`rid`), and `POST /abort_request {"rid": ...}` ends that request.
+with each request (`rid`), and `POST /abort_request {"rid": ...}` ends that request. The connection
+is closed after that: where it comes first, some versions forget the id and go on.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ class Aborts:
             return None
         return uuid.uuid4().hex  # all of one length: SGLang takes an id for a prefix
 
-    def abort(self, server: Server, request_id: str) -> None:
-        """Ask the server, beside everything else, to end a request."""
-        self._begin(self._call(server, request_id))
+    def abort(self, server: Server, request_id: str, asked: asyncio.Future[bytes]) -> None:
+        """Ask the server, beside everything else, to end a request; then close its connection."""
+        self._begin(self._call(server, request_id, asked))
 
     async def close(self) -> None:
         """Wait for the calls that are going on."""
@@ -58,7 +59,11 @@ class Aborts:
             found = read_json(await asyncio.wait_for(server.client.get("/models"), PATIENCE))
             self.known[server] = any(model.get("owned_by") == OWNER for model in found["data"])
 
-    async def _call(self, server: Server, request_id: str) -> None:
+    async def _call(self, server: Server, request_id: str, asked: asyncio.Future[bytes]) -> None:
         body = json.dumps({"rid": request_id}).encode()
-        with suppress(Exception):  # the closed connection has to do
-            await asyncio.wait_for(server.client.post_to_root(PATH, body), PATIENCE)
+        try:
+            with suppress(Exception):  # the closed connection has to do
+                await asyncio.wait_for(server.client.post_to_root(PATH, body), PATIENCE)
+        finally:
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)

@@ -67,7 +67,7 @@ class Audit(Result):
     def message(self) -> str:
         """What the numbers say."""
         if not np.isfinite(self.difference_low):
-            return f"{self.audited} audited requests are too few for limits: at least 5 are needed"
+            return f"{self.audited} audited requests are too few for intervals: 5 are needed"
         level = percent(self.confidence_level)
         few = "" if self.audited >= LEAST else f"; {self.audited} audited requests are few"
         if self.difference_low > 0:
@@ -76,7 +76,7 @@ class Audit(Result):
             quality = "quality fell: the rule gives worse answers than the fixed N"
         else:
             fall = number(-self.difference_low, 2)
-            quality = f"no fall of quality is seen, and one of more than {fall} is excluded"
+            quality = f"no loss of quality is seen, and one of more than {fall} is unlikely"
         saving = percent(abs(self.saved))
         cost = f"{saving} {'fewer' if self.saved >= 0 else 'more'} responses"
         return f"{cost}; {quality} ({level} intervals{few})"
@@ -94,8 +94,8 @@ class Audit(Result):
         others = self.requests - self.audited
         return "\n".join(
             [
-                f"{self.requests:,} requests, {self.audited:,} of them audited: drawn on to "
-                f"{n} responses, so that both are known",
+                f"{self.requests:,} requests, {self.audited:,} of them audited: continued to {n} "
+                "responses after the rule had stopped, for comparison",
                 *lines,
                 f"difference: {fixed(-n * self.saved, 1, '+')} {fewer} responses, "
                 f"{fixed(self.difference, 3, '+')} {limits} of reward",
@@ -128,7 +128,8 @@ def audit(
     if not audited:
         raise BonteaError(
             f"{names}: none of {len(found):,} requests is audited, so that there is nothing to "
-            "compare the rule with: serve with --audit 0.05, or more"
+            "compare the rule with: audits begin after the first requests, from which the rule "
+            "learns, and there are none with --n; wait, or raise --audit of bontea serve"
         )
     references = {r.reference_n for r in audited}
     if len(references) > 1:

@@ -78,7 +78,10 @@ class Completions:
         options = read_options(value, headers, gateway.settings, chat=self.chat)
 
         async def work() -> dict[str, Any]:
-            async with gateway.gate.enter():
+            left = None
+            if options.deadline is not None:
+                left = max(started + options.deadline - time.monotonic(), 0.0)
+            async with gateway.gate.enter(left):
                 return await gateway.answer(options, request_id, started)
 
         answering = asyncio.create_task(work())

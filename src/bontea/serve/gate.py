@@ -44,7 +44,8 @@ class Keys:
         if not any(known):
             raise ApiError(
                 401,
-                "this server wants a key: send it in the header Authorization, as Bearer KEY",
+                "the API key is missing or unknown: send a valid one in the header Authorization, "
+                "as Bearer KEY, or in the header api-key",
                 code="invalid_api_key",
             )
 
@@ -66,7 +67,10 @@ def _read_hashes(path: Path) -> list[bytes]:
             )
         out.append(bytes.fromhex(word[0]))
     if not out:
-        raise BonteaError(f"--client-keys-file {path} holds no hash: nobody could come in")
+        raise BonteaError(
+            f"--client-keys-file {path} holds no hash, so that no client would be let in: add the "
+            "SHA-256 of a key"
+        )
     return out
 
 
@@ -81,8 +85,8 @@ class Gate:
         """What a request takes, lately."""
 
     @asynccontextmanager
-    async def enter(self) -> AsyncIterator[None]:
-        """Wait for a place. Raises ApiError (429)."""
+    async def enter(self, patience: float | None = None) -> AsyncIterator[None]:
+        """Wait for a place, so many seconds at most. Raises ApiError (429, 504)."""
         if self.free.locked() and self.waiting >= self.queue:
             wait = self.mean_seconds * (self.waiting + 1) / self.most
             raise ApiError(
@@ -94,7 +98,9 @@ class Gate:
             )
         self.waiting += 1
         try:
-            await self.free.acquire()
+            await asyncio.wait_for(self.free.acquire(), patience)
+        except (asyncio.TimeoutError, TimeoutError):
+            raise ApiError(504, "the deadline came while the request waited in the queue") from None
         finally:
             self.waiting -= 1
         self.active += 1

@@ -169,7 +169,7 @@ def _drop_cut_off_line(path: Path) -> None:
         file.seek(0)
         if size and not file.read(2**16).startswith(FIRST):
             raise BonteaError(
-                f"--log {path} holds something else than a log of this server, which would be "
-                "added to it: choose another name"
+                f"--log {path} is not a log of bontea serve, and nothing was written to it: choose "
+                "another name"
             )
         file.truncate(end)

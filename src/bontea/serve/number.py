@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bontea._numbers import number
+from bontea._numbers import number, percent
 from bontea.deploy import Decision, Rule, Stream, expected_gain, learn_prior, seen
 from bontea.deploy.learn import LEAST_ROLLOUTS
 from bontea.serve.options import Options
@@ -156,7 +156,21 @@ class Numbers:
         if self.prior is before or self.prior is None:
             return None
         self.stream.prior = _capped(self.prior, self.settings.ceiling)
-        return f"learnt from {self.stream.prompts:,} requests: {self.prior}"
+        if self.settings.n is not None and before is not None:
+            return None  # it serves only requests with a price of their own
+        return f"the rule has learnt from {self.stream.prompts:,} requests: {self.said()}"
+
+    def said(self) -> str:
+        """What is known of prompts and how far it can be trusted, for an operator."""
+        prior = self.prior
+        assert prior is not None
+        if prior.success is not None:
+            a, b = prior.success
+            what = f"{percent(a / (a + b))} of the responses succeed"
+        else:
+            spread = number(prior.variance**0.5, 3)
+            what = f"mean reward {number(prior.location, 3)}, spread within a request {spread}"
+        return f"{what}; trial on these: {prior.verdict}, {prior.message}"
 
 
 def _any(rewards: Rewards) -> bool:

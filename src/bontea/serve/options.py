@@ -95,8 +95,8 @@ def read_options(
     if n is not None and choices > n:
         raise ApiError(
             400,
-            f"n is {choices}, the number of answers to return, and {FIELD}.n is {n}, the number to "
-            "draw at most: it cannot be smaller",
+            f"n, the number of answers to return, is {choices}, and cannot exceed {FIELD}.n, the "
+            f"number of responses to draw at most, which is {n}",
             param="n",
         )
     if min_n is not None and n is not None and min_n > n:
@@ -154,8 +154,8 @@ def _prompt(body: dict[str, Any], chat: bool) -> Any:
     if not isinstance(prompt, str):
         raise ApiError(
             400,
-            "prompt must be one text: a reward reads texts, and each prompt is a request of its "
-            f"own; this is {_shown(prompt)}",
+            "prompt must be one text (no list, no token numbers), because the reward reads it: "
+            f"send a request for each prompt. This is {_shown(prompt)}",
             param=name,
         )
     return prompt
@@ -212,7 +212,7 @@ def _header(text: str) -> dict[str, Any]:
             continue
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
-            raise ApiError(400, f"the header {HEADER} must be such as: n=64, price=0.02")
+            raise ApiError(400, f"the header {HEADER} must look like this: n=64, price=0.02")
         try:
             out[name] = json.loads(value)
         except ValueError:

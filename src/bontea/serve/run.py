@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bontea._errors import MissingPackageError
+from bontea._numbers import percent
 from bontea._settings import from_dict
 from bontea.serve.app import make_app
 from bontea.serve.gateway import Gateway
@@ -128,11 +129,11 @@ def _opening(gateway: Gateway, url: str) -> Iterator[str]:
     """What is said when a server starts."""
     settings, numbers = gateway.settings, gateway.numbers
     behind = ", ".join(settings.endpoints) or "the embedded toy policy"
-    yield f"best-of-N of {behind} at {url}, reward {settings.reward}"
+    yield f"serving at {url}: responses from {behind}, rewards from {settings.reward}"
     if settings.n is not None:
         yield f"every request draws {settings.n} responses"
     elif numbers.prior is not None:
-        yield f"the rule knows from {settings.prior}: {numbers.prior}"
+        yield f"the rule has learnt from {settings.prior}: {numbers.said()}"
     else:
         first = min(numbers.first, numbers.max_n)
         yield (
@@ -140,10 +141,9 @@ def _opening(gateway: Gateway, url: str) -> Iterator[str]:
             "(--prior FILE gives it rollouts to learn from)"
         )
     if settings.n is None and settings.audit:
-        share = f"{settings.audit:.3f}".rstrip("0").rstrip(".")
         yield (
-            f"a share of {share} of the requests draws at least {settings.reference_n} responses, "
-            "to see what the rule saves (--audit)"
+            f"{percent(settings.audit)} of the requests draw at least {settings.reference_n} "
+            "responses, to compare the rule with a fixed N (--audit)"
         )
     if settings.log is None:
         yield "responses are not kept (--log FILE.jsonl writes them down, with their prompts)"

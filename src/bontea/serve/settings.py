@@ -28,7 +28,7 @@ class ServeSettings:
     reward: str | None = setting(
         None,
         "module:function, a sequence-classification model (hub name, folder), or the URL of a "
-        "server that computes rewards",
+        "server that computes rewards; needed with --endpoint",
     )
     reward_model: str | None = setting(
         None, "with a reward URL: which model, where vLLM or SGLang serves several"
@@ -44,7 +44,8 @@ class ServeSettings:
     host: str = setting("127.0.0.1", "address to listen on; the default is this machine only")
     port: int = setting(8100, "port to listen on; 0 takes a free one")
     price: float | None = setting(
-        None, "of a response, in reward units: draw while the next one is expected to be worth it"
+        None,
+        "draw on while the next response is expected to raise the best reward by more than this",
     )
     budget: float | None = setting(
         None,
@@ -52,18 +53,24 @@ class ServeSettings:
         "16, unless there is a price or a fixed N)",
     )
     n: int | None = setting(None, "always draw so many, with no rule")
-    min_n: int | None = setting(None, "never fewer responses (default: 4, or the largest N)")
+    min_n: int | None = setting(
+        None, "never fewer responses (default: 4, or less where --budget or --max-n is less)"
+    )
     max_n: int | None = setting(
         None, "never more responses (default: 8 times the budget; 64 with a price)"
     )
-    wave: int = setting(4, "responses drawn at a time; the rule decides after each wave")
+    wave: int = setting(
+        4, "responses drawn at a time after the first --min-n; the rule decides after each wave"
+    )
     prior: str | None = setting(
         None,
         "file of rollouts that the rule learns from before it starts, such as a log of this "
         "server; without one it learns from the first requests",
     )
     ceiling: float | None = setting(
-        None, "the largest reward there can be: an answer that has it is sent at once"
+        None,
+        "the largest reward there can be: drawing stops when a response has it, and responses "
+        "beyond the first --min-n are cancelled",
     )
     deadline: float | None = setting(
         None, "seconds after which the best response so far is sent (default: no limit)"
@@ -95,7 +102,8 @@ class ServeSettings:
     log_mb: float = setting(1024.0, "megabytes after which the log goes on in a new file")
     extra_body: dict[str, Any] | None = setting(
         None,
-        "JSON object whose fields are put over each request to the endpoints; null leaves one out",
+        "JSON object whose fields are added to each request to the endpoints, or replace those "
+        "that are there; null leaves one out",
         read=read_extra_body,
     )
     api_key_env: str | None = setting(
@@ -145,8 +153,8 @@ class ServeSettings:
         given = [name for name in ("price", "budget", "n") if getattr(self, name) is not None]
         if len(given) > 1:
             raise BonteaError(
-                f"{flag(given[0])} and {flag(given[1])} are both given: a response is either worth "
-                "a price, or there are so many of them; give one"
+                f"{flag(given[0])} and {flag(given[1])} are both given: give only one of --price, "
+                "--budget and --n"
             )
         if not given:
             filled["budget"] = 16.0
@@ -243,15 +251,15 @@ class ServeSettings:
     def _check_together(self) -> None:
         assert self.min_n is not None
         assert self.max_n is not None
+        name = "--max-n" if self.n != self.max_n else "--n"
         if self.max_n > self.largest_n:
             raise BonteaError(
-                f"--max-n {self.max_n} exceeds --largest-n {self.largest_n}: lower it, or raise "
+                f"{name} {self.max_n} exceeds --largest-n {self.largest_n}: lower it, or raise "
                 "--largest-n"
             )
         if self.min_n > self.max_n:
             raise BonteaError(
-                f"--min-n {self.min_n} exceeds the largest N, {self.max_n}: lower it, or raise "
-                "--max-n"
+                f"--min-n {self.min_n} exceeds {name} {self.max_n}: lower it, or raise {name}"
             )
         if self.budget is not None and not self.min_n <= self.budget <= self.max_n:
             raise BonteaError(

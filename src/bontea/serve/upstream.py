@@ -101,15 +101,17 @@ class Endpoints:
         data = json.dumps(body).encode()
 
         async def send(server: Server) -> Response:
-            own, rid = data, self.aborts.request_id(server, body)
-            if rid is not None:
+            rid = self.aborts.request_id(server, body)
+            if rid is None:
+                answer = read_json(await server.client.post(options.path, data))
+            else:
                 own = json.dumps({**body, "rid": rid}).encode()
-            try:
-                answer = read_json(await server.client.post(options.path, own))
-            except asyncio.CancelledError:
-                if rid is not None:
-                    self.aborts.abort(server, rid)
-                raise
+                asked = asyncio.ensure_future(server.client.post(options.path, own))
+                try:
+                    answer = read_json(await asyncio.shield(asked))
+                except asyncio.CancelledError:
+                    self.aborts.abort(server, rid, asked)
+                    raise
             return Response(answer, completion_of(answer))
 
         try:
