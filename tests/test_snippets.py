@@ -57,7 +57,8 @@ def write_rollouts(path, seed, prompts, rollouts):
         for p in range(prompts):
             for j, reward in enumerate(rng.normal(p / 4 + seed / 4, 1, rollouts)):
                 row = {"prompt_id": p, "prompt": f"prompt {p}", "rollout": j, "reward": reward,
-                       "completion": f"answer {j}"}  # fmt: skip
+                       "completion": f"answer {j}",
+                       "helpful": reward - 0.3 * reward**2, "other": j % 5}  # fmt: skip
                 file.write(json.dumps(row) + "\n")
 
 

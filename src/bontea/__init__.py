@@ -7,7 +7,8 @@ Axis letters: P prompts, M rollouts of a prompt (always the last axis), N the de
   `advantages_for`, `scale_advantages`.
 - Tails: `expected_max`, `tail_coefficient`, `predict_best_of_n`, `fit_tail`, `check_tail`,
   `calibrate_tail`, `choose_alpha`; `reward_kind` for rewards that have none.
-- Curves: `best_of_k`, `curve`, `compare`; `extrapolate` beyond the sample.
+- Curves: `best_of_k`, `curve`, `compare`; `extrapolate` beyond the sample. Chosen by one score
+  and measured by another: `two_scores`, `compare_selectors`, `measured_best_of_k`.
 - Rollouts: `read_rollouts` from files, `as_rollouts` from lists.
 - Before training: `diagnose`, what a file of rewards supports; `plan`, what M and which estimator.
 - Theory: `effective_n`, what an estimator really optimises; the rest is in `bontea.theory`.
@@ -44,7 +45,19 @@ from bontea.advantages import (
     tail_rl,
     tea,
 )
-from bontea.curves import Comparison, Curve, Extrapolation, best_of_k, compare, curve, extrapolate
+from bontea.curves import (
+    Comparison,
+    Curve,
+    Extrapolation,
+    TwoScores,
+    best_of_k,
+    compare,
+    compare_selectors,
+    curve,
+    extrapolate,
+    measured_best_of_k,
+    two_scores,
+)
 from bontea.planning import Diagnosis, Plan, Recommendation, diagnose, plan
 from bontea.rollouts import Rollouts, as_rollouts, read_rollouts
 from bontea.tails import (
@@ -73,6 +86,7 @@ __all__ = [
     "Plan",
     "Recommendation",
     "Rollouts",
+    "TwoScores",
     "adaptive_tea",
     "advantages_for",
     "as_rollouts",
@@ -85,6 +99,7 @@ __all__ = [
     "check_tail",
     "choose_alpha",
     "compare",
+    "compare_selectors",
     "curve",
     "diagnose",
     "effective_n",
@@ -97,6 +112,7 @@ __all__ = [
     "linear_tea",
     "max_at_k",
     "max_rl",
+    "measured_best_of_k",
     "pass_at_k",
     "pass_at_n",
     "pkpo",
@@ -113,4 +129,5 @@ __all__ = [
     "tail_coefficient",
     "tail_rl",
     "tea",
+    "two_scores",
 ]

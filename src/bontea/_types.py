@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int, Shaped
+    from jaxtyping import Bool, Float, Int, Shaped
 
-    __all__ = ["Array", "ArrayLike", "Float", "Int", "Shaped"]
+    __all__ = ["Array", "ArrayLike", "Bool", "Float", "Int", "Shaped"]
 
 Array: TypeAlias = Any
 """An array of any library that `array_api_compat` knows; out comes the kind that went in."""

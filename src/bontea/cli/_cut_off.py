@@ -39,10 +39,14 @@ def apply_cut_off(
 
     how = args.cut_off
     worst = float(np.fmin.reduce([rollouts.lowest for rollouts in found.values()]))
+    lowest: dict[str, float] = {}
+    for rollouts in found.values():
+        for name, values in (rollouts.scores or {}).items():
+            lowest[name] = float(np.fmin.reduce(values, initial=lowest.get(name, np.nan)))
     out, shares = {}, {}
     for name, rollouts in found.items():
         try:
-            out[name] = rollouts.with_cut_off(how, worst=worst)
+            out[name] = rollouts.with_cut_off(how, worst=worst, worst_scores=lowest)
         except BonteaError as error:
             raise BonteaError(f"{name}: {error}") from None
         cut = rollouts.cut_off

@@ -58,8 +58,8 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def given_reading(args: argparse.Namespace) -> Reading:
-    """The options that were given."""
+def given_reading(args: argparse.Namespace, also: tuple[str, ...] = ()) -> Reading:
+    """The options that were given, and further scores to read."""
     from bontea.rollouts.formats import Reading
 
     if args.group_size is not None and args.group_size < 1:
@@ -73,6 +73,7 @@ def given_reading(args: argparse.Namespace) -> Reading:
         step=args.step,
         function=args.reward,
         scores=args.scores,
+        also=also,
     )
 
 

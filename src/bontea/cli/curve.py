@@ -4,6 +4,9 @@ Prints the unbiased mean of the best of k (on 0/1 rewards: pass@k) from files of
 intervals from the spread over prompts. With --up-to beyond the rollouts of a prompt the curve is
 extrapolated, with its own interval and a verdict; where it cannot be, the reason is said. Several
 files or models are compared in pairs, the first with each other one, on the prompts they share.
+
+With --measure the best of k is chosen by one score and measured by another: what deployment gives,
+the k where that peaks, and what an oracle would give that chooses by the measure itself.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from bontea._numbers import percent, typed
 from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
 from bontea.cli._reading import FILES, add_reading, given_reading, said, say_readings
+from bontea.cli._scores import add_scores, asked_scores, by_one_score, run_two_scores
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
 
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ EXAMPLES = """examples:
       two models on the same prompts: where each is better, with a figure and a page
   bontea curve all.parquet --model small large --ks 1,8,64 --json
       two models of one file at three k, every number for a machine
+  bontea curve rollouts.jsonl --select reward --measure judge --png curve.png
+      chosen by the reward, what is the response worth by the judge: which N to deploy
   bontea curve logs/task.eval --reward-column match
       an Inspect log, by the scorer match; files of other tools are read as they are
 """
@@ -72,6 +78,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     add("--png", type=Path, metavar="FILE", help="write a figure of the curves")
     add("--html", type=Path, metavar="FILE", help="write a page with curves and completions")
     add("--json", action="store_true", help="print every number as JSON")
+    add_scores(parser)
     add_cut_off(parser)
     add_reading(parser)
 
@@ -81,9 +88,12 @@ def run(args: argparse.Namespace) -> int:
     from bontea.rollouts import read_sources
 
     ks, up_to = _check(args)
-    read = read_sources(args.files, args.model, given_reading(args))
+    read = read_sources(args.files, args.model, given_reading(args, asked_scores(args)))
     say_readings(read.values())
     rollouts, cut_off = apply_cut_off(read, args)
+    if args.measure is not None:
+        return run_two_scores(rollouts, ks, up_to, args, cut_off)
+    rollouts = by_one_score(rollouts, args)
     found = evaluate(
         rollouts,
         ks,
@@ -98,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(as_json(found, args, cut_off), allow_nan=False))
     else:
-        _print(found, every=ks is not None)
+        _print(found, every=ks is not None, by=args.select[0] if args.select else None)
     for path in written:
         print(f"wrote {path}", file=sys.stderr)
     return 0
@@ -164,7 +174,7 @@ def _write(found: Evaluation, up_to: int | None, args: argparse.Namespace) -> li
     return written
 
 
-def _print(found: Evaluation, *, every: bool) -> None:
+def _print(found: Evaluation, *, every: bool, by: str | None) -> None:
     """The table, then what it means."""
     from rich.console import Console
 
@@ -175,6 +185,7 @@ def _print(found: Evaluation, *, every: bool) -> None:
         out = Console(highlight=False, width=max(100, 20 + 40 * len(found.curves)))
     first = next(iter(found.curves.values()))
     what = "pass@k" if all(c.pass_at_k for c in found.curves.values()) else "best of k"
+    what += f" by {by}" if by is not None else ""
     print(f"{what}, mean over prompts, {percent(first.confidence_level)} interval")
     out.print(curve_table(found, every=every))
     for line in curve_lines(found):
@@ -205,6 +216,7 @@ def as_json(
         "seed": args.seed,
         "confidence_level": args.confidence_level,
         "cut_off": args.cut_off,
+        "select": args.select[0] if args.select else None,
         "curves": [
             {
                 "name": name,

@@ -19,6 +19,7 @@ from bontea._numbers import typed
 from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
 from bontea.cli._reading import FILES, add_reading, given_reading, say_readings
+from bontea.cli._scores import add_scores, asked_scores
 
 if TYPE_CHECKING:
     from bontea.planning import Diagnosis
@@ -28,6 +29,8 @@ EXAMPLES = """examples:
       can these rewards be extrapolated to best-of-128, and which estimator fits?
   bontea diagnose rollouts.parquet --deploy-n 512 --rollouts 32 --png qq.png --json > diagnosis.json
       for training with 32 rollouts a prompt; figures, and every number for a machine
+  bontea diagnose rollouts.jsonl --measure judge
+      does best-of-N climb what the judge says, or the reward only?
 """
 
 
@@ -64,6 +67,7 @@ def add_parser(subparsers: Any, name: str) -> None:
     )
     add("--seed", type=int, default=0, help="seed of everything random")
     add("--json", action="store_true", help="print every number as JSON")
+    add_scores(parser, select=False)
     add_cut_off(parser)
     add_reading(parser)
 
@@ -82,12 +86,16 @@ def run(args: argparse.Namespace) -> int:
     if args.rollouts is not None and args.rollouts < 1:
         raise BonteaError(f"--rollouts {args.rollouts} must be at least 1, such as 16")
     check_output("--png", args.png, (".png",))
-    rollouts = read_rollouts(args.file, model=args.model, reading=given_reading(args))
+    rollouts = read_rollouts(
+        args.file, model=args.model, reading=given_reading(args, asked_scores(args))
+    )
     say_readings([rollouts])
     name = str(args.file)
     treated, cut_off = apply_cut_off({name: rollouts}, args)
     try:
-        found = diagnose(treated[name], n=args.deploy_n, m=args.rollouts, rng=args.seed)
+        found = diagnose(
+            treated[name], n=args.deploy_n, m=args.rollouts, measure=args.measure, rng=args.seed
+        )
     except BonteaError as error:
         raise BonteaError(f"{args.file}: {error}") from None
     if args.png is not None:
@@ -111,6 +119,7 @@ def as_json(
         "seed": args.seed,
         "file": str(args.file),
         "model": args.model,
+        "measure": args.measure,
         "cut_off": args.cut_off,
         "cut_off_share": cut_off_share,
         **found.to_dict(),

@@ -16,10 +16,11 @@ import numpy as np
 from bontea._errors import BonteaError
 from bontea._json import Result
 from bontea._numbers import number, percent
-from bontea.curves.influence import find_influence
+from bontea.curves.chosen import winner_weights
 from bontea.curves.intervals import PAIRED_METHOD, Method, mean_interval
 from bontea.curves.mean_curve import check_grid, is_landmark, with_limits
-from bontea.curves.unbiased import best_of_k_by_prompt, best_of_k_weights
+from bontea.curves.pairs import Pairs, pair_scores
+from bontea.curves.unbiased import best_of_k_weights
 from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.groups import Rollouts, as_rollouts
 
@@ -59,6 +60,10 @@ class Comparison(Result):
     interval_message: str
     """Why a limit is missing, what was done about the strata, and which reward carries a curve;
     empty when there is nothing."""
+    select: str = "reward"
+    """The score that chooses among k responses."""
+    measure: str = "reward"
+    """The score of the chosen ones that is compared; mostly the same."""
 
     DERIVED = ("verdict", "message", "decided", "flips")
 
@@ -159,8 +164,11 @@ class Comparison(Result):
             mark = "" if self.decided[i] else "  (not decided)"
             lines.append(f"{self.ks[i]:>7}  {text:<{wide}}  {chance}{mark}")
         left = f", {self.left_out} left out" if self.left_out else ""
+        what = "pass@k" if self.pass_at_k else "best of k"
+        if self.measure != self.select:
+            what = f"{self.measure} of the best of k by {self.select}"
         return (
-            f"{a} minus {b}, {'pass@k' if self.pass_at_k else 'best of k'}, {self.prompts} prompts"
+            f"{a} minus {b}, {what}, {self.prompts} prompts"
             f"{left}, {percent(self.confidence_level)} interval ({self.method})\n"
             + "\n".join(lines)
             + (f"\n{self.interval_message}" if self.interval_message else "")
@@ -173,6 +181,8 @@ def compare(
     b: Rollouts | Float[ArrayLike, "P M"],
     ks: Sequence[int] | None = None,
     *,
+    select: str | None = None,
+    measure: str | None = None,
     strata: Sequence[Any] | np.ndarray | None = None,
     names: tuple[str, str] = ("a", "b"),
     method: Method = PAIRED_METHOD,
@@ -192,7 +202,8 @@ def compare(
 
         sum_ij w_i(k) v_j(k) [1{a_i > b_j} + 1/2 1{a_i = b_j}],
 
-    the mean over all pairs of k rollouts of a and k of b.
+    the mean over all pairs of k rollouts of a and k of b. With `select` and `measure`, as in
+    `curve`, w and v are the chances to be chosen by one score, and a_i and b_j are the other.
 
     Limits hold for one k at a time. Raises ValueError when no prompt has rewards from both, when
     numbers of prompts without names differ, or when a k exceeds the smallest group.
@@ -206,18 +217,20 @@ def compare(
     """
     named = isinstance(a, Rollouts) and isinstance(b, Rollouts)
     first, second, known = _match(as_rollouts(a, strata=strata), as_rollouts(b), named)
-    both = np.flatnonzero((first.scored_counts > 0) & (second.scored_counts > 0))
+    one, two = (pair_scores(side, select, measure) for side in (first, second))
+    both = np.flatnonzero((one.rollouts.scored_counts > 0) & (two.rollouts.scored_counts > 0))
     if len(both) == 0:
-        raise BonteaError("no prompt has a reward from both models: there is nothing to compare")
-    first, second = first.select(both).scored(), second.select(both).scored()
-    grid = check_grid(ks, int(min(first.counts.min(), second.counts.min())))
-    values = [best_of_k_by_prompt(side.rewards, side.counts, grid) for side in (first, second)]
-    difference = values[0] - values[1]
-    wins = superiority(first, second, grid)
-    pass_at_k = first.zero_one and second.zero_one
+        what = "a reward" if one.single else f"a response with {one.select} and {one.measure}"
+        raise BonteaError(f"no prompt has {what} from both models: there is nothing to compare")
+    one, two = one.of(both).scored(), two.of(both).scored()
+    first, second = one.rollouts, two.rollouts
+    grid = check_grid(ks, int(min(first.counts.min(), second.counts.min())), one)
+    difference = one.values(grid) - two.values(grid)
+    wins = superiority(one, two, grid)
+    pass_at_k = one.single and first.zero_one and second.zero_one
     width = len(grid)
-    most = np.repeat([1.0 if pass_at_k else np.inf, 1.0], width)
-    (a_low, a_high), (b_low, b_high) = ((s.rewards.min(), s.rewards.max()) for s in (first, second))
+    most = np.repeat([max(one.bounds[1], two.bounds[1]), 1.0], width)
+    (a_low, a_high), (b_low, b_high) = one.span, two.span
     interval = mean_interval(
         np.concatenate([difference, wins], axis=1),
         first.strata if first.strata is not None else second.strata,
@@ -231,9 +244,8 @@ def compare(
         columns=[f"k = {k}" for k in grid] + [f"k = {k} (chance to win)" for k in grid],
     )
     notes = [interval.message]
-    for name, side in zip(names, (first, second), strict=True):
-        if carries := find_influence(side, grid):
-            notes.append(f"{name}: {carries}")
+    for name, side in zip(names, (one, two), strict=True):
+        notes += [f"{name}: {note}" for note in (side.message, side.carried_by(grid)) if note]
     return Comparison(
         ks=np.asarray(grid),
         difference=difference.mean(0),
@@ -250,22 +262,34 @@ def compare(
         method=method,
         pass_at_k=pass_at_k,
         interval_message="; ".join(filter(None, notes)),
+        select=one.select,
+        measure=one.measure,
     )
 
 
-def superiority(a: Rollouts, b: Rollouts, ks: Sequence[int]) -> np.ndarray:
-    """Chance that the best of k from a beats that from b, ties half, on each prompt: `(P, K)`.
+def superiority(
+    a: Pairs | Rollouts, b: Pairs | Rollouts, ks: Sequence[int]
+) -> Float[np.ndarray, "P K"]:
+    """Chance that the best of k from a beats that from b, ties half, on each prompt.
 
-    Every rollout of both is scored.
+    Every rollout of both is scored, by both scores where there are two.
     """
+    a, b = (one if isinstance(one, Pairs) else pair_scores(one) for one in (a, b))
     grid = tuple(int(k) for k in ks)
     out = np.empty((len(a), len(grid)))
     for p in range(len(out)):
-        # Ranks that no k reaches have no weight: the best rewards of a are enough.
-        weights = best_of_k_weights(len(a.group(p)), grid)
-        x = np.sort(a.group(p))[::-1][: len(weights)]
-        y = np.sort(b.group(p))
-        below = _best_is_among_the_lowest(len(y), grid)
+        x, y = a.rollouts.group(p), b.rollouts.group(p)
+        if a.single:
+            # Ranks that no k reaches have no weight: the best rewards of a are enough.
+            weights = best_of_k_weights(len(x), grid)
+            x, y = np.sort(x)[::-1][: len(weights)], np.sort(y)
+            below = _best_is_among_the_lowest(len(y), grid)
+        else:
+            weights, chosen = winner_weights(x, grid), winner_weights(y, grid)
+            x, y = a.measured_group(p), b.measured_group(p)
+            order = np.argsort(y)
+            y, below = y[order], np.zeros((len(y) + 1, len(grid)))
+            below[1:] = np.cumsum(chosen[order], axis=0)
         won = below[np.searchsorted(y, x)] + below[np.searchsorted(y, x, side="right")]
         out[p] = np.einsum("ik,ik->k", weights, won) / 2
     return np.minimum(out, 1)

@@ -158,9 +158,26 @@ def error_of_mean(values: np.ndarray, strata: Any) -> tuple[np.ndarray, np.ndarr
 
     And its degrees of freedom, as for `method="jackknife"`; P is at least 2.
     """
+    return _standard_error(*centred_in_strata(values, strata))
+
+
+def centred_in_strata(values: np.ndarray, strata: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Values `(P, K)` by stratum, minus the mean of theirs, and the sizes of the strata."""
     codes, _ = _strata(strata, len(values))
     sizes = np.bincount(codes)
-    return _standard_error(_centred(values[np.argsort(codes, kind="stable")], sizes), sizes)
+    return _centred(values[np.argsort(codes, kind="stable")], sizes), sizes
+
+
+def resampled_means(
+    centred: np.ndarray,
+    sizes: np.ndarray,
+    resamples: int,
+    batch: int | None,
+    rng: np.random.Generator | int | None,
+) -> np.ndarray:
+    """`mean* - mean` of each resample, `(B, K)`, with deviations scaled up."""
+    draws = _resample(sizes, resamples, batch or resamples, np.random.default_rng(rng))
+    return _resampled(draws, centred, sizes)[1]
 
 
 def _check(method: str, level: float, resamples: int, batch: int | None) -> None:

@@ -14,9 +14,8 @@ import numpy as np
 from bontea._errors import BonteaError
 from bontea._json import Result
 from bontea._numbers import fixed, number, percent
-from bontea.curves.influence import find_influence
 from bontea.curves.intervals import CURVE_METHOD, Method, mean_interval
-from bontea.curves.unbiased import best_of_k_by_prompt
+from bontea.curves.pairs import Pairs, pair_scores
 from bontea.rollouts.groups import Rollouts, as_rollouts
 
 if TYPE_CHECKING:
@@ -45,6 +44,10 @@ class Curve(Result):
     message: str
     """Why a limit is missing, what was done about the strata, and which reward carries the curve;
     empty when there is nothing."""
+    select: str = "reward"
+    """The score that chooses among k responses."""
+    measure: str = "reward"
+    """The score of the chosen one that the values are of; mostly the same."""
 
     def at(self, k: int) -> tuple[float, float, float]:
         """Value, lower and upper limit at one k of the grid."""
@@ -60,9 +63,11 @@ class Curve(Result):
             f"{name}{k}: {with_limits(*self.at(k))}" for k in self.ks if is_landmark(k, self.ks)
         ]
         prompts = len(self.per_prompt)
+        both = f"{self.measure} of the best by {self.select}, "
+        what = both if self.measure != self.select else ""
         return (
-            f"mean over {prompts} prompt{'s' * (prompts > 1)}, {percent(self.confidence_level)} "
-            f"interval ({self.method})\n  "
+            f"{what}mean over {prompts} prompt{'s' * (prompts > 1)}, "
+            f"{percent(self.confidence_level)} interval ({self.method})\n  "
             + "\n  ".join(rows)
             + "\n"
             + (
@@ -77,6 +82,8 @@ def curve(
     rollouts: Rollouts | Float[ArrayLike, "P M"],
     ks: Sequence[int] | None = None,
     *,
+    select: str | None = None,
+    measure: str | None = None,
     strata: Sequence[Any] | np.ndarray | None = None,
     method: Method = CURVE_METHOD,
     confidence_level: float = 0.95,
@@ -93,6 +100,12 @@ def curve(
         lengths. Prompts without a single reward are left out.
     ks
         Values of k; default: about four to a doubling, up to the smallest group.
+    select, measure
+        Names of scores (`Rollouts.scores`; default: the reward, and the same as `select`). With two
+        scores the value at k is the expected `measure` of the response that has the highest
+        `select` among k: unbiased, ties share (`measured_best_of_k`). Rollouts that lack one of the
+        two do not count, and `message` says how many. `two_scores` gives this curve with those
+        beside it.
     strata
         `(P,)` labels: prompts are resampled inside their stratum; default: those of `rollouts`.
     method
@@ -108,31 +121,51 @@ def curve(
     rewards (pass@k) have limits in [0, 1], and no limit lies beyond the lowest or the highest
     reward unless Student's t with so few prompts reaches there. One strange reward that carries the
     curve is named in `message` (bontea.curves.influence).
-    Raises ValueError when a k exceeds the smallest group, or nothing is left.
+    Raises ValueError when a k exceeds the smallest group, or nothing is left, and where a measure
+    is missing for other responses than a random choice (`bontea.curves.pairs`).
 
     >>> c = curve(np.random.default_rng(0).normal(size=(50, 64)), [1, 8, 64], rng=0)
     >>> [round(v, 1) for v in c.at(64)]  # c_64 = 2.34
     [2.3, 2.2, 2.4]
     """
-    data = as_rollouts(rollouts, strata=strata).scored()
-    grid = check_grid(ks, int(data.counts.min()))
-    values = best_of_k_by_prompt(data.rewards, data.counts, grid)
-    pass_at_k = data.zero_one
-    interval = mean_interval(
-        values,
-        data.strata,
+    pairs = pair_scores(as_rollouts(rollouts, strata=strata), select, measure).scored()
+    return curve_of(
+        pairs,
+        check_grid(ks, int(pairs.rollouts.counts.min()), pairs),
         method=method,
         confidence_level=confidence_level,
         resamples=resamples,
         batch=batch,
         rng=rng,
-        bounds=(0, 1) if pass_at_k else (-np.inf, np.inf),
-        seen=(data.rewards.min(), data.rewards.max()),
-        columns=[f"k = {k}" for k in grid],
     )
-    carries = find_influence(data, grid)
+
+
+def curve_of(
+    pairs: Pairs,
+    ks: list[int],
+    *,
+    method: Method = CURVE_METHOD,
+    confidence_level: float = 0.95,
+    resamples: int = 2000,
+    batch: int | None = 200,
+    rng: np.random.Generator | int | None = None,
+) -> Curve:
+    """The curve of rollouts that all have both scores."""
+    values = pairs.values(ks)
+    interval = mean_interval(
+        values,
+        pairs.rollouts.strata,
+        method=method,
+        confidence_level=confidence_level,
+        resamples=resamples,
+        batch=batch,
+        rng=rng,
+        bounds=pairs.bounds,
+        seen=pairs.span,
+        columns=[f"k = {k}" for k in ks],
+    )
     return Curve(
-        ks=np.asarray(grid),
+        ks=np.asarray(ks),
         value=values.mean(0),
         low=interval.low,
         high=interval.high,
@@ -140,8 +173,10 @@ def curve(
         confidence_level=confidence_level,
         standard_error=interval.standard_error,
         method=method,
-        pass_at_k=pass_at_k,
-        message="; ".join(filter(None, [interval.message, carries.message if carries else ""])),
+        pass_at_k=pairs.single and pairs.rollouts.zero_one,
+        message="; ".join(filter(None, [pairs.message, interval.message, pairs.carried_by(ks)])),
+        select=pairs.select,
+        measure=pairs.measure,
     )
 
 
@@ -190,11 +225,25 @@ def with_limits(value: float, low: float, high: float, sign: str = "") -> str:
     return f"{shown(value, sign)} [{ends[0]}, {ends[1]}]"
 
 
-def check_grid(ks: Sequence[int] | None, smallest: int) -> list[int]:
+def beyond(select: str, measure: str) -> str:
+    """Why the measure of a chosen response is not extrapolated, and what would be needed."""
+    return (
+        f"no response here has a {select} as high as the best of so many would have, so that its "
+        f"{measure} was never seen, and it may rise or fall; draw as many rollouts of some "
+        "prompts, or look at a smaller k"
+    )
+
+
+def check_grid(ks: Sequence[int] | None, smallest: int, pairs: Pairs | None = None) -> list[int]:
     """The values of k, none beyond the smallest group."""
     grid = dense_ks(smallest) if ks is None else list(np.asarray(ks, dtype=object))
     if not grid:
         raise BonteaError("ks is empty: give at least one k, such as [1, 8, 64]")
+    if max(grid) > smallest and pairs is not None and not pairs.single:
+        raise BonteaError(
+            f"k={max(grid)} exceeds the {smallest} rollouts with both scores of the smallest "
+            f"group, and nothing is predicted beyond them: {beyond(pairs.select, pairs.measure)}"
+        )
     if max(grid) > smallest:
         raise BonteaError(
             f"k={max(grid)} exceeds the {smallest} rewards of the smallest group: draw more "

@@ -10,7 +10,7 @@ rule returns, in the mean over all k-subsets of the M responses:
     all k succeed (pass^k)    C(c, k) / C(M, k),  c successes: a count, without an order
 
 Equal scores share: each of them counts with the mean measure of all that have its score, which is
-what a random order of them gives on average.
+what a random order of them gives on average (`bontea.curves.chosen`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bontea.curves.unbiased import best_of_k_weights
+from bontea.curves.chosen import by_rank, measured_by_prompt
 
 if TYPE_CHECKING:
     from bontea._types import Float
@@ -35,7 +35,8 @@ def best_by(
     >>> best_by(np.array([3.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0]), [1, 2, 3]).round(4).tolist()
     [0.6667, 0.3333, 0.0]
     """
-    return _by_rank(scores, measure, best_of_k_weights(len(scores), tuple(ks)))
+    out: np.ndarray = measured_by_prompt(scores, measure, np.array([len(scores)]), ks)[0]
+    return out
 
 
 def top_by(
@@ -46,7 +47,9 @@ def top_by(
     >>> top_by(np.array([3.0, 1.0, 2.0]), np.array([3.0, 1.0, 2.0]), [1, 2, 3], 2).round(4).tolist()
     [nan, 2.0, 2.5]
     """
-    return _by_rank(scores, measure, _top_weights(len(scores), tuple(ks), j))
+    weights = _top_weights(len(scores), tuple(ks), j)
+    out: np.ndarray = by_rank(scores[None], measure[None])[0] @ weights
+    return out
 
 
 def every_succeeds(success: np.ndarray, ks: Sequence[int]) -> Float[np.ndarray, " K"]:
@@ -58,14 +61,6 @@ def every_succeeds(success: np.ndarray, ks: Sequence[int]) -> Float[np.ndarray, 
     m, i = len(success), np.arange(max(ks))
     ratios = np.maximum(int(success.sum()) - i, 0) / (m - i)
     out: np.ndarray = np.cumprod(ratios)[np.asarray(ks) - 1]
-    return out
-
-
-def _by_rank(scores: np.ndarray, measure: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    # Equal scores get one number, and with it the mean measure of all that have it.
-    _, level, count = np.unique(-scores, return_inverse=True, return_counts=True)
-    shared = np.bincount(level, measure) / count
-    out: np.ndarray = shared[np.sort(level)][: len(weights)] @ weights
     return out
 
 

@@ -63,7 +63,7 @@ def best_of_k(
 
         return per_group(rewards, kernel, per_rollout=False, missing=float("nan"), in_blocks=True)
 
-    parts = [some_k(some) for some in _some_at_a_time(grid, rewards.shape[-1])]
+    parts = [some_k(some) for some in some_at_a_time(grid, rewards.shape[-1])]
     out = parts[0] if len(parts) == 1 else array_namespace(rewards).concat(parts, axis=-1)
     return out[..., 0] if np.ndim(k) == 0 else out
 
@@ -82,7 +82,7 @@ def best_of_k_by_prompt(
         prompts = np.flatnonzero(counts == size)
         rows = max(1, BLOCK // size)
         done = 0
-        for some in _some_at_a_time(grid, size):
+        for some in some_at_a_time(grid, size):
             for first in range(0, len(prompts), rows):
                 which = prompts[first : first + rows]
                 block = rewards[starts[which][:, None] + np.arange(size)]
@@ -91,7 +91,8 @@ def best_of_k_by_prompt(
     return out
 
 
-def _some_at_a_time(ks: tuple[int, ...], m: int) -> list[tuple[int, ...]]:
+def some_at_a_time(ks: tuple[int, ...], m: int) -> list[tuple[int, ...]]:
+    """The k in portions whose table of weights, for groups of m, is not too large."""
     some = max(1, MOST_WEIGHTS // m)
     return [ks[first : first + some] for first in range(0, len(ks), some)]
 
@@ -104,15 +105,25 @@ def _means_of_best(r: Array, ks: tuple[int, ...], least: int, xp: ModuleType) ->
             f"best-of-{least} needs at least {least} rewards per prompt, got {m}: "
             "draw more, or use predict_best_of_n, which extrapolates"
         )
-    middle, gaps = _gap_weights(m, ks)
     best_first = in_double(xp.flip(xp.sort(r, axis=-1, stable=False), axis=-1), xp)
-    best_first = best_first[:, : gaps.shape[0] + 1]
-    steps = best_first[:, :-1] - best_first[:, 1:]
-    level = xp.take(best_first, xp.asarray(middle, device=device(r)), axis=-1)
+    return xp.astype(mean_of_winner(best_first, ks, xp), r.dtype, copy=False)
+
+
+def mean_of_winner(values: Array, ks: tuple[int, ...], xp: ModuleType) -> Array:
+    """`sum_j w_j(k) x_j` of values `(P, m)` in the order of rank, that of the best first: `(P, K)`.
+
+    w_j(k) is the chance that the best of k out of m has rank j; NaN for k > m. With the rewards
+    themselves this is best-of-k; the values may be any others of the same responses.
+    """
+    m = values.shape[-1]
+    middle, gaps = _gap_weights(m, ks)
+    values = values[:, : gaps.shape[0] + 1]
+    steps = values[:, :-1] - values[:, 1:]
+    level = xp.take(values, xp.asarray(middle, device=device(values)), axis=-1)
     out = level + product(steps, gaps, xp)
     if max(ks) > m:
         out = out + constant(np.where(np.array(ks) > m, np.nan, 0.0), out, xp)
-    return xp.astype(out, r.dtype, copy=False)
+    return out
 
 
 @lru_cache(maxsize=32)

@@ -8,6 +8,7 @@
 - `upper`: upper halves of all prompts in common units, and the same of simulated normal rewards,
   from which every band comes; on it `qq`, `pareto` (how the tail ends) and `spread`.
 - `tail`: the tail model tested where it can be, and what `adaptive_tea` will make of it.
+- `proxy`: with a second score, does best-of-N climb what counts?
 - `length`: is the reward about length? `success`: the success rates of 0/1 rewards.
 - `admission`: the rule that turns findings into what these rewards admit.
 
@@ -23,6 +24,7 @@ from bontea.diagnosis import (
     kind,
     length,
     pareto,
+    proxy,
     qq,
     spread,
     success,
@@ -44,6 +46,7 @@ FINDERS: tuple[tuple[type[Finding], Callable[[Evidence], Finding | str | None]],
     (success.SuccessFinding, success.look),
     (length.LengthFinding, length.look),
     (spread.SpreadFinding, spread.look),
+    (proxy.ProxyFinding, proxy.look),
 )
 """Every finding and its finder, which returns the finding, or why it could not be made, or None
 where it makes no sense for these rewards."""

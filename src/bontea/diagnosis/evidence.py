@@ -46,6 +46,8 @@ class Evidence:
     tail: TailFinding | None
     success: SuccessFinding | None
     upper: Upper | None
+    measure: str | None = None
+    """Name of another score that the chosen responses are judged by."""
 
     @property
     def fitted(self) -> int:
@@ -77,17 +79,20 @@ def gather(
     n: float,
     m: int | None = None,
     alpha: float = 0.25,
+    measure: str | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> Evidence:
     """Look at rewards `(P, M)`, ragged lists or `Rollouts`, for a run with these settings.
 
-    The default of `m` is the smaller of 16 and the median group. `rng` deals rewards into groups of
-    m, and picks prompts where there are very many. Raises BonteaError for n < 1, alpha outside
-    (0, 1], m < 1, infinite rewards, or no reward at all.
+    The default of `m` is the smaller of 16 and the median group. `measure` is the name of another
+    score (`Rollouts.scores`). `rng` deals rewards into groups of m, and picks prompts where there
+    are very many. Raises BonteaError for n < 1, alpha outside (0, 1], m < 1, infinite rewards, no
+    reward at all, or a measure that is not there.
     """
     n, alpha = check_n(n), check_alpha(alpha)
     given = None if m is None else check_k(m, "m")
     data = as_rollouts(rollouts)
+    data.score(measure)
     generator = np.random.default_rng(rng)
     scored = data.scored()
     rewards = scored.table()
@@ -118,4 +123,5 @@ def gather(
         tail=tail,
         success=success,
         upper=upper,
+        measure=measure,
     )

@@ -7,6 +7,7 @@ only differences within a prompt count.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -64,25 +65,11 @@ def find_length(rewards: np.ndarray, lengths: np.ndarray) -> LengthFinding | Non
 
     A prompt needs 4 rollouts with both, and a spread of both.
     """
-    from scipy.stats import rankdata
-
-    both = np.isfinite(rewards) & np.isfinite(lengths)
-    counts = both.sum(axis=1)
-    order = np.argsort(~both, axis=1, kind="stable")
-    rewards, lengths = (np.take_along_axis(a, order, axis=1) for a in (rewards, lengths))
     correlation, winner = [], []
-    for size in np.unique(counts[counts >= LEAST]):
-        r, length = (a[counts == size][:, :size] for a in (rewards, lengths))
-        differ = (np.ptp(r, axis=1) > 0) & (np.ptp(length, axis=1) > 0)
-        r, length = r[differ], length[differ]
-        if len(r) == 0:
-            continue
-        of_reward, of_length = rankdata(r, axis=1), rankdata(length, axis=1)
-        a = of_reward - of_reward.mean(axis=1, keepdims=True)
-        b = of_length - of_length.mean(axis=1, keepdims=True)
-        correlation.append((a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1)))
+    for r, of_reward, of_length in ranks_within(rewards, lengths):
+        correlation.append(rank_correlation(of_reward, of_length))
         best = r == r.max(axis=1, keepdims=True)
-        winner.append((best * (of_length - 1) / (size - 1)).sum(1) / best.sum(1))
+        winner.append((best * (of_length - 1) / (r.shape[1] - 1)).sum(1) / best.sum(1))
     prompts = sum(map(len, winner))
     if prompts < 2:
         return None
@@ -92,6 +79,35 @@ def find_length(rewards: np.ndarray, lengths: np.ndarray) -> LengthFinding | Non
         Reading(float(place.mean()), WINNER, mean_interval(place)),
         prompts,
     )
+
+
+def ranks_within(
+    first: np.ndarray, second: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of `(P, M)` values: those of the first, and the ranks of both, `(P', m)` for each group size.
+
+    Of the prompts that have 4 rollouts with both, and a spread of both; NaN is none.
+    """
+    from scipy.stats import rankdata
+
+    both = np.isfinite(first) & np.isfinite(second)
+    counts = both.sum(axis=1)
+    order = np.argsort(~both, axis=1, kind="stable")
+    first, second = (np.take_along_axis(a, order, axis=1) for a in (first, second))
+    for size in np.unique(counts[counts >= LEAST]):
+        a, b = (x[counts == size][:, :size] for x in (first, second))
+        differ = (np.ptp(a, axis=1) > 0) & (np.ptp(b, axis=1) > 0)
+        if differ.any():
+            a, b = a[differ], b[differ]
+            yield a, rankdata(a, axis=1), rankdata(b, axis=1)
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Spearman's, of ranks `(P, m)`, for each prompt."""
+    a = first - first.mean(axis=1, keepdims=True)
+    b = second - second.mean(axis=1, keepdims=True)
+    found: np.ndarray = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
+    return found
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float]:

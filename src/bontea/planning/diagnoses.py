@@ -148,6 +148,7 @@ def diagnose(
     m: int | None = None,
     alpha: float = 0.25,
     groups: int = 20_000,
+    measure: str | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> Diagnosis:
     """Look at rewards before training on them, and recommend an estimator.
@@ -165,6 +166,10 @@ def diagnose(
     alpha
         Tail fraction that a tail estimator with a fixed fraction would use: ties and the lightness
         of the tail are judged there.
+    measure
+        Another score of the same rollouts (`Rollouts.scores`), by which the responses that the
+        reward chooses are judged: does best-of-N climb the reward only? It changes no
+        recommendation.
     groups
         Groups drawn for each estimator of the ranking, as in `plan`.
     rng
@@ -195,7 +200,7 @@ def diagnose(
             f"m={m} is above {BATCH:,}, the rollouts of the training step that is looked at: m is "
             "how many rollouts a prompt gets in training, mostly 8 to 64"
         )
-    evidence = gather(rollouts, n=n, m=m, alpha=alpha, rng=seed)
+    evidence = gather(rollouts, n=n, m=m, alpha=alpha, measure=measure, rng=seed)
     found: dict[str, Finding] = {}
     skipped: dict[str, str] = {}
     for cls, look in FINDERS:

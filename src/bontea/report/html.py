@@ -19,7 +19,7 @@ from typing import Any
 
 import bontea
 from bontea._errors import BonteaError
-from bontea.curves import Comparison, Curve
+from bontea.curves import Comparison, Curve, ScoreEvaluation
 from bontea.deploy import Savings
 from bontea.planning import Diagnosis
 from bontea.report import html_parts as parts
@@ -28,6 +28,7 @@ from bontea.report.html_charts import Chart, Extrapolations, comparison_chart, c
 from bontea.report.html_diagnosis import diagnosis_section
 from bontea.report.html_examples import examples_section
 from bontea.report.html_savings import savings_section
+from bontea.report.html_scores import scores_lead, scores_section
 from bontea.rollouts.groups import Rollouts
 
 READING = """<ul>
@@ -58,6 +59,7 @@ def write_report(
     comparisons: Mapping[str, Comparison] | None = None,
     diagnoses: Mapping[str, Diagnosis] | None = None,
     savings: Mapping[str, Savings] | None = None,
+    scores: ScoreEvaluation | None = None,
     settings: Mapping[str, Any],
 ) -> Path:
     """Write the page, under another name first: a reader never sees half of it.
@@ -72,6 +74,8 @@ def write_report(
         By the model names of `sources`; all but the first may lack some.
     comparisons
         By a name such as `"tea - start"`.
+    scores
+        Of rollouts with two scores; its names are those of `sources`.
     settings
         Shown at the end: command line, seed and whatever else; `version` and `date` are added
         where missing. With the same `date`, the same arguments give the same bytes.
@@ -96,6 +100,7 @@ def write_report(
         diagnoses or {},
         savings or {},
         settings,
+        scores,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -116,6 +121,7 @@ def render(
     diagnoses: Mapping[str, Diagnosis],
     savings: Mapping[str, Savings],
     settings: Mapping[str, Any],
+    scores: ScoreEvaluation | None = None,
 ) -> str:
     """The page as text."""
     known = [float(v) for c in curves.values() for v in c.value]
@@ -128,6 +134,7 @@ def render(
     charts: list[Chart] = []
     content = [
         ("curves", "Best of k", _curves(curves, extrapolations, n, numbers, charts)),
+        ("scores", "Two scores: what is chosen is worth", scores_section(scores, charts)),
         ("comparisons", "Comparisons", _comparisons(comparisons, n, charts)),
         ("diagnostics", "Diagnostics", diagnosis_section(diagnoses, styles(list(curves)), charts)),
         (
@@ -144,7 +151,7 @@ def render(
         ),
     ]
     return _document(
-        sections.finding(outcomes, n, numbers),
+        sections.finding(outcomes, n, numbers) if scores is None else scores_lead(scores),
         [entry for entry in content if entry[2]],
         charts,
     )

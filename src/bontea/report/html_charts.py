@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bontea._numbers import fixed, number, percent
-from bontea.curves import Comparison, Curve, Extrapolation
+from bontea.curves import Comparison, Curve, Extrapolation, TwoScores
 from bontea.curves.mean_curve import is_landmark
 from bontea.deploy import Simulation
 from bontea.diagnosis.qq import QQFinding
@@ -109,6 +109,43 @@ def curve_chart(
     if ks and ks[0] <= n <= ks[-1]:
         _mark(layout, n, f"N = {number(n)}, deployed")
     return {"id": "curves", "traces": _bands_first(traces), "layout": layout}
+
+
+def scores_chart(found: Mapping[str, TwoScores], numbers: Numbers) -> Chart:
+    """The measure of the chosen response with its band, the oracle dashed, and the peak."""
+    traces: list[dict[str, Any]] = []
+    for name, style in styles(list(found)).items():
+        two = found[name]
+        chosen, oracle = (_rows(c.ks, c.value, c.low, c.high) for c in (two.chosen, two.oracle))
+        by = f"chosen by {label(two.select)}, in {label(two.measure)}"
+        hover = _hover(name, chosen, two.chosen, numbers, by)
+        best = _hover(name, oracle, two.oracle, numbers, f"oracle, in {label(two.measure)}")
+        peak = two.peak
+        level = percent(peak.confidence_level)
+        words = (
+            f"<b>{label(name, 60)}</b><br>peak at k = <b>{peak.k}</b>: {numbers(peak.value)}<br>"
+            f"{level} interval of the peak: {peak.low} to {peak.high}"
+        )
+        ring = _ring([(float(peak.k), peak.value, np.nan, np.nan)], name, style, [words])
+        ring["error_x"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [peak.high - peak.k],
+            "arrayminus": [peak.k - peak.low],
+            "thickness": 1.5,
+            "width": 4,
+        }
+        traces += [
+            _band(chosen, name, style, "band"),
+            _line(oracle, name, style, best, beyond=True),
+            _line(chosen, name, style, hover),
+            ring,
+        ]
+    measure = next(iter(found.values())).measure
+    layout = _layout("k, responses drawn, one chosen", label(measure, 60))
+    layout["xaxis"] |= _log_axis(sorted({k for trace in traces for k in trace["x"]}))
+    layout["showlegend"] = len(found) > 1
+    return {"id": "scores", "traces": _bands_first(traces), "layout": layout}
 
 
 def comparison_chart(comparisons: Mapping[str, Comparison], numbers: Numbers) -> Chart:

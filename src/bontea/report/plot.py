@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from bontea._numbers import percent_of
 from bontea.curves import Curve, Extrapolation
 
 MOST_TICKS = 12
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+"""Okabe-Ito: told apart by people who do not see red and green; the start stays grey."""
 
 
 def plot_curves(
@@ -29,15 +31,13 @@ def plot_curves(
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-    from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
     if ax is None:
         fig = Figure(figsize=(7, 4.4))
         ax = fig.add_subplot()
     else:
         fig = ax.figure
-    # Okabe-Ito: told apart by people who do not see red and green; the start stays grey.
-    colours = iter(["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000"])
+    colours = iter(PALETTE)
     ks: set[float] = set()
     dashed = False
     for name, curve in curves.items():
@@ -52,14 +52,7 @@ def plot_curves(
         if beyond is not None and np.isfinite(beyond.value).any():
             ks |= set(_draw_beyond(ax, curve, beyond, colour))
             dashed = True
-    ticks = sorted(ks)
-    if len(ticks) > MOST_TICKS:
-        ticks = [float(2**i) for i in range(64) if ticks[0] <= 2**i <= ticks[-1]]
-    ax.set_xscale("log", base=2)
-    # Of many doublings every second or third, so that the labels do not touch.
-    ax.xaxis.set_major_locator(FixedLocator(ticks[:: 1 + (len(ticks) - 1) // MOST_TICKS]))
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_locator(NullLocator())
+    k_axis(ax, ks)
     for value, text in ((m, "M, rollouts in training"), (n, "N, deployed")):
         if value is not None and min(ks) <= value <= max(ks):
             mark_place(ax, value, text)
@@ -74,6 +67,20 @@ def plot_curves(
         handles.append(Line2D([], [], color="#777777", linestyle="--", label="extrapolated"))
     ax.legend(handles=handles, frameon=False, loc="upper left")
     return fig, ax
+
+
+def k_axis(ax: Any, ks: Collection[float]) -> None:
+    """The axis of k: doublings, each k where they are few."""
+    from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+
+    ticks = sorted(ks)
+    if len(ticks) > MOST_TICKS:
+        ticks = [float(2**i) for i in range(64) if ticks[0] <= 2**i <= ticks[-1]]
+    ax.set_xscale("log", base=2)
+    # Of many doublings every second or third, so that the labels do not touch.
+    ax.xaxis.set_major_locator(FixedLocator(ticks[:: 1 + (len(ticks) - 1) // MOST_TICKS]))
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def plain(name: str) -> str:

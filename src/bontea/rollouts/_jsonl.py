@@ -14,13 +14,14 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
 from bontea._ids import id_text
 from bontea._json import is_cut_off, strict_loads
-from bontea.rollouts._batch import FIELDS, Batch
+from bontea.rollouts._batch import FIELDS, SCORE, Batch
 from bontea.rollouts._open import open_text
 from bontea.rollouts.chat_text import quoted
 
@@ -54,10 +55,13 @@ class Piece:
         return strict_loads(line, f"{self.path}, line {number}", FIELDS)[field]
 
 
-def batches(path: Path, fields: Sequence[str] = FIELDS) -> Iterator[Batch]:
+def batches(
+    path: Path, fields: Sequence[str] = FIELDS, scores: Sequence[str] = ()
+) -> Iterator[Batch]:
     """The rows of the file. Raises ValueError naming the first line that is not one."""
     for piece in _pieces(path):
-        yield Batch(_parse(piece, fields), piece.original)
+        frame = _parse(piece, fields, scores)
+        yield Batch(frame.rename({name: SCORE + name for name in scores}), piece.original)
 
 
 def place(path: Path, row: int) -> tuple[str, int]:
@@ -98,23 +102,25 @@ def _pieces(path: Path) -> Iterator[Piece]:
             number += data.count(b"\n")
 
 
-def _parse(piece: Piece, fields: Sequence[str]) -> pl.DataFrame:
+def _parse(piece: Piece, fields: Sequence[str], scores: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
-    frame = _fast(piece.data, fields)
+    frame = _fast(piece.data, fields, scores)
     if frame is None:
         data = NAN.sub(b"null", piece.data)
-        frame = _fast(data, fields) if data != piece.data else None
+        frame = _fast(data, fields, scores) if data != piece.data else None
     if frame is None:
-        return _by_line(piece, fields)
+        return _by_line(piece, fields, scores)
     for row in _perhaps_twice(piece, frame):
-        checked(piece.rows[row][1], piece.path, piece.rows[row][0], fields)
+        checked(piece.rows[row][1], piece.path, piece.rows[row][0], fields, scores)
     if "reward" in fields:
         # Polars has null for what is null and for what is not there.
-        no_prompt = pl.col("prompt_id").is_null() & pl.col("prompt").is_null()
-        for row in frame.select(pl.arg_where(pl.col("reward").is_null() | no_prompt)).to_series():
-            checked(piece.rows[row][1], piece.path, piece.rows[row][0], fields)
-        frame = frame.with_columns(pl.col("reward").cast(pl.Float64))
+        odd = pl.col("prompt_id").is_null() & pl.col("prompt").is_null()
+        for name in ("reward", *scores):
+            odd |= pl.col(name).is_null()
+        for row in frame.select(pl.arg_where(odd)).to_series():
+            checked(piece.rows[row][1], piece.path, piece.rows[row][0], fields, scores)
+        frame = frame.with_columns(pl.col("reward", *scores).cast(pl.Float64))
     if "completion" in fields:
         frame = frame.with_columns(pl.col("completion").str.len_chars().cast(pl.Float64))
     return frame
@@ -128,7 +134,7 @@ def _perhaps_twice(piece: Piece, frame: pl.DataFrame) -> list[int]:
     """
     import polars as pl
 
-    names = {field: b'"%s"' % field.encode() for field in frame.columns}
+    names = {field: _encode(field).encode() for field in frame.columns}
     values = {field: len(frame) - frame[field].null_count() for field in names}
     text = pl.Series([piece.data]).cast(pl.String, strict=False)
     patterns = [name.decode() for name in names.values()] + LETTERS
@@ -143,30 +149,33 @@ def _perhaps_twice(piece: Piece, frame: pl.DataFrame) -> list[int]:
     return sorted(rows)
 
 
-def _fast(data: bytes, fields: Sequence[str]) -> pl.DataFrame | None:
+def _fast(data: bytes, fields: Sequence[str], scores: Sequence[str]) -> pl.DataFrame | None:
     """The fields by Polars alone; None where it refuses a value."""
     import polars as pl
 
-    for reward in (pl.Float64, pl.Boolean):  # a verifier writes true and false
-        types = {"reward": reward, "rollout": pl.Int64}
+    numbers = [name for name in ("reward", *scores) if name in (*fields, *scores)]
+    # A verifier writes true and false.
+    for kinds in product((pl.Float64, pl.Boolean), repeat=len(numbers)):
+        types = {"rollout": pl.Int64, **dict(zip(numbers, kinds, strict=True))}
         try:
             return pl.read_ndjson(
-                data, schema={name: types.get(name, pl.String) for name in fields}
+                data, schema={name: types.get(name, pl.String) for name in (*fields, *scores)}
             )
         except pl.exceptions.PolarsError:
             continue
     return None
 
 
-def _by_line(piece: Piece, fields: Sequence[str]) -> pl.DataFrame:
+def _by_line(piece: Piece, fields: Sequence[str], scores: Sequence[str]) -> pl.DataFrame:
     """The same by Python's reader, which takes more and says what it does not take."""
     import polars as pl
 
-    rows = [checked(line, piece.path, number, fields) for number, line in piece.rows]
+    rows = [checked(line, piece.path, number, fields, scores) for number, line in piece.rows]
     columns: dict[str, pl.Series] = {}
-    for name in fields:
+    kinds: dict[str, Any] = {"rollout": pl.Int64, **dict.fromkeys(("reward", *scores), pl.Float64)}
+    for name in (*fields, *scores):
         values = [row[name] for row in rows]
-        kind: Any = {"reward": pl.Float64, "rollout": pl.Int64}.get(name, pl.String)
+        kind: Any = kinds.get(name, pl.String)
         if name == "completion":
             values, kind = [None if v is None else float(len(_text(v))) for v in values], pl.Float64
         elif kind == pl.String:
@@ -178,19 +187,30 @@ def _by_line(piece: Piece, fields: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def checked(line: bytes, path: Path, number: int, fields: Sequence[str] = FIELDS) -> dict[str, Any]:
+def checked(
+    line: bytes,
+    path: Path,
+    number: int,
+    fields: Sequence[str] = FIELDS,
+    scores: Sequence[str] = (),
+) -> dict[str, Any]:
     """The fields of a line; BonteaError saying what is wrong with those that are read."""
     where = f"{path}, line {number}"
     try:
-        row = strict_loads(line, where, fields)
+        row = strict_loads(line, where, (*fields, *scores))
     except BonteaError as error:
         raise BonteaError(f"{error}; {A_ROW}") from None
-    found = read_row(row, where, "reward" in fields)
-    return {name: found.get(name) for name in FIELDS}
+    found = read_row(row, where, "reward" in fields, scores)
+    return {name: found.get(name) for name in (*FIELDS, *scores)}
 
 
-def read_row(row: Any, where: str, whole: bool = True) -> dict[str, Any]:
-    """An object of a file with values that can be used; `whole`: is it a row?"""
+def read_row(
+    row: Any, where: str, whole: bool = True, scores: Sequence[str] = ()
+) -> dict[str, Any]:
+    """An object of a file with values that can be used; `whole`: is it a row?
+
+    `scores` are fields that hold numbers like the reward, and may be missing.
+    """
     try:
         if not isinstance(row, dict):
             raise BonteaError(f"{quoted(row)} is not an object")
@@ -201,7 +221,8 @@ def read_row(row: Any, where: str, whole: bool = True) -> dict[str, Any]:
                 raise BonteaError("no prompt_id and no prompt")
             if "reward" not in row:
                 raise BonteaError("no reward (null is a rollout that could not be scored)")
-            found["reward"] = _reward(found["reward"])
+            for name in ("reward", *scores):
+                found[name] = _score(found.get(name), name)
             found["rollout"] = _rollout(found.get("rollout"))
             id_text(found.get("prompt_id"))
     except (ValueError, RecursionError) as error:
@@ -213,17 +234,17 @@ def read_row(row: Any, where: str, whole: bool = True) -> dict[str, Any]:
 A_ROW = "a row is a JSON object with reward and prompt_id or prompt"
 
 
-def _reward(value: Any) -> float | None:
+def _score(value: Any, name: str) -> float | None:
     if value is None:
         return None
     if not isinstance(value, (int, float)):
-        raise BonteaError(f"reward {str(value)[:60]!r} is not a number")
+        raise BonteaError(f"{name} {str(value)[:60]!r} is not a number")
     try:
         number = float(value)
     except OverflowError:  # an integer that no float holds
         number = math.inf
     if math.isinf(number):
-        raise BonteaError(f"reward {str(value)[:60]} is infinite: clip it, or write null")
+        raise BonteaError(f"{name} {str(value)[:60]} is infinite: clip it, or write null")
     return number
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bontea._errors import BonteaError
-from bontea.rollouts._batch import FIELDS, Batch
+from bontea.rollouts._batch import FIELDS, SCORE, Batch
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,16 +24,19 @@ SLICE, LEAST_ROWS, MOST_ROWS = 1 << 25, 1000, 200_000
 """Bytes of a slice on disk, and its least and most rows."""
 
 
-def batches(path: Path, fields: Sequence[str] = FIELDS) -> Iterator[Batch]:
+def batches(
+    path: Path, fields: Sequence[str] = FIELDS, scores: Sequence[str] = ()
+) -> Iterator[Batch]:
     """The rows of the file. Raises ValueError naming a column or row that is not as it should."""
     table = Table(path)
     if "reward" in fields:
-        table.check_columns()
+        table.check_columns(scores)
     columns = [table.column(name) for name in fields]
+    columns += [table.number(name).alias(SCORE + name) for name in scores]
     for start in range(0, table.rows, table.step):
         frame = table.read(start, columns, table.step)
         if "reward" in fields:
-            frame = _check_rows(path, start, frame)
+            frame = _check_rows(path, start, frame, scores)
         yield Batch(frame, table.original(frame))
 
 
@@ -87,16 +90,17 @@ class Table:
                 f"({_first_line(error)}): a value out of range, or a damaged file; write it again"
             ) from None
 
-    def check_columns(self) -> None:
+    def check_columns(self, scores: Sequence[str] = ()) -> None:
         """Are the columns there, and of a kind that can be read?"""
         missing = [] if {"prompt_id", "prompt"} & {*self.types} else ["prompt_id or prompt"]
-        missing += [] if "reward" in self.types else ["reward"]
+        missing += [name for name in ("reward", *scores) if name not in self.types]
         if missing:
             raise BonteaError(
                 f"{self.path} has no column {', and none '.join(missing)}; its columns are "
                 f"{', '.join(self.types)}"
             )
-        for name, more in (("reward", ("Boolean", "Null")), ("rollout", ("Null",))):
+        numbers = [(name, ("Boolean", "Null")) for name in ("reward", *scores)]
+        for name, more in (*numbers, ("rollout", ("Null",))):
             kind = self.types.get(name)
             if kind is not None and not (kind.is_numeric() or str(kind) in more):
                 raise BonteaError(f"{self.path}: the column {name} holds {kind}, not numbers")
@@ -114,6 +118,12 @@ class Table:
             return pl.lit(None, dtype=pl.Float64 if name == "reward" else pl.Int64).alias(name)
         if name == "rollout" and (kind.is_integer() or kind == pl.Null):
             return pl.col(name).cast(pl.Int64)
+        return self.number(name)
+
+    def number(self, name: str) -> pl.Expr:
+        """A column of numbers."""
+        import polars as pl
+
         # NaN is what pandas writes for nothing.
         return pl.col(name).cast(pl.Float64).fill_nan(None)
 
@@ -144,7 +154,7 @@ class Table:
         return read
 
 
-def _check_rows(path: Path, start: int, frame: pl.DataFrame) -> pl.DataFrame:
+def _check_rows(path: Path, start: int, frame: pl.DataFrame, scores: Sequence[str]) -> pl.DataFrame:
     """The frame with whole numbers of rollouts; ValueError naming the first row that is wrong."""
     import polars as pl
 
@@ -156,6 +166,9 @@ def _check_rows(path: Path, start: int, frame: pl.DataFrame) -> pl.DataFrame:
         "the reward is infinite: clip it, or write null for unscorable": reward.is_infinite(),
         "the rollout is not an integer": ~(rollout.abs() < 2.0**63) | (rollout != rollout.floor()),
     }
+    for name in scores:
+        infinite = pl.col(SCORE + name).is_infinite()
+        wrong[f"{name} is infinite: clip it, or write null for unscorable"] = infinite
     if frame.schema["rollout"] == pl.Int64:
         del wrong["the rollout is not an integer"]
     for problem, where in wrong.items():

@@ -22,6 +22,7 @@ from bontea._arrays import to_numpy
 from bontea._errors import BonteaError
 from bontea._ids import id_text, id_texts
 from bontea._numbers import number, percent
+from bontea.rollouts._scores import find_score, lowest, with_lowest
 from bontea.rollouts.chat_text import quoted
 from bontea.rollouts.sentinels import find_sentinels, out_of_range
 
@@ -57,7 +58,7 @@ class Rollouts:
     cut_off: np.ndarray | None = None
     """(R,) bool: whether the response was cut off, where the file has a `finish_reason`."""
     scores: Mapping[str, np.ndarray] | None = None
-    """By name, (R,) float64: what a tool's file has beside the reward, NaN where there is none."""
+    """By name, (R,) float64: what a file has beside the reward, NaN where there is none."""
     reading: Reading | None = None
     """How the file was read, where it is not one of our own."""
     by_rule: int = 0
@@ -87,6 +88,20 @@ class Rollouts:
         """The rewards of one prompt."""
         p = range(len(self))[p]
         return self.rewards[self.offsets[p] : self.offsets[p + 1]]
+
+    def score(self, name: str | None = None) -> np.ndarray:
+        """(R,) one of the scores: of `scores`, or the reward for None and, where no score has the
+        name, for `"reward"`. Raises BonteaError for a name that is not there, or infinite values.
+        """
+        if name is None or (name == "reward" and name not in (self.scores or {})):
+            return self.rewards
+        values = find_score(self.scores, name, self.source)
+        for i in np.flatnonzero(np.isinf(values))[:1]:
+            raise BonteaError(
+                f"{_place_of(self, i)}: the score {name!r} is {values[i]}, which is infinite; clip "
+                "it, or give None where there is none"
+            )
+        return values
 
     def table(self, values: np.ndarray | None = None) -> np.ndarray:
         """(P, M) rewards, or other `(R,)` values; M the largest group, shorter ones end in NaN."""
@@ -152,7 +167,13 @@ class Rollouts:
             )
         return self._take(which, counts[which], np.flatnonzero(there))
 
-    def with_cut_off(self, how: CutOff, *, worst: float | None = None) -> Rollouts:
+    def with_cut_off(
+        self,
+        how: CutOff,
+        *,
+        worst: float | None = None,
+        worst_scores: Mapping[str, float] | None = None,
+    ) -> Rollouts:
         """The same with what is to be thought of responses that were cut off.
 
         A response is cut off when it reached the limit of its length (`finish_reason` "length" and
@@ -164,7 +185,7 @@ class Rollouts:
           sample of what the model gives.
         - `"worst"`: it counts as a draw with the reward `worst`, by default the lowest of all these
           rollouts, also where it has no reward: in best-of-N it takes up one of N draws and is
-          never chosen.
+          never chosen. Each further score gets its lowest value too, or that of `worst_scores`.
 
         Without a `cut_off` nothing changes. Raises BonteaError where every response is cut off and
         to be dropped, or nothing has a reward.
@@ -181,7 +202,11 @@ class Rollouts:
                     "no rollout has a reward, so that there is no lowest one for those that were "
                     "cut off: score the completions first"
                 )
-            return replace(self, rewards=np.where(self.cut_off, worst, self.rewards))
+            return replace(
+                self,
+                rewards=np.where(self.cut_off, worst, self.rewards),
+                scores=with_lowest(self.scores, self.cut_off, worst_scores or {}),
+            )
         owner = np.repeat(np.arange(len(self)), self.counts)
         counts = np.bincount(owner[~self.cut_off], minlength=len(self))
         which = np.flatnonzero(counts)
@@ -195,7 +220,7 @@ class Rollouts:
     @property
     def lowest(self) -> float:
         """The lowest reward; NaN where there is none."""
-        return float(np.fmin.reduce(self.rewards, initial=np.nan))
+        return lowest(self.rewards)
 
     def _keep(self, which: np.ndarray, counts: np.ndarray) -> Rollouts:
         """The first `counts` rollouts of the prompts `which`."""
@@ -247,6 +272,7 @@ def as_rollouts(
     *,
     prompts: Iterable[Any] | None = None,
     strata: Iterable[Any] | None = None,
+    scores: Mapping[str, Any] | None = None,
     model: str | None = None,
 ) -> Rollouts:
     """`Rollouts` from rewards in memory: the door of every function that takes data.
@@ -262,6 +288,9 @@ def as_rollouts(
         ...
     strata
         P labels; they replace those of a `Rollouts`.
+    scores
+        Further scores of the same rollouts, by name, each in the shape of `data`:
+        `{"judge": judged}`.
 
     Raises BonteaError for no groups, an empty group, names that are not P or not different, and
     rewards that are text or infinite (naming prompt and position).
@@ -275,9 +304,9 @@ def as_rollouts(
                 "these Rollouts have their names already: change them with dataclasses.replace"
             )
         _refuse_infinite(data)
-        if strata is None:
-            return data
-        return replace(data, strata=_labels(strata, "strata", len(data)))
+        if strata is not None:
+            data = replace(data, strata=_labels(strata, "strata", len(data)))
+        return data if scores is None else _with_scores(data, scores)
     array = _array(data)
     rows = _lists(data) if array is None else array
     names = _labels(range(len(rows)) if prompts is None else prompts, "prompts", len(rows))
@@ -302,7 +331,21 @@ def as_rollouts(
         model=model,
     )
     _refuse_infinite(rollouts)
-    return rollouts
+    return rollouts if scores is None else _with_scores(rollouts, scores)
+
+
+def _with_scores(data: Rollouts, scores: Mapping[str, Any]) -> Rollouts:
+    found = dict(data.scores or {})
+    for name, values in scores.items():
+        other = as_rollouts(values)
+        if not np.array_equal(other.counts, data.counts):
+            raise BonteaError(
+                f"the score {name!r} is of {len(other):,} prompts with {len(other.rewards):,} "
+                f"rollouts, and the rewards are of {len(data):,} with {len(data.rewards):,}: give "
+                "one score for each rollout, None where there is none"
+            )
+        found[name] = other.rewards
+    return replace(data, scores=found)
 
 
 def _refuse_infinite(data: Rollouts) -> None:

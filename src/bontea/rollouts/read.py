@@ -7,7 +7,7 @@ their length, and again, by `read_completions`, for the few that are shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ import numpy as np
 
 from bontea._errors import BonteaError
 from bontea._ids import id_text
-from bontea.rollouts._batch import check_path
+from bontea.rollouts._batch import SCORE, check_path
 from bontea.rollouts._ends import end_named
 from bontea.rollouts._source import Source, open_source
 from bontea.rollouts.chat_text import quoted
@@ -38,6 +38,7 @@ def read_rollouts(
     prompt_id: str | None = None,
     prompt: str | None = None,
     completion: str | None = None,
+    also: Sequence[str] = (),
     reading: Reading | None = None,
 ) -> Rollouts:
     """The rewards in a file of rollouts, grouped by prompt.
@@ -57,21 +58,27 @@ def read_rollouts(
         The fields with these, where the file does not say it itself. A dotted path reaches into
         nested objects: `"metrics.accuracy"`. Several scores with weights, `{"right": 1, "form":
         0.2}`, are summed.
+    also
+        Further scores to read, by the names of their fields, such as `["judge"]`: numbers, true or
+        false; null, NaN or no such field where a rollout has none. They are in `Rollouts.scores`.
     reading
         The same and more choices as one `Reading`, instead of these arguments.
 
     Prompts come in the order of their first row, the rollouts of a prompt in the order of
     `rollout`, or else of the file. A last line that a killed run left unfinished is left out.
-    `Rollouts.scores` has every score of a tool's file by name, `Rollouts.reading` how it was read.
+    `Rollouts.scores` has the scores of `also` by name, and every score of a tool's file;
+    `Rollouts.reading` how that was read.
 
     Raises FileNotFoundError, IsADirectoryError, or ValueError naming the rows and what to change: a
-    row that is not one, an infinite reward, the same rollout twice, a prompt with two texts or
-    strata, several models, scores or steps to choose from, no rows at all.
+    row that is not one, an infinite reward, a score that no row has, the same rollout twice, a
+    prompt with two texts or strata, several models, scores or steps to choose from, no rows at all.
     """
     path = check_path(path)
     if reading is None:
-        reading = Reading(reward, prompt_id, prompt, completion)
-    elif (reward, prompt_id, prompt, completion) != (None,) * 4:
+        if isinstance(also, str):
+            raise BonteaError(f"also={also!r} must be a list of names, such as [{also!r}]")
+        reading = Reading(reward, prompt_id, prompt, completion, also=tuple(also))
+    elif (reward, prompt_id, prompt, completion) != (None,) * 4 or also:
         raise BonteaError(
             "reading= is given, so that the names of fields belong into it: "
             "Reading(reward=..., prompt_id=...)"
@@ -83,11 +90,17 @@ def read_rollouts(
         known.add(batch, start, model)
         start += batch.frame.height
     found = known.rollouts(model)
-    return replace(
-        found,
-        scores=None if found.rows is None else source.kept(found.rows),
-        reading=source.reading,
-    )
+    if not source.scores and found.rows is not None:
+        found = replace(found, scores=source.kept(found.rows))
+    for name in reading.also:
+        values = (found.scores or {}).get(name)
+        if name != "reward" and (values is None or np.isnan(values).all()):
+            raise BonteaError(
+                f"{path} has no score {name!r}: no row has a number there; name one of "
+                + (", ".join(map(repr, source.there[:20])) or "its fields")
+                + ", ..." * (len(source.there) > 20)
+            )
+    return replace(found, reading=source.reading)
 
 
 def read_models(path: str | Path, reading: Reading | None = None) -> list[str]:
@@ -143,9 +156,9 @@ class _Known:
         """Whether any row has one."""
         self.seen: dict[tuple[str | None, ...], int] = {}
         """By what a prompt looks like in a batch: its number."""
-        self.columns: dict[str, list[np.ndarray]] = {
-            name: [] for name in ("prompt", "rollout", "rewards", "lengths", "rows", "cut_off")
-        }
+        names = ["prompt", "rollout", "rewards", "lengths", "rows", "cut_off"]
+        names += [SCORE + name for name in source.scores]
+        self.columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
 
     def add(self, batch: Batch, start: int, model: str | None) -> None:
         """Take in a batch whose first row is row `start` of the file."""
@@ -191,6 +204,10 @@ class _Known:
             (
                 "cut_off",
                 reason.is_in(cut_off).fill_null(False).to_numpy(),
+            ),
+            *(
+                (SCORE + name, frame[SCORE + name].fill_null(nothing).to_numpy())
+                for name in self.source.scores
             ),
         ):
             self.columns[name].append(values)
@@ -263,6 +280,7 @@ class _Known:
             cut_off=columns["cut_off"] if self.finish_reasons else None,
             model=found or None,
             source=str(self.path),
+            scores={name: columns[SCORE + name] for name in self.source.scores} or None,
             by_rule=self.by_rule,
         )
 

@@ -261,9 +261,10 @@ class Reader:
     def _check_choice(self) -> None:
         """The only score of the first rows must be the only one of all."""
         chosen = self.reading.rewards or self.reading.function or self.format.REWARD
-        if chosen or {*self.scores} <= {*self.names}:
+        found = {name: None for name in self.scores if name not in self.reading.also}
+        if chosen or {*found} <= {*self.names}:
             return
-        self.names = list(dict.fromkeys([*self.names, *self.scores]))
+        self.names = list(dict.fromkeys([*self.names, *found]))
         raise self._several()
 
     def _listed(self) -> str:
@@ -289,13 +290,23 @@ class Reader:
     def _keep_scores(self, rows: Sequence[Row], done: int) -> None:
         """Take in what the rows hold beside the reward."""
         for i, row in enumerate(rows, done):
-            for name, value in row.scores.items():
+            for name, value in (row.scores | self._also(row)).items():
                 kept = self.scores.get(name)
                 if kept is None:
                     kept = self.scores[name] = array("d")
                 if len(kept) < i:
                     kept.extend([math.nan] * (i - len(kept)))
                 kept.append(_or_nan(value))
+
+    def _also(self, row: Row) -> dict[str, float]:
+        """The scores of a row that were asked for, which are numbers, null or not there."""
+        found = {}
+        for name in self.reading.also:
+            if name in row.scores:
+                found[name] = number(row.scores[name], row.place, name)
+            elif _leads(row.record, name):
+                found[name] = number(_at(row, name), row.place, name)
+        return found
 
     def kept(self, rows: np.ndarray) -> Mapping[str, np.ndarray]:
         """The scores of those rows, by name."""

@@ -36,6 +36,8 @@ class Reading:
     """A reward function, `module:function`, that scores the responses again."""
     scores: str | Path | None = None
     """A file with the scores of responses, for one that has none."""
+    also: tuple[str, ...] = ()
+    """Further scores to read beside the reward, by the names of their fields."""
     said: str = ""
     """What was read and how, in one line; found by reading, not given."""
 
