@@ -47,6 +47,21 @@ def test_by_hand(tmp_path):
     assert json.dumps(found.to_dict(), allow_nan=False)
 
 
+def test_by_another_score(tmp_path):
+    rows = [*request("a", [1, 2, 0, 5], 2, n=4), *request("b", [3, 3, 0, 4], 2, n=4)]
+    rows += [*request("c", [1, 2, 0, 5], 2, n=4)]
+    for row, judge in zip(rows, [0, 7, 0, 1, 5, 9, 9, 6, 0, None, 0, 0], strict=True):
+        row["judge"] = judge
+    log = write(tmp_path / "log.jsonl", rows)
+    found = audit(log, measure="judge", rng=0)
+    # Chosen by reward: a 7 and then 1, b 5 (the first of equal ones) and then 6, c none.
+    assert (found.audited, found.left_out, found.measure) == (2, 1, "judge")
+    assert (found.rule_reward, found.fixed_reward) == (6.0, 3.5)
+    assert "judge" in str(found)
+    with pytest.raises(BonteaError, match="no row has a score 'jury'"):
+        audit(log, measure="jury")
+
+
 def many(rng, lose):
     for i in range(200):
         rewards = rng.normal(size=16)

@@ -20,6 +20,9 @@ EXAMPLES = """examples:
       rule against fixed N on the audited requests, with intervals
   bontea audit served.0001.jsonl served.0002.jsonl served.jsonl --json
       all pieces of a log, every number for a machine
+  bontea sample --rescore --output served.jsonl --reward mymodule:judge --reward-name judge
+  bontea audit served.jsonl --measure judge
+      quality by another score than the one that chose the answers
 """
 
 
@@ -32,6 +35,11 @@ def add_parser(subparsers: Any, name: str) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
+    add(
+        "--measure",
+        metavar="NAME",
+        help="compare answers by this score in the log, and not by the reward that chose them",
+    )
     add("logs", nargs="+", type=Path, metavar="LOG", help="logs of bontea serve")
     add(
         "--confidence-level",
@@ -49,7 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.seed < 0:
         raise BonteaError(f"--seed {args.seed} must be 0 or more")
-    found = audit(args.logs, confidence_level=args.confidence_level, rng=args.seed)
+    found = audit(
+        args.logs, measure=args.measure, confidence_level=args.confidence_level, rng=args.seed
+    )
     if args.json:
         import bontea
 
