@@ -252,16 +252,17 @@ class BestOfNCurve(transformers.TrainerCallback):
         unscorable = float(np.isnan(table).mean())
         strata = [self.rows[i].get("stratum") for i in numbers]
         data = as_rollouts(table, strata=None if None in strata else [str(s) for s in strata])
-        logs = {f"{PREFIX}/{k}": value for k, value in _means(data, self.n).items()} | {
-            f"{PREFIX}/unscorable": unscorable
-        }
+        there = ~np.isnan(table)
+        found = curve(data, _grid(there.sum(1), self.n), method="jackknife")
+        logs = {f"{PREFIX}/{k}": float(v) for k, v in zip(found.ks, found.value, strict=True)}
+        logs[f"{PREFIX}/unscorable"] = unscorable
         if unscorable:
             self._say_once(
                 "unscorable",
                 f"{percent_of(unscorable)} of the held-out responses have no reward: they are left "
                 f"out of best-of-k, and {PREFIX}/unscorable has their share at each step",
             )
-        if self.n > int(data.scored().counts.min()):
+        if self.n > found.ks[-1]:
             logs |= self._beyond(data)
         judged = [drawn[i][1] for i in numbers]
         if self.judge is not None and all(judged):
@@ -269,8 +270,11 @@ class BestOfNCurve(transformers.TrainerCallback):
         return {name: value for name, value in logs.items() if np.isfinite(value)}
 
     def _judge_of_best(self, data: Rollouts, judged: np.ndarray) -> dict[str, float]:
+        both = (~np.isnan(data.table()) & ~np.isnan(judged)).sum(1)
         try:
-            rules = compare_rules(data, rules=["best"], measure=judged, method="jackknife")
+            rules = compare_rules(
+                data, _grid(both, self.n), rules=["best"], measure=judged, method="jackknife"
+            )
         except BonteaError as error:  # such as: the judge scored nothing
             self._say_once("judge", f"the judge is not logged: {error}")
             return {}
@@ -300,14 +304,10 @@ class BestOfNCurve(transformers.TrainerCallback):
             warnings.warn(f"BestOfNCurve: {message}", stacklevel=2)
 
 
-def _means(data: Rollouts, n: float) -> dict[int, float]:
-    """Unbiased best-of-k, mean over prompts, by k."""
-    smallest = int(data.scored().counts.min())
-    ks = default_ks(smallest)
-    if n <= smallest and n == int(n):
-        ks = sorted({*ks, int(n)})
-    found = curve(data, ks, method="jackknife")
-    return {int(k): float(value) for k, value in zip(found.ks, found.value, strict=True)}
+def _grid(counts: np.ndarray, n: float) -> list[int]:
+    """Powers of 2 as far as the prompt with the fewest rewards, of those that have any; that; n."""
+    smallest = int(counts[counts > 0].min(initial=counts.max()))
+    return sorted({*default_ks(smallest), *([int(n)] if n <= smallest and n == int(n) else [])})
 
 
 @contextmanager
