@@ -1,4 +1,4 @@
-"""The curve of best-of-k while a model is trained: real training runs of a tiny model on the CPU."""
+"""The curve of best-of-k while a model is trained: real runs of a tiny model on the CPU."""
 
 import hashlib
 import json
@@ -195,10 +195,10 @@ def test_a_reward_that_fails_there_does_not_end_training(model_dir, tmp_path):
     trainer = make(model_dir, tmp_path / "run", max_steps=2, gradient_checkpointing=True)
     curve = BestOfNCurve(trainer, HELD_OUT, eval_steps=1, m=2, n=2, reward=late, judge=broken)
     trainer.add_callback(curve)
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(UserWarning, match="BestOfNCurve") as said:
         trainer.train()
     text = "\n".join(str(w.message) for w in said)
-    assert "step 0: no best-of-k is logged: ConnectionError: the reward server" in text
+    assert "step 0: no best-of-k is logged: ConnectionError: the reward server" in text, text
     assert "the judge failed, and is not logged: reward 'broken' returned 'good'" in text
     logged = measured(trainer)
     assert 0 not in logged
@@ -311,9 +311,10 @@ def test_two_processes_share_the_prompts(model_dir, tmp_path):
         "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0",
         str(Path(__file__).with_name("two_processes_curve.py")), model_dir, str(tmp_path),
     ]  # fmt: skip
+    path = os.pathsep.join([str(ROOT), *sys.path])
     run = subprocess.run(
         command, capture_output=True, text=True, timeout=180,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-3000:]
     ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
@@ -321,7 +322,7 @@ def test_two_processes_share_the_prompts(model_dir, tmp_path):
     assert ranks[0]["weights"] == ranks[1]["weights"]
     assert ranks[0]["logged"] == ranks[1]["logged"]
     assert list(ranks[0]["logged"]) == ["0", "2"]  # at step 1 the second process failed
-    assert "step 1: no best-of-k is logged: ConnectionError: gone" in run.stderr
+    assert "step 1: no best-of-k is logged: ConnectionError: gone" in run.stderr, run.stderr
     alone = make(model_dir, tmp_path / "alone", max_steps=1)
     curve = BestOfNCurve(alone, HELD_OUT, eval_steps=1, m=4, n=4, reward=score)
     assert curve._logs(curve._draw()[0]) == pytest.approx(ranks[0]["logged"]["0"])

@@ -1,4 +1,4 @@
-"""Run under torchrun by test_trl_curve.py: two steps of training with curves, as each rank saw them.
+"""Run under torchrun by test_trl_curve.py: training with curves, as each rank saw it.
 
 `two_processes_curve.py MODEL OUT`: writes OUT/rank0.json and OUT/rank1.json.
 """

@@ -375,8 +375,10 @@ def _loaded(reward: str | Reward) -> Reward:
 
 
 def _text(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 500 else text[:500] + "..."
+    """What is wrong; the rest of a message of the sampler is about its file, which is not kept."""
+    cause = error.__cause__ or error
+    kind = "" if isinstance(cause, BonteaError) else f"{type(cause).__name__}: "
+    return kind + (str(error).strip().splitlines() or [""])[0][:500]
 
 
 __all__ = ["BestOfNCurve"]
