@@ -22,6 +22,7 @@ from datasets import Dataset  # noqa: E402
 from tests.tiny import WORDS, tiny_llama  # noqa: E402
 
 from bontea._errors import BonteaError  # noqa: E402
+from bontea.integrations._trl_reward import reward_of  # noqa: E402
 from bontea.integrations.trl import BestOfNConfig, BestOfNTrainer  # noqa: E402
 from bontea.integrations.trl_curve import BestOfNCurve  # noqa: E402
 from bontea.rollouts.generate import sample_rollouts  # noqa: E402
@@ -108,7 +109,10 @@ def test_training_does_not_notice(model_dir, tmp_path, checkpointing):
     assert watched.model.is_gradient_checkpointing is checkpointing
     watched.model.train().model.layers[0].eval()  # as of a layer that is frozen
     modes = [module.training for module in watched.model.modules()]
+    states = random.getstate(), str(np.random.get_state()), torch.get_rng_state()  # noqa: NPY002
     curve._draw()
+    assert (random.getstate(), str(np.random.get_state())) == states[:2]  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), states[2])
     assert [module.training for module in watched.model.modules()] == modes
     assert len(set(modes)) == 2
     assert list(measured(watched)) == [0, 3, 4]  # the start, every third, and the end
@@ -290,6 +294,10 @@ def test_a_judge_that_scores_little_or_nothing(model_dir, tmp_path):
     [([], {}, "no held-out prompts"),
      (["the cat", ""], {}, r"prompt 1 \(the first is 0\): the prompt is an empty text"),
      ([{"question": "the cat"}], {}, "has no column prompt; it has question"),
+     ({"prompt": ["the cat"]}, {}, "prompts is a dict: give a list"),
+     (None, {}, "prompts is a NoneType"),
+     (["the cat"], {"judge": 3}, "not 3"),
+     (["the cat"], {"reward": [score]}, "are one reward function"),
      (["the cat"], {"m": 1}, "m=1 is one response"),
      (["the cat"], {"m": 2.5}, "m=2.5 must be a whole number"),
      (["the cat"], {"eval_steps": 0}, "eval_steps=0 must be a whole number of at least 1"),
@@ -301,6 +309,45 @@ def test_bad_settings_are_refused_before_training(model_dir, tmp_path, prompts, 
     trainer = make(model_dir, tmp_path)
     with pytest.raises(BonteaError, match=said):
         BestOfNCurve(trainer, prompts, **({"eval_steps": 2, "m": 4} | more))
+
+
+def test_a_trainer_of_another_kind_is_refused():
+    with pytest.raises(BonteaError, match="it must be a GRPOTrainer"):
+        BestOfNCurve("trainer", HELD_OUT, eval_steps=1)
+
+
+def test_chats_an_adapter_and_a_reward_model(model_dir, tmp_path):
+    """A reward model gives what it gives in training, and an adapter is sampled as it is."""
+    peft = pytest.importorskip("peft")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model_dir)
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
+    config = transformers.LlamaConfig.from_pretrained(model_dir, num_labels=1)
+    transformers.LlamaForSequenceClassification(config).save_pretrained(tmp_path / "rm")
+    tokenizer.save_pretrained(tmp_path / "rm")
+    chats = [[{"role": "user", "content": text}] for text in HELD_OUT]
+    config = trl.GRPOConfig(
+        str(tmp_path), num_generations=8, per_device_train_batch_size=8, max_steps=1,
+        max_completion_length=6, use_cpu=True, bf16=False, report_to="none", save_strategy="no",
+        disable_tqdm=True, gradient_checkpointing=True, reward_weights=[2.0, 0.5],
+    )  # fmt: skip
+
+    def words(completions, **_):
+        return [float(len(chat[0]["content"].split())) for chat in completions]
+
+    trainer = trl.GRPOTrainer(
+        model=model_dir, reward_funcs=[str(tmp_path / "rm"), words], args=config,
+        train_dataset=Dataset.from_dict({"prompt": chats}), processing_class=tokenizer,
+        peft_config=peft.LoraConfig(target_modules=["q_proj"], init_lora_weights=False),
+    )  # fmt: skip
+    trainer.add_callback(BestOfNCurve(trainer, trainer.train_dataset, eval_steps=1, m=4, n=4))
+    trainer.train()
+    assert len(measured(trainer)) == 2
+    answers = [[{"role": "assistant", "content": text}] for text in ("the cat", "a big dog runs")]
+    per_function = trainer._calculate_rewards(
+        [{"prompt": chat} for chat in chats[:2]], chats[:2], answers, [[1], [1]]
+    )
+    expected = (per_function * trainer.reward_weights).sum(1)
+    assert reward_of(trainer)(chats[:2], answers) == pytest.approx(expected.tolist(), rel=1e-6)
 
 
 @pytest.mark.slow

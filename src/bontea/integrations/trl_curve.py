@@ -20,7 +20,7 @@ from __future__ import annotations
 import random
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,11 @@ class BestOfNCurve(transformers.TrainerCallback):
             check_k(value, name)
         if m < 2:
             raise BonteaError(f"m={m} is one response for each prompt, which has no best: draw 2")
+        if not hasattr(trainer, "max_completion_length"):
+            raise BonteaError(
+                f"trainer is {trainer!r:.60}: it must be a GRPOTrainer, BestOfNTrainer or "
+                "RLOOTrainer, which says how its model is sampled"
+            )
         own = getattr(getattr(trainer, "_best_of_n", None), "settings", Settings)
         self.n = check_n(own.n if n is None else n)
         self.trainer, self.eval_steps, self.m, self.batch_size = trainer, eval_steps, m, batch_size
@@ -332,6 +337,11 @@ def _undisturbed(trainer: Any) -> Iterator[Any]:
 
 def _rows(prompts: str | Iterable[Any]) -> dict[int, Row]:
     """The prompts by number, checked."""
+    if isinstance(prompts, Mapping) or not isinstance(prompts, (str, Iterable)):
+        raise BonteaError(
+            f"prompts is a {type(prompts).__name__}: give a list of texts, chats or rows, one "
+            "split of a dataset, or the name of a prompt file"
+        )
     given: Sequence[Any] = load_prompts(prompts) if isinstance(prompts, str) else list(prompts)
     rows: dict[int, Row] = {}
     for i, row in enumerate(given):
@@ -346,6 +356,7 @@ def _rows(prompts: str | Iterable[Any]) -> dict[int, Row]:
 
 
 def _check(trainer: Any, tokenizer: Any, rows: dict[int, Row]) -> None:
+    """Raise BonteaError for what this callback cannot sample."""
     accelerator = trainer.accelerator
     kind = str(getattr(accelerator.distributed_type, "value", accelerator.distributed_type))
     plugin = getattr(accelerator.state, "deepspeed_plugin", None)
@@ -371,6 +382,10 @@ def _check(trainer: Any, tokenizer: Any, rows: dict[int, Row]) -> None:
 
 
 def _loaded(reward: str | Reward) -> Reward:
+    if not isinstance(reward, str) and not callable(reward):
+        raise BonteaError(
+            f"reward and judge are one reward function or text that names one, not {reward!r:.60}"
+        )
     return load_reward(reward) if isinstance(reward, str) else reward
 
 
