@@ -44,6 +44,7 @@ from bontea.integrations._trl_checks import (
     require_picklable,
     require_sum,
 )
+from bontea.integrations._trl_reward import weighted_sum
 
 MEMORY_FILE = "best_of_n.json"
 """In every checkpoint: what the advantage step remembers."""
@@ -224,7 +225,7 @@ class BestOfNMixin:
                 f"{FRAMEWORKS['trl'].accepted}"
             )
         training = self.model.training
-        rewards = _weighted_sum(self._best_of_n_rewards, self.reward_weights)
+        rewards = weighted_sum(self._best_of_n_rewards, self.reward_weights)
         m = self.num_generations if training else self.num_generations_eval
         advantages = self._best_of_n(
             rewards,
@@ -347,19 +348,6 @@ def _step(trainer: Any, m: Any, estimator: Any, **chosen: Any) -> AdvantageStep:
         return AdvantageStep(settings, m, asarray=torch.as_tensor, whole_groups=True, say=say)
     except GroupTooSmallError as error:
         raise BonteaError(f"num_generations={m} is too few: {error}") from None
-
-
-def _weighted_sum(per_function: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """`(B, functions)` to `(B,)`, as TRL sums them: a function that gave None adds nothing.
-
-    Unlike there, a function of weight 0 does not make a rollout scorable: a reward of 0 that nobody
-    gave would be compared with real ones. In float64 on the CPU, so that processes and devices
-    agree to the last digit and nothing waits for small kernels.
-    """
-    values = per_function.detach().to("cpu", torch.float64)
-    weights = weights.to("cpu", torch.float64)
-    total = (values * weights).nansum(dim=1)
-    return torch.where(values[:, weights != 0].isnan().all(dim=1), torch.nan, total)
 
 
 @functools.cache
