@@ -20,6 +20,7 @@ from bontea.theory.success import SuccessRates, success_alignment
 
 ROOMS = re.compile(r"bontea\.(tails|curves|deploy|theory|diagnosis|planning)\.[a-z]")
 NOT_RESULTS = {"Law", "StandardLaw", "Walk", "Shape", "SuccessRates", "Entry", "Source", "Evidence"}
+NOT_RESULTS |= {"Pairs"}
 """What goes into functions, and holds functions of its own."""
 INNER = {"Summary", "Reference", "Upper"}
 """Parts of `bontea.diagnosis.upper`."""
@@ -42,6 +43,11 @@ def made():
     )
     yield find_influence(bontea.as_rollouts(strange))
     yield bontea.diagnose(strange, n=1, rng=0)
+    scored = bontea.as_rollouts(REWARDS, scores={"judge": np.round(REWARDS + BINARY)})
+    chosen = curves.two_scores(scored, [1, 4], measure="judge", rng=0)
+    yield from (chosen, chosen.peak)
+    yield curves.evaluate_scores({"a": scored}, [1, 4], measure="judge", rng=0)
+    yield from bontea.diagnose(scored, n=4, measure="judge", groups=640, rng=0).findings.values()
     ruled = curves.compare_rules(REWARDS, [1, 4], measure=BINARY, rng=0)
     yield from (ruled, *ruled.leaders)
     yield curves.extrapolate(REWARDS, [128, 256])

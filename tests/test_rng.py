@@ -9,9 +9,12 @@ from tests import walk
 
 import bontea
 from bontea import theory
+from bontea.curves.pairs import pair_scores
 from bontea.theory.success import SuccessRates
 
 R = np.random.default_rng(0).normal(size=(40, 1)) + np.random.default_rng(1).normal(size=(40, 16))
+SCORED = bontea.as_rollouts(R, scores={"judge": R**2})
+NEARLY = np.random.default_rng(2).normal(size=(40, 16))
 CALLS = {
     "prefix_tea": lambda f, rng: f(R, n=128, rng=rng),
     "curve": lambda f, rng: f(R, [1, 8], rng=rng).low,
@@ -32,14 +35,37 @@ CALLS = {
     ),
     "diagnose": lambda f, rng: str(f(R[:8, :12], n=64, groups=640, rng=rng).to_dict()),
     "plan": lambda f, rng: str(f(n=128, m=[16], groups=640, rng=rng)),
+    "curve_of": lambda f, rng: f(pair_scores(SCORED, None, "judge"), [1, 8], rng=rng).low,
+    "two_scores": lambda f, rng: f(SCORED, [1, 8], measure="judge", rng=rng).chosen.low,
+    "compare_selectors": lambda f, rng: (
+        f(SCORED, [1, 8], selectors=(None, "judge"), measure="judge", method="bca", rng=rng).low
+    ),
+    "evaluate_scores": lambda f, rng: str(
+        f({"a": SCORED, "b": SCORED}, [1, 8], measure="judge", rng=rng).to_dict()
+    ),
+    "find_peak": lambda f, rng: (f(NEARLY, range(1, 17), rng=rng).p_rise,),
+    "mean_difference": lambda f, rng: (
+        f(
+            R[:, :2],
+            [1, 2],
+            None,
+            names=("a", "b"),
+            measure="m",
+            span=(-5, 5),
+            method="bca",
+            rng=rng,
+        ).low
+    ),
+    "compare_rules": lambda f, rng: f(R, [1, 8], threshold=1.0, rng=rng).curves["best"].low,
     "evaluate": lambda f, rng: f({"a": R}, [1, 8], rng=rng).curves["a"].low,
     "pilot_law": lambda f, rng: [law.reward(R) for law in f(R, resamples=2, rng=rng).resamples],
 }
-SEEDS_ONLY = {"diagnose", "plan"}
-"""Slow: without a seed they are not run here."""
+SEEDS_ONLY = {"diagnose", "plan", "evaluate_scores", "two_scores"}
+"""Slow: without a seed they are not run here. Or a seed begins anew for each of several curves."""
 LEFT_OUT = {
     "speed": "what it returns are times",
     "learn_prior": "chance chooses one of five values of trust: tests/deploy/test_prior.py",
+    "audit": "it reads logs: tests/serve/test_audited.py",
     "upper_halves": "an inner part of the diagnosis",
     "gather": "an inner part of the diagnosis",
     "deployment_of": "an inner part of the plan",

@@ -34,13 +34,13 @@ def number(x: float, digits: int = 6) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def typed(x: float) -> str:
+def typed(x: float, digits: int = 6) -> str:
     """As one would type it: without commas, for `n=...` and `--deploy-n ...`.
 
     >>> typed(1e6), typed(0.25)
     ('1000000', '0.25')
     """
-    return number(x).replace(",", "")
+    return number(x, digits).replace(",", "")
 
 
 def fixed(x: float, digits: int, sign: str = "") -> str:

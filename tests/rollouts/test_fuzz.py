@@ -8,6 +8,7 @@ import bz2
 import gzip
 import json
 import math
+from decimal import Decimal
 
 import hypothesis.strategies as st
 import numpy as np
@@ -173,6 +174,8 @@ def spelled(value):
     """The name of a prompt, from the description: text as it is, numbers that are equal alike."""
     if isinstance(value, float) and value.is_integer() and not isinstance(value, bool):
         value = int(value)
+    if isinstance(value, float):  # a decimal without a power of ten
+        return format(Decimal(repr(value)), "f")
     return value if isinstance(value, str) else json.dumps(without_nulls(value), sort_keys=True)
 
 

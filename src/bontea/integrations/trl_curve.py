@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from bontea._errors import BonteaError
-from bontea._numbers import percent_of
+from bontea._numbers import number, percent_of
 from bontea.integrations.frameworks import require_tested
 
 require_tested("trl")
@@ -293,7 +293,7 @@ class BestOfNCurve(transformers.TrainerCallback):
         except BonteaError as error:
             refusal = str(error)
         if refusal:
-            self._say_once("refused", f"best-of-{self.n:g} is not extrapolated: {refusal}")
+            self._say_once("refused", f"best-of-{number(self.n)} is not extrapolated: {refusal}")
             return {}
         value, low, high = found.at(self.n)
         name = f"{PREFIX}/predicted_v_n"

@@ -135,7 +135,7 @@ def _table(s: Simulation, numbers: parts.Numbers, solved: bool) -> str:
         same = f" <small>as N = {number(o.fixed_n, 3)}</small>" if _smaller(o) else ""
         known = math.isfinite(o.responses_low) and math.isfinite(o.responses_high)
         drawn = f"[{number(o.responses_low, 3)}, {number(o.responses_high, 3)}]" if known else ""
-        price = typed(float(f"{o.price:.3g}")) if o.price > LEAST_PRICE else "any"
+        price = typed(o.price, 3) if o.price > LEAST_PRICE else "any"
         rows.append(
             [
                 number(o.asked_n or o.fixed_n) + same,
