@@ -7,6 +7,7 @@ bin=.venv/bin
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
-# A process for each of two cores, which share the files of tests; one thread in each.
+# Three processes for two cores, which share the files of tests, because many tests wait for servers
+# and for processes of their own; one thread in each.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-exec "$bin/python" -m pytest -q -n 2 --dist loadfile "$@"
+exec "$bin/python" -m pytest -q -n 3 --dist loadfile "$@"

