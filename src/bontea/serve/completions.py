@@ -199,12 +199,12 @@ def _json(body: bytes) -> Any:
     except BonteaError as error:
         raise ApiError(400, str(error), code="invalid_json") from None
     level = [value]
-    for _ in range(DEEPEST):
-        inner = (v.values() if isinstance(v, dict) else v for v in level)
-        level = [one for some in inner for one in some if isinstance(one, (dict, list))]
+    for _ in range(DEEPEST + 1):
+        level = [one for one in level if isinstance(one, (dict, list))]
         if not level:
             return value
-        # Some of it only counts: what a value holds is in the next level.
+        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [one for some in inner for one in some]
     raise ApiError(400, f"the body is nested more than {DEEPEST} levels deep", code="invalid_json")
 
 
