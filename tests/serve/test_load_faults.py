@@ -13,6 +13,11 @@ from tests.serve.crowd import Crowd, check_quiet, metric, processes, start_gatew
 N = 8
 
 
+def behind(stub, reward="reward:reward"):
+    """The flags of a gateway that draws N responses from a stub."""
+    return ("--endpoint", f"{stub.url}/v1", "--reward", reward, "--n", str(N))
+
+
 def test_one_of_two_endpoints_is_killed():
     with processes.start_stub() as first, processes.start_stub() as second:
         flags = ("--endpoint", f"{first.url}/v1", "--endpoint", f"{second.url}/v1")
@@ -36,9 +41,7 @@ def test_one_of_two_endpoints_is_killed():
 def test_the_only_endpoint_is_killed():
     with (
         processes.start_stub() as stub,
-        start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N))
-        ) as gateway,
+        start_gateway(*behind(stub)) as gateway,
     ):
 
         async def run():
@@ -61,9 +64,7 @@ def test_a_process_of_the_reward_is_killed():
     """Another takes its place, and no response goes without its reward."""
     with (
         processes.start_stub() as stub,
-        start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N))
-        ) as gateway,
+        start_gateway(*behind(stub)) as gateway,
     ):
         pid = gateway.process.pid
 
@@ -87,9 +88,7 @@ def test_a_process_of_the_reward_is_killed():
 def test_a_third_of_the_upstreams_answers_are_500():
     with (
         processes.start_stub("--fail", "0.3", "--seed", "0") as stub,
-        start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N))
-        ) as gateway,
+        start_gateway(*behind(stub)) as gateway,
     ):
 
         async def run():
@@ -116,7 +115,7 @@ def test_a_reward_that_does_not_come_back():
     with (
         processes.start_stub("--seed", "0") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:hanging", "--n", str(N)),
+            *behind(stub, "reward:hanging"),
             *("--reward-timeout", "2"),
         ) as gateway,
     ):
@@ -143,7 +142,7 @@ def test_clients_that_go_away_leave_no_draw_running():
     with (
         processes.start_stub("--wait", "20") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
+            *behind(stub),
             *("--requests", "30"),
         ) as gateway,
     ):
@@ -171,7 +170,7 @@ def test_sigterm_answers_what_is_open():
     with (
         processes.start_stub("--wait", "1") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
+            *behind(stub),
             *("--requests", "20"),
         ) as gateway,
     ):
@@ -194,7 +193,7 @@ def test_sigterm_tells_those_who_would_wait_too_long():
     with (
         processes.start_stub("--wait", "60") as stub,
         start_gateway(
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
+            *behind(stub),
             *("--requests", "10", "--drain", "6"),
         ) as gateway,
     ):
@@ -222,7 +221,7 @@ def test_a_log_survives_sigkill(tmp_path):
     log = tmp_path / "log.jsonl"
     with processes.start_stub() as stub:
         flags = (
-            *("--endpoint", f"{stub.url}/v1", "--reward", "reward:reward", "--n", str(N)),
+            *behind(stub),
             *("--log", str(log)),
         )
         with start_gateway(*flags) as gateway:

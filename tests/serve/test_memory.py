@@ -22,7 +22,7 @@ def test_requests_that_wait_to_be_learnt_from_are_one_task():
                 endpoint="http://127.0.0.1:9/v1", reward="tests.serve.slow_rewards:hangs", budget=4
             )
         )
-        options = Options(True, "m", [{"role": "user", "content": ""}], {"model": "m"}, None)
+        options = Options(True, "m", [{"role": "user", "content": ""}], {"model": "m"}, b"{}", None)
         response = Response({"choices": [{}]}, Completion("", "stop"))
         for i in range(REQUESTS):
             drawn = [Drawn(k, response, float((i * k) % 7)) for k in range(4)]

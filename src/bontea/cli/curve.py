@@ -22,6 +22,7 @@ from bontea._json import plain
 from bontea._numbers import percent, typed
 from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
+from bontea.cli._ks import read_ks
 from bontea.cli._reading import FILES, add_reading, given_reading, said, say_readings
 from bontea.cli._scores import add_scores, asked_scores, by_one_score, run_two_scores
 from bontea.curves.intervals import CURVE_METHOD, METHODS, PAIRED_METHOD
@@ -129,12 +130,7 @@ def _check(args: argparse.Namespace) -> tuple[list[int] | None, int | None]:
     up_to = None if args.up_to is None else int(args.up_to)
     if args.ks is None:
         return None, up_to
-    try:
-        ks = sorted({int(part) for part in args.ks.split(",")})
-    except ValueError:
-        ks = []
-    if not ks or ks[0] < 1:
-        raise BonteaError(f"--ks {args.ks}: give whole numbers of at least 1, such as --ks 1,8,64")
+    ks = read_ks(args.ks)
     if up_to is not None and ks[-1] > up_to:
         raise BonteaError(f"--ks {args.ks} goes beyond --up-to {up_to}: raise that to {ks[-1]}")
     return ks, up_to

@@ -27,6 +27,7 @@ from bontea._json import plain
 from bontea._numbers import percent, typed
 from bontea.cli._cut_off import add_cut_off, apply_cut_off
 from bontea.cli._files import check_output
+from bontea.cli._ks import read_ks
 from bontea.cli._reading import FILES, add_reading, given_reading, said, say_readings
 from bontea.curves.intervals import CURVE_METHOD, METHODS
 from bontea.curves.rules import WEIGHTS, check_name
@@ -158,15 +159,7 @@ def _check(args: argparse.Namespace) -> tuple[list[int] | None, list[str] | None
         rules = [rule.strip() for rule in args.rules.split(",")]
         for rule in rules:
             check_name(rule)
-    if args.ks is None:
-        return None, rules
-    try:
-        ks = sorted({int(part) for part in args.ks.split(",")})
-    except ValueError:
-        ks = []
-    if not ks or ks[0] < 1:
-        raise BonteaError(f"--ks {args.ks}: give whole numbers of at least 1, such as --ks 1,8,64")
-    return ks, rules
+    return None if args.ks is None else read_ks(args.ks), rules
 
 
 def _read(args: argparse.Namespace) -> tuple[Rollouts, Rollouts | None]:

@@ -71,11 +71,6 @@ class Inbox:
             self._closed = True
             self._changed.notify_all()
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing comes any more."""
-        return self._closed
-
     def stop(self) -> None:
         """Give out nothing any more."""
         with self._changed:

@@ -29,6 +29,29 @@ _free = partial(setting, fixed=False)
 """A setting that another run of the same file may change."""
 
 
+REWARD_MODEL = "with a reward URL: which model, where vLLM or SGLang serves several"
+REWARD_TOKENIZER = (
+    "with a reward URL: the reward model's tokenizer (hub name, folder), whose chat template makes "
+    "text of chats, for servers that take only text"
+)
+
+
+def endpoint_urls(endpoint: list[str] | str | None) -> list[str]:
+    """The endpoints of a setting, each once."""
+    given = [endpoint] if isinstance(endpoint, str) else endpoint or []
+    return list(dict.fromkeys(u.rstrip("/") if isinstance(u, str) else u for u in given))
+
+
+def check_endpoints(endpoint: list[str] | str | None) -> None:
+    """Raise BonteaError for what is no text, or names no endpoint."""
+    urls = endpoint_urls(endpoint)
+    for url in urls:
+        if not isinstance(url, str):
+            raise BonteaError(f"--endpoint {url!r} must be text, a URL")
+    if endpoint is not None and not urls:
+        raise BonteaError("--endpoint is empty: name a URL, or leave it out")
+
+
 @dataclass(frozen=True)
 class SampleSettings:
     """What to sample, and how. `None` means: chosen from the other settings."""
@@ -46,14 +69,8 @@ class SampleSettings:
         "module:function, a sequence-classification model (hub name, folder), or the URL of a "
         "server that computes rewards, such as http://localhost:8001/classify of vLLM or SGLang",
     )
-    reward_model: str | None = _fixed(
-        None, "with a reward URL: which model, where vLLM or SGLang serves several"
-    )
-    reward_tokenizer: str | None = _fixed(
-        None,
-        "with a reward URL: the reward model's tokenizer (hub name, folder), whose chat template "
-        "makes text of chats, for servers that take only text",
-    )
+    reward_model: str | None = _fixed(None, REWARD_MODEL)
+    reward_tokenizer: str | None = _fixed(None, REWARD_TOKENIZER)
     rollouts: int = _free(64, "rollouts per prompt; may grow when a file is resumed")
     output: str = _free("rollouts.jsonl", "file to write, .jsonl or .parquet")
     temperature: float = _fixed(1.0, "sampling temperature")
@@ -127,11 +144,7 @@ class SampleSettings:
             raise BonteaError(f"--dtype {self.dtype!r} must be one of {', '.join(DTYPES)}")
         if self.extra_body is not None:
             check_extra_body(self.extra_body)
-        for url in self.endpoints:
-            if not isinstance(url, str):
-                raise BonteaError(f"--endpoint {url!r} must be text, a URL")
-        if self.endpoint is not None and not self.endpoints:
-            raise BonteaError("--endpoint is empty: name a URL, or leave it out")
+        check_endpoints(self.endpoint)
         if not self.endpoints:
             for name in ("completions", "extra_body", "api_key_env"):
                 if getattr(self, name):
@@ -143,8 +156,7 @@ class SampleSettings:
     @property
     def endpoints(self) -> list[str]:
         """The endpoints, each once; none for a model in this process."""
-        given = [self.endpoint] if isinstance(self.endpoint, str) else self.endpoint or []
-        return list(dict.fromkeys(u.rstrip("/") if isinstance(u, str) else u for u in given))
+        return endpoint_urls(self.endpoint)
 
     def resolved(self) -> SampleSettings:
         """The same, checked, with what depends on other settings filled in."""

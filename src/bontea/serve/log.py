@@ -27,7 +27,8 @@ SYNC = 1.0
 """Seconds between two syncs to the disk."""
 MOST_WAITING = 64 * 2**20
 """Bytes that are kept while the disk takes none."""
-_END = (b"", -1, None)
+_END = None
+"""In the queue of pairs (rows, who waits for them): nothing comes any more."""
 FIRST = b'{"prompt_id": '
 """How every row begins."""
 
@@ -80,21 +81,22 @@ class Log:
         data = b"".join(
             json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for row in rows
         )
-        self._waiting.put((data, len(rows), None))
+        self._waiting.put((data, None))
 
     async def written(self) -> None:
         """Wait until what was added so far is with the operating system."""
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        self._waiting.put((b"", 0, (loop, done)))
+        self._waiting.put((b"", (loop, done)))
         await done
 
     def _work(self) -> None:
         left, ended = b"", False
         while not (ended and (not left or self.error)):
-            batch = self._take()
-            left += b"".join(one[0] for one in batch)
-            ended = ended or any(one == _END for one in batch)
+            taken = self._take()
+            batch = [one for one in taken if one is not _END]
+            left += b"".join(data for data, _ in batch)
+            ended = ended or len(batch) < len(taken)
             try:
                 left = self._put(left)
                 self._sync(now=ended)
@@ -105,7 +107,7 @@ class Log:
                 if len(left) > MOST_WAITING:
                     self.lost += left.count(b"\n")
                     left = b""
-            for _, _, waiter in batch:
+            for _, waiter in batch:
                 if waiter is not None:
                     loop, done = waiter
                     with suppress(RuntimeError):

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -213,13 +213,3 @@ def _capped(prior: Prior, ceiling: float | None) -> Prior:
     if ceiling is None and prior.success is not None:
         ceiling = 1.0
     return prior if ceiling is None else replace(prior, ceiling=ceiling)
-
-
-def stopped_words(why: str) -> str:
-    """Why no more was drawn, in words."""
-    return STOPPED.get(why, why)
-
-
-def shown(value: Any) -> str:
-    """A reward for a line of log."""
-    return "none" if value is None else number(value, 4)

@@ -36,6 +36,8 @@ class Options:
     """The messages, or the text of the prompt."""
     upstream: dict[str, Any]
     """The body for the server behind, for every response the same."""
+    encoded: bytes
+    """It as JSON."""
     seed: int | None
     choices: int = 1
     """OpenAI's `n`: how many of the best are returned."""
@@ -104,15 +106,17 @@ def read_options(
     if model:  # without one, the server behind has a default, or says that it wants one
         rest["model"] = model
     _limit_tokens(rest, settings)
+    upstream = only_for_prefills(shaped(rest, settings.extra_body))
     try:
-        json.dumps(rest, allow_nan=False)
+        encoded = json.dumps(upstream, allow_nan=False).encode()
     except ValueError:
         raise ApiError(400, "NaN and Infinity are no JSON: leave such fields out") from None
     return Options(
         chat=chat,
         model=model or "",
         prompt=prompt,
-        upstream=only_for_prefills(shaped(rest, settings.extra_body)),
+        upstream=upstream,
+        encoded=encoded,
         seed=seed,
         choices=choices,
         stream=stream,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bontea.serve.errors import ApiError, to_json, without_addresses
-from bontea.serve.number import Numbers, stopped_words
+from bontea.serve.number import STOPPED, Numbers
 from bontea.serve.options import Options
 from bontea.serve.search import Drawn, Found
 
@@ -56,7 +56,7 @@ def details(
 ) -> dict[str, Any]:
     """The field `bontea`: what was drawn and why no more."""
     prior = numbers.prior
-    message = stopped_words(found.why)
+    message = STOPPED.get(found.why, found.why)
     if chosen[0].reward is None:
         message += "; no response has a reward, so this is the first one"
     out = {

@@ -38,8 +38,6 @@ class Drawn:
     reward: float | None = None
     error: str | None = None
     """Why the reward failed."""
-    asked: bool = True
-    """False for what is no answer (cut off before any text), and is not shown to the reward."""
     scored: bool = False
 
 
@@ -95,8 +93,7 @@ class Search:
         self.numbers, self.upstream, self.scores = numbers, upstream, scores
         self.slots, self.started, self.text_reward = slots, started, text_reward
         self.write = write
-        rule = numbers.fixed(options) is None
-        self.found = Found(audit=audit and rule)
+        self.found = Found(audit=audit)
         self.by_number: dict[int, Drawn] = {}
         self.next = 0
         self.written: set[int] = set()
@@ -188,8 +185,7 @@ class Search:
             response = await self.upstream.draw(self.options, number)
         own = self.by_number[number] = Drawn(number, response)
         prompt, completion = self._texts(response)
-        own.asked = completion is not None
-        if own.asked:
+        if completion is not None:  # otherwise it is no answer, and is not shown to the reward
             scored = await self.scores.score(prompt, completion, self.options.columns)
             own.reward, own.error = scored.reward, scored.error
         own.scored = True

@@ -11,6 +11,12 @@ from bontea._numbers import number
 from bontea._settings import DEMO, flag, setting
 from bontea.deploy import MAX_N
 from bontea.rollouts.body import check_extra_body, read_extra_body
+from bontea.rollouts.settings import (
+    REWARD_MODEL,
+    REWARD_TOKENIZER,
+    check_endpoints,
+    endpoint_urls,
+)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FAILURES = ("error", "first")
@@ -30,14 +36,8 @@ class ServeSettings:
         "module:function, a sequence-classification model (hub name, folder), or the URL of a "
         "server that computes rewards; needed with --endpoint",
     )
-    reward_model: str | None = setting(
-        None, "with a reward URL: which model, where vLLM or SGLang serves several"
-    )
-    reward_tokenizer: str | None = setting(
-        None,
-        "with a reward URL: the reward model's tokenizer (hub name, folder), whose chat template "
-        "makes text of chats, for servers that take only text",
-    )
+    reward_model: str | None = setting(None, REWARD_MODEL)
+    reward_tokenizer: str | None = setting(None, REWARD_TOKENIZER)
     model: str | None = setting(
         None, "the only model that may be asked for (default: whatever the endpoints have)"
     )
@@ -142,8 +142,7 @@ class ServeSettings:
     @property
     def endpoints(self) -> list[str]:
         """The endpoints, each once; none for the embedded policy."""
-        given = [self.endpoint] if isinstance(self.endpoint, str) else self.endpoint or []
-        return list(dict.fromkeys(u.rstrip("/") if isinstance(u, str) else u for u in given))
+        return endpoint_urls(self.endpoint)
 
     def resolved(self) -> ServeSettings:
         """The same, checked, with what depends on other settings filled in."""
@@ -225,11 +224,7 @@ class ServeSettings:
             )
         if self.extra_body is not None:
             check_extra_body(self.extra_body)
-        for url in self.endpoints:
-            if not isinstance(url, str):
-                raise BonteaError(f"--endpoint {url!r} must be text, a URL")
-        if self.endpoint is not None and not self.endpoints:
-            raise BonteaError("--endpoint is empty: name a URL, or leave it out")
+        check_endpoints(self.endpoint)
         if self.endpoints and self.reward is None:
             raise BonteaError(
                 "--endpoint needs --reward: module:function, a reward model, or the URL of a "

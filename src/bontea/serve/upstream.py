@@ -97,10 +97,10 @@ class Endpoints:
         await self.pool.__aexit__(*error)
 
     async def draw(self, options: Options, number: int) -> Response:
-        body = options.upstream
+        body, data = options.upstream, options.encoded
         if options.seed is not None:  # the same for all would give one response N times
             body = {**body, "seed": (options.seed + number) % 2**31}
-        data = json.dumps(body).encode()
+            data = json.dumps(body).encode()
 
         async def send(server: Server) -> Response:
             rid = self.aborts.request_id(server, body)
